@@ -1,0 +1,77 @@
+// What a machine asks of the world, and what the world answers. Plain values: both are recorded
+// in the trace as they are, and a replay compares requests and feeds answers byte for byte.
+//
+// Ids are chosen by the machine and mean nothing outside its run: links, listeners and questions
+// count from 1 each. The world translates them (and command ids and scopes inside control
+// requests) to its own, so that a trace is the same whatever else runs beside it.
+#ifndef COUNTERPART_EFFECTS_EFFECT_H_
+#define COUNTERPART_EFFECTS_EFFECT_H_
+
+#include <cstdint>
+#include <string>
+
+namespace counterpart::effects {
+
+enum class EffectKind : uint8_t {
+  kListen,         // id: listener. Open a loopback listener; answered by kListening.
+  kStopListening,  // id: listener. Connects are refused from now on; the port stays reserved, and
+                   // a later kListen with the same id takes the same port again.
+  kDial,           // id: link, number: port. Answered by kLinkUp or kLinkRefused.
+  kWrite,          // id: link, bytes. Never answered; bytes the kernel does not take are queued.
+  kFin,            // id: link. Close after everything written: the other side reads EOF.
+  kHalfClose,      // id: link. Shut down writing only; reading goes on.
+  kRst,            // id: link. Reset: what is queued on either side may be lost.
+  kStopReading,    // id: link. Leave input in the kernel until kResumeReading.
+  kResumeReading,  // id: link.
+  kLimit,          // id: link, number: largest payload accepted; default 16 MiB.
+  kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
+                   // `command_id` counted by the machine. Answered by kAnswer or kNoAnswer.
+  kKill,           // SIGKILL the subject's process group. Answered by kExited.
+  kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
+  kReadExecutions,  // id: question. Answered by kExecutions.
+};
+
+struct Effect {
+  EffectKind kind;
+  uint32_t id = 0;
+  uint64_t number = 0;
+  std::string bytes;
+
+  bool operator==(const Effect&) const = default;
+};
+
+enum class IngressKind : uint8_t {
+  kListening,    // id: listener, number: port.
+  kLinkAccepted,  // id: link as numbered by the world (from 1001 up, per run), number: listener.
+  kLinkUp,       // id: link. Our dial succeeded.
+  kLinkRefused,  // id: link, text: why.
+  kPayload,      // id: link, bytes: one whole payload.
+  kOversize,     // id: link, number: the announced length. Nothing more is read from this link.
+  kEof,          // id: link, number: bytes of an unfinished payload before it (header included).
+  kReset,        // id: link, number: the same. The other side reset, or a write failed.
+  kAnswer,       // id: question, bytes: control.v1.ControlReply.
+  kNoAnswer,     // id: question, text: why (the control plane broke).
+  kExited,       // text: "exit 3" or "signal 9", plus a sanitizer's first line if there is one.
+  kStarted,      // number: incarnation.
+  kExecutions,   // id: question, bytes: the executions file's lines of this run's sessions.
+  kQuiescent,    // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
+  kUnjudgeable,  // text: class and dump. The world cannot tell: the run is inconclusive.
+};
+
+struct Ingress {
+  IngressKind kind;
+  uint32_t id = 0;
+  uint64_t number = 0;
+  std::string bytes;
+  std::string text;
+
+  bool operator==(const Ingress&) const = default;
+};
+
+// Stable lower-case names, as they stand in traces.
+const char* Name(EffectKind kind);
+const char* Name(IngressKind kind);
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_EFFECT_H_

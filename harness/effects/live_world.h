@@ -1,0 +1,78 @@
+// The live world of one worker: one epoll, one subject process, and any number of lanes, each of
+// which is the world of one run. Owned and used by one thread; control-plane completions come
+// from gRPC's threads through one locked queue and an eventfd.
+#ifndef COUNTERPART_EFFECTS_LIVE_WORLD_H_
+#define COUNTERPART_EFFECTS_LIVE_WORLD_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/effects/effect.h"
+#include "harness/result.h"
+
+namespace counterpart::effects {
+
+// How to start a subject.
+struct SubjectSpec {
+  std::string id;                    // "cpp"
+  std::vector<std::string> command;  // argv, absolute program
+  int nice = 0;                      // of the subject's processes
+};
+
+// What it said about itself.
+struct SubjectInfo {
+  std::string name, version, language, mutant;
+  std::vector<std::string> capabilities;
+};
+
+using Lane = uint32_t;
+
+struct Arrival {
+  Lane lane;
+  Ingress ingress;
+};
+
+// The answer to "can anything still arrive by itself?".
+struct Calm {
+  enum class State { kNo, kQuiescent, kUnjudgeable } state = State::kNo;
+  int tier = 0;              // with kQuiescent: 1-3
+  std::string evidence;      // with kQuiescent and kUnjudgeable
+  std::chrono::microseconds retry_after{0};  // with kNo: look again then, or at the next arrival
+};
+
+class LiveWorld {
+ public:
+  // Starts the subject, reads its start line, describes it. kSubject errors say what it printed,
+  // how it ended, and what was expected.
+  static Result<std::unique_ptr<LiveWorld>> Start(SubjectSpec spec);
+  virtual ~LiveWorld() = default;  // kills and reaps the subject's process group
+
+  virtual const SubjectInfo& subject() const = 0;
+  virtual uint32_t incarnation() const = 0;
+  virtual bool alive() const = 0;
+  virtual std::string stderr_tail() const = 0;  // bounded; raw bytes
+
+  virtual Lane OpenLane() = 0;
+  // Closes what the lane still holds, by reset. Later arrivals for it are dropped.
+  virtual void CloseLane(Lane lane) = 0;
+  virtual void Execute(Lane lane, const Effect& effect) = 0;
+
+  // Waits until something arrives or `limit` passes, then takes in everything there is. Arrivals
+  // of one call belong to one round. Also reports the subject's exit to every open lane.
+  virtual std::vector<Arrival> Poll(std::chrono::microseconds limit) = 0;
+
+  // To be asked only while every lane waits. `horizon`: the longest protocol delay any of them may
+  // legally wait for. See waits: a fixpoint is two agreeing control-plane waves around a kernel
+  // snapshot of the subject's process tree, all bytes accounted for.
+  virtual Calm CheckCalm(std::chrono::microseconds horizon) = 0;
+
+  // Replaces the process: kills, reaps, starts anew. All lanes must be closed.
+  virtual Status Respawn() = 0;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_LIVE_WORLD_H_
