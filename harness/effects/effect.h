@@ -32,10 +32,10 @@ enum class EffectKind : uint8_t {
 };
 
 struct Effect {
-  EffectKind kind;
+  EffectKind kind = EffectKind::kListen;
   uint32_t id = 0;
   uint64_t number = 0;
-  std::string bytes;
+  std::string bytes = {};
 
   bool operator==(const Effect&) const = default;
 };
@@ -59,11 +59,11 @@ enum class IngressKind : uint8_t {
 };
 
 struct Ingress {
-  IngressKind kind;
+  IngressKind kind = IngressKind::kListening;
   uint32_t id = 0;
   uint64_t number = 0;
-  std::string bytes;
-  std::string text;
+  std::string bytes = {};
+  std::string text = {};
 
   bool operator==(const Ingress&) const = default;
 };

@@ -12,11 +12,11 @@ enum class Level : uint8_t { kNone, kPass, kInconclusive, kFail, kError };
 
 struct Finding {
   Level level = Level::kNone;
-  std::string rule;  // "" where no rule of the spec is at stake
-  std::string text;  // what was seen, and what was wanted
+  std::string rule = {};  // "" where no rule of the spec is at stake
+  std::string text = {};  // what was seen, and what was wanted
   uint64_t entry = 0;  // trace index it rests on
   // Where in the scenario, stable over runs: part of the failure signature.
-  std::string place;
+  std::string place = {};
   bool stall = false;  // the awaited could no longer happen
 };
 

@@ -27,10 +27,10 @@ struct Entry {
   EntryKind kind;
   uint32_t round = 0;
   uint64_t time_us = 0;  // since the run began; informational, in no digest
-  effects::Effect effect;    // with kEffect
-  effects::Ingress ingress;  // with kIngress
+  effects::Effect effect = {};    // with kEffect
+  effects::Ingress ingress = {};  // with kIngress
   uint64_t choice = 0;       // with kChoice: what was chosen, of ingress.number
-  Reading reading;
+  Reading reading = {};
 };
 
 // Digest of what a replay must reproduce: kind and canonical data.

@@ -1,0 +1,45 @@
+// Faults as data: which protocol moment, and what is done to the connection or the process there.
+// Moments are counted in frames, never in time.
+#ifndef COUNTERPART_PEER_FAULT_H_
+#define COUNTERPART_PEER_FAULT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "harness/peer/observed.h"
+
+namespace counterpart::peer {
+
+enum class How : uint8_t {
+  kRst,
+  kFin,
+  kKill,          // SIGKILL of the subject's process group
+  kListenerDown,  // the next `ordinal` connects are reset as soon as they are accepted
+};
+
+// "The `ordinal`-th frame of kind `kind` from `from` in the attachment of generation `generation`":
+// after it, or, for frames of the harness, after `offset` bytes of it (its length field counts).
+struct Fault {
+  How how = How::kRst;
+  Side from = Side::kSubject;
+  std::string kind;  // member name in Prologue, Handshake or Message: "hello", "channel_item"; ""
+                     // counts every frame
+  uint32_t ordinal = 1;
+  uint32_t generation = 1;
+  std::optional<uint32_t> offset;
+};
+
+struct ArmedFault {
+  Fault fault;
+  uint32_t seen = 0;
+  bool fired = false;
+  std::string where;  // proof: link, frame, bytes
+};
+
+std::string DescribeMoment(const Fault& fault);
+const char* Name(How how);
+
+}  // namespace counterpart::peer
+
+#endif  // COUNTERPART_PEER_FAULT_H_

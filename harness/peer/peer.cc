@@ -1,0 +1,845 @@
+#include "harness/peer/peer.h"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "harness/wire/framing.h"
+#include "harness/wire/schema_id.h"
+
+namespace counterpart::peer {
+
+using effects::Effect;
+using effects::EffectKind;
+using effects::Ingress;
+using effects::IngressKind;
+using machine::Level;
+using machine::Machine;
+using machine::Reading;
+using machine::Wake;
+
+namespace {
+
+constexpr uint32_t kMagic = 0x54525043;
+constexpr uint32_t kVersion = 1;
+constexpr size_t kKeyBytes = 16;
+// The one listener of a run, in which role the subject's connects arrive.
+constexpr uint32_t kListener = 1;
+
+std::string Hex(const std::string& bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const char c : bytes) {
+    hex.push_back(kDigits[static_cast<unsigned char>(c) >> 4]);
+    hex.push_back(kDigits[c & 15]);
+  }
+  return hex;
+}
+
+std::vector<ObservedEnd::Execution> ParseExecutions(const std::string& lines) {
+  std::vector<ObservedEnd::Execution> executions;
+  std::istringstream in(lines);
+  ObservedEnd::Execution execution;
+  while (in >> execution.session_id >> execution.operation_id >> execution.attempt >>
+         execution.generation) {
+    executions.push_back(execution);
+  }
+  return executions;
+}
+
+}  // namespace
+
+Peer::Peer(Machine* machine, Direction direction, FrameObserver* monitors)
+    : machine_(machine), direction_(direction), monitors_(monitors) {}
+
+Peer::~Peer() = default;
+
+// ---------------------------------------------------------------- judging
+
+Task<> Peer::Require(bool holds, std::string rule, std::string wanted) {
+  if (!holds) co_await Fail(std::move(rule), std::move(wanted));
+  if (!rule.empty()) Judged(rule);
+}
+
+Task<> Peer::Fail(std::string rule, std::string text) {
+  machine::Finding finding;
+  finding.level = Level::kFail;
+  finding.rule = std::move(rule);
+  finding.place = text;
+  finding.text = "wanted: " + std::move(text);
+  machine_->Report(std::move(finding));
+  co_await machine_->End();
+}
+
+Task<> Peer::Until(std::string awaited, std::function<bool()> ready, std::string rule) {
+  Machine::Wait wait;
+  wait.awaited = std::move(awaited);
+  wait.ready = std::move(ready);
+  wait.rule = rule;
+  co_await machine_->Await(std::move(wait));
+  if (!rule.empty()) Judged(rule);
+}
+
+Task<> Peer::Settle() {
+  Machine::Wait wait;
+  wait.awaited = "quiescence";
+  wait.wake_when_quiescent = true;
+  co_await machine_->Await(std::move(wait));
+}
+
+Task<bool> Peer::ReadyBeforeQuiet(std::string awaited, std::function<bool()> ready) {
+  Machine::Wait wait;
+  wait.awaited = std::move(awaited);
+  wait.ready = std::move(ready);
+  wait.wake_when_quiescent = true;
+  const Wake wake = co_await machine_->Await(std::move(wait));
+  co_return wake == Wake::kReady;
+}
+
+void Peer::Unexpected(std::string rule, std::string text, std::string place, uint64_t entry) {
+  machine::Finding finding;
+  finding.level = Level::kFail;
+  finding.rule = std::move(rule);
+  finding.text = std::move(text);
+  finding.entry = entry;
+  finding.place = std::move(place);
+  machine_->Report(std::move(finding));
+}
+
+// ---------------------------------------------------------------- faults
+
+void Peer::Arm(Fault fault) {
+  machine_->Note("fault", "armed " + std::string(Name(fault.how)) + " " + DescribeMoment(fault));
+  ArmedFault armed;
+  armed.fault = std::move(fault);
+  faults_.push_back(std::move(armed));
+}
+
+void Peer::RefuseConnects(uint32_t count) {
+  Fault fault;
+  fault.how = How::kListenerDown;
+  fault.ordinal = count;
+  Arm(std::move(fault));
+}
+
+std::optional<uint32_t> Peer::CountFrame(Link& link, Side from, const std::string& kind,
+                                         size_t frame_bytes, ArmedFault** due) {
+  for (ArmedFault& armed : faults_) {
+    const Fault& fault = armed.fault;
+    if (armed.fired || fault.how == How::kListenerDown || fault.from != from) continue;
+    if (fault.generation != 0 && fault.generation != link.generation) continue;
+    if (!fault.kind.empty() && fault.kind != kind) continue;
+    if (++armed.seen != fault.ordinal) continue;
+    *due = &armed;
+    if (fault.offset && from == Side::kHarness) {
+      return std::min<uint32_t>(*fault.offset, static_cast<uint32_t>(frame_bytes));
+    }
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
+  armed.fired = true;
+  armed.where = "link " + std::to_string(link.id) + ", " + std::move(where);
+  machine_->Note("fault", "fired " + std::string(Name(armed.fault.how)) + " " +
+                              DescribeMoment(armed.fault));
+  if (armed.fault.how == How::kKill) {
+    Kill();
+  } else {
+    Close(link, armed.fault.how);
+  }
+}
+
+void Peer::ReportUnfiredFaults() {
+  for (const ArmedFault& armed : faults_) {
+    if (armed.fired) continue;
+    machine::Finding finding;
+    finding.level = Level::kInconclusive;
+    finding.text = "the fault never fired: " + std::string(Name(armed.fault.how)) + " " +
+                   DescribeMoment(armed.fault);
+    finding.place = "unfired fault";
+    machine_->Report(std::move(finding));
+  }
+}
+
+// ---------------------------------------------------------------- control plane
+
+uint32_t Peer::Ask(control::v1::ControlRequest request) {
+  const uint32_t id = next_question_++;
+  questions_[id];
+  Reading reading;
+  reading.edge = "control." + std::to_string(id);
+  reading.label = Read(request);
+  Effect effect{.kind = EffectKind::kAsk, .id = id, .number = 0,
+                .bytes = request.SerializeAsString()};
+  machine_->Request(std::move(effect), std::move(reading));
+  return id;
+}
+
+uint32_t Peer::Start(control::v1::ExecuteRequest command) {
+  if (command.command_id() == 0) command.set_command_id(next_command_id_++);
+  if (command.send() == 0) command.set_send(1);
+  control::v1::ControlRequest request;
+  *request.mutable_execute() = std::move(command);
+  return Ask(std::move(request));
+}
+
+Task<> Peer::Answered(uint32_t id, std::string awaited) {
+  co_await Until(std::move(awaited), [this, id] {
+    return questions_.at(id).answered || questions_.at(id).lost;
+  });
+}
+
+Task<control::v1::Outcome> Peer::OutcomeOf(uint32_t id, std::string awaited, std::string rule) {
+  co_await Until(
+      std::move(awaited),
+      [this, id] { return questions_.at(id).answered || questions_.at(id).lost; },
+      std::move(rule));
+  const Question& question = questions_.at(id);
+  if (question.lost) co_await Fail("", "the control plane answers");
+  if (question.reply.execute().has_refusal()) {
+    std::string text = "the subject runs the command; it refused: " +
+                       question.reply.execute().refusal().text();
+    co_await Fail("", std::move(text));
+  }
+  co_return question.reply.execute().outcome();
+}
+
+Task<control::v1::Outcome> Peer::Execute(control::v1::ExecuteRequest command,
+                                         std::string awaited) {
+  const uint32_t id = Start(std::move(command));
+  control::v1::Outcome outcome = co_await OutcomeOf(id, std::move(awaited));
+  co_return outcome;
+}
+
+void Peer::Release(const std::string& gate) {
+  control::v1::ExecuteRequest command;
+  command.mutable_release()->set_gate(gate);
+  Start(std::move(command));
+}
+
+Task<> Peer::AwaitHandlerStarted(Session& session, uint64_t operation_id) {
+  control::v1::ExecuteRequest command;
+  command.mutable_await_event()->set_session_id(session.id);
+  command.mutable_await_event()->set_handler_started(true);
+  command.mutable_await_event()->set_operation_id(operation_id);
+  std::string awaited = "the handler of operation " + std::to_string(operation_id) + " to start";
+  control::v1::Outcome outcome = co_await Execute(std::move(command), std::move(awaited));
+}
+
+uint32_t Peer::StartCallBySubject(Session& session, const std::string& method,
+                                  std::string arguments, std::string handle) {
+  control::v1::ExecuteRequest command;
+  command.mutable_call()->set_session_id(session.id);
+  const Method* known = FindMethod(method);
+  command.mutable_call()->set_method(known == nullptr ? method : known->name);
+  command.mutable_call()->set_arguments(std::move(arguments));
+  command.mutable_call()->set_handle(std::move(handle));
+  return Start(std::move(command));
+}
+
+Task<control::v1::CallOutcome> Peer::CallOutcomeOf(uint32_t id, std::string rule) {
+  std::string awaited = "the subject's call to be resolved";
+  control::v1::Outcome outcome = co_await OutcomeOf(id, std::move(awaited), std::move(rule));
+  co_await Require(outcome.has_call(), "", "a Call command ends with the outcome of a call");
+  co_return outcome.call();
+}
+
+// ---------------------------------------------------------------- process
+
+void Peer::Kill() {
+  exit_expected_ = true;
+  killed_ = true;
+  machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 0, .bytes = ""},
+                    {.edge = "process", .label = "SIGKILL", .text = ""});
+}
+
+Task<> Peer::Restart() {
+  co_await Until("the subject to be gone", [this] { return subject_exited_; });
+  machine_->Request({.kind = EffectKind::kRestart, .id = 0, .number = 0, .bytes = ""},
+                    {.edge = "process", .label = "restart", .text = ""});
+  const uint32_t starts = starts_;
+  co_await Until("the subject to start again", [this, starts] { return starts_ > starts; });
+  exit_expected_ = false;
+  subject_port_ = 0;
+  connect_question_ = 0;
+}
+
+// ---------------------------------------------------------------- links
+
+std::string Peer::Edge(const Link& link, bool out) const {
+  return "link" + std::to_string(link.id) + (out ? ".out" : ".in");
+}
+
+Link* Peer::FindLink(uint32_t id) {
+  const auto found = links_.find(id);
+  return found == links_.end() ? nullptr : found->second.get();
+}
+
+Task<> Peer::EnsureSubjectListens(const SessionOptions& options) {
+  if (subject_port_ != 0) co_return;
+  control::v1::ExecuteRequest command;
+  command.mutable_listen()->set_max_concurrent_requests(options.subject_limit);
+  command.mutable_listen()->set_resumable(options.resumable);
+  control::v1::Outcome outcome = co_await Execute(std::move(command), "the subject to listen");
+  co_await Require(outcome.has_listening() && outcome.listening().port() != 0, "",
+                   "a Listen command ends with the port");
+  subject_port_ = static_cast<uint16_t>(outcome.listening().port());
+}
+
+Task<> Peer::EnsureHarnessListens() {
+  if (listeners_.contains(kListener)) co_return;
+  listeners_[kListener].id = kListener;
+  machine_->Request({.kind = EffectKind::kListen, .id = kListener, .number = 0, .bytes = ""},
+                    {.edge = "listener", .label = "listen", .text = ""});
+  co_await Until("a listening socket", [this] { return listeners_[kListener].port != 0; });
+}
+
+Task<Link*> Peer::OpenLink(const SessionOptions& options) {
+  if (direction_ == Direction::kHarnessToSubject) {
+    co_await EnsureSubjectListens(options);
+    auto fresh = std::make_unique<Link>();
+    Link* link = fresh.get();
+    link->id = next_link_++;
+    link->harness_dialled = true;
+    link->generation = next_generation_++;
+    link->segment = options.segment;
+    links_[link->id] = std::move(fresh);
+    machine_->Request(
+        {.kind = EffectKind::kDial, .id = link->id, .number = subject_port_, .bytes = ""},
+        {.edge = Edge(*link, true), .label = "dial", .text = ""});
+    co_await Until("the connection to the subject", [link] { return link->up || link->refused; });
+    co_await Require(!link->refused, "", "the subject accepts connections on the port it named");
+    co_return link;
+  }
+  co_await EnsureHarnessListens();
+  if (connect_question_ == 0) {
+    control::v1::ExecuteRequest command;
+    control::v1::Connect& connect = *command.mutable_connect();
+    connect.set_host("127.0.0.1");
+    connect.set_port(listeners_[kListener].port);
+    connect.set_max_concurrent_requests(options.subject_limit);
+    connect.set_max_attempts(options.dials);
+    connect.set_session_lost(options.session_lost);
+    connect.set_odd_parity(true);
+    connect.set_resume(options.resumable);
+    connect_question_ = Start(std::move(command));
+  }
+  co_await Until("the subject to connect",
+                 [this] { return !listeners_[kListener].accepted.empty(); });
+  Link* link = links_.at(listeners_[kListener].accepted.front()).get();
+  listeners_[kListener].accepted.pop_front();
+  link->segment = options.segment;
+  co_return link;
+}
+
+void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame,
+                       std::string kind, std::string label) {
+  if (link.end) return;
+  const std::string framed = wire::Frame(bytes);
+  ArmedFault* due = nullptr;
+  const auto cut_at = CountFrame(link, Side::kHarness, kind, framed.size(), &due);
+  const std::string written = cut_at ? framed.substr(0, *cut_at) : framed;
+  frame.from = Side::kHarness;
+  frame.link = link.id;
+  frame.harness_dialled = link.harness_dialled;
+  frame.cut_short = written.size() < framed.size();
+  if (frame.cut_short) {
+    label += " (cut after " + std::to_string(written.size()) + " of " +
+             std::to_string(framed.size()) + " bytes)";
+  }
+  uint64_t entry = 0;
+  const size_t piece = link.segment == 0 ? std::max<size_t>(written.size(), 1) : link.segment;
+  for (size_t at = 0; at == 0 || at < written.size(); at += piece) {
+    if (written.empty()) break;
+    Effect effect{.kind = EffectKind::kWrite, .id = link.id, .number = 0,
+                  .bytes = written.substr(at, piece)};
+    entry = machine_->Request(std::move(effect),
+                              {.edge = Edge(link, true), .label = at == 0 ? label : "…",
+                               .text = ""});
+  }
+  frame.entry = entry;
+  monitors_->OnFrame(frame);
+  if (due != nullptr) {
+    Fire(*due, link,
+         frame.cut_short ? std::to_string(written.size()) + " of " +
+                               std::to_string(framed.size()) + " bytes of " + label + " written"
+                         : label + " written");
+  }
+}
+
+void Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate) {
+  ObservedFrame frame{.from = Side::kHarness};
+  frame.prologue = &prologue;
+  frame.deliberate = std::move(deliberate);
+  link.out = Link::Phase::kHandshake;
+  SendPayload(link, prologue.SerializeAsString(), std::move(frame), KindOf(prologue),
+              Read(prologue));
+}
+
+void Peer::Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate) {
+  ObservedFrame frame{.from = Side::kHarness};
+  frame.handshake = &handshake;
+  frame.deliberate = std::move(deliberate);
+  SendPayload(link, handshake.SerializeAsString(), std::move(frame), KindOf(handshake),
+              Read(handshake, names_));
+}
+
+void Peer::Send(Link& link, const wire::v1::Message& message, std::string deliberate) {
+  ObservedFrame frame{.from = Side::kHarness};
+  frame.message = &message;
+  frame.deliberate = std::move(deliberate);
+  SendPayload(link, message.SerializeAsString(), std::move(frame), KindOf(message),
+              Read(message));
+}
+
+void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
+  machine_->Request({.kind = EffectKind::kWrite, .id = link.id, .number = 0,
+                     .bytes = std::move(bytes)},
+                    {.edge = Edge(link, true), .label = std::move(label), .text = ""});
+}
+
+void Peer::Close(Link& link, How how) {
+  const EffectKind kind = how == How::kFin ? EffectKind::kFin : EffectKind::kRst;
+  machine_->Request({.kind = kind, .id = link.id, .number = 0, .bytes = ""},
+                    {.edge = Edge(link, true), .label = Name(how), .text = ""});
+  if (!link.end) {
+    link.end = LinkEnd::kCutByHarness;
+    monitors_->OnLinkEnd(link.id, LinkEnd::kCutByHarness, 0, machine_->trace().size() - 1);
+  }
+  if (link.session != nullptr && link.session->link == &link) link.session->Detach();
+}
+
+Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awaited,
+                                                     std::string rule) {
+  Link* from = &link;
+  co_await Until(std::move(awaited),
+                 [from] { return !from->inbox.empty() || from->end.has_value(); },
+                 std::move(rule));
+  if (from->inbox.empty()) co_return std::nullopt;
+  Link::Inbound inbound = std::move(from->inbox.front());
+  from->inbox.pop_front();
+  co_return inbound;
+}
+
+Task<> Peer::AwaitEnd(Link& link, std::string rule) {
+  Link* from = &link;
+  from->end_expected = true;
+  co_await Until("the end of link " + std::to_string(link.id),
+                 [from] { return from->end.has_value(); }, std::move(rule));
+}
+
+// ---------------------------------------------------------------- sessions
+
+std::string DescribeInbound(const std::optional<Link::Inbound>& inbound, Names& names) {
+  if (!inbound) return "the end of the link";
+  if (inbound->prologue) return Read(*inbound->prologue);
+  if (inbound->handshake) return Read(*inbound->handshake, names);
+  if (inbound->message) return Read(*inbound->message);
+  return "an unreadable payload (" + inbound->malformed + ")";
+}
+
+std::string Peer::MintBytes(const char* what, size_t size) {
+  std::string bytes;
+  while (bytes.size() < size) {
+    const uint64_t hash = machine::HashBytes(what + std::to_string(machine_->seed()) + "/" +
+                                             std::to_string(++minted_));
+    for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(hash >> (8 * i)));
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+wire::v1::Prologue Peer::TransportHello() const {
+  wire::v1::Prologue prologue;
+  prologue.mutable_hello()->set_magic(kMagic);
+  prologue.mutable_hello()->set_version(kVersion);
+  prologue.mutable_hello()->set_conduit(wire::v1::CONDUIT_BARE);
+  return prologue;
+}
+
+wire::v1::Hello Peer::NewHello(const Session& session, std::string resume_key) const {
+  wire::v1::Hello hello;
+  hello.set_parity(wire::v1::PARITY_ODD);
+  hello.mutable_settings()->set_max_concurrent_requests(session.harness_limit);
+  static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
+  hello.set_protocol_schema(schema);
+  hello.set_resume_key(std::move(resume_key));
+  return hello;
+}
+
+Session* Peer::NewSession(const SessionOptions& options) {
+  auto session = std::make_unique<Session>(this, harness_calls(), options.harness_limit,
+                                           options.subject_limit);
+  session->resumable = options.resumable;
+  session->dials = options.dials;
+  sessions_.push_back(std::move(session));
+  return sessions_.back().get();
+}
+
+std::vector<Session*> Peer::sessions() {
+  std::vector<Session*> all;
+  for (const auto& session : sessions_) all.push_back(session.get());
+  return all;
+}
+
+Task<> Peer::DoPrologue(Link& link) {
+  if (link.harness_dialled) {
+    Send(link, TransportHello());
+    auto answer = co_await NextInbound(link, "TransportAccept", "transport.prologue.first-payload");
+    const bool accepted = answer && answer->prologue && answer->prologue->has_accept();
+    std::string wanted = "a TransportHello is answered by TransportAccept, not by " +
+                         DescribeInbound(answer, names_);
+    co_await Require(accepted, "transport.prologue.first-payload", std::move(wanted));
+    co_return;
+  }
+  auto hello = co_await NextInbound(link, "TransportHello", "transport.prologue.first-payload");
+  const bool ok = hello && hello->prologue && hello->prologue->has_hello() &&
+                  hello->prologue->hello().magic() == kMagic &&
+                  hello->prologue->hello().version() == kVersion &&
+                  hello->prologue->hello().conduit() == wire::v1::CONDUIT_BARE;
+  std::string wanted = "the first payload is a TransportHello of version 1 for a bare conduit, "
+                       "not " + DescribeInbound(hello, names_);
+  co_await Require(ok, "transport.prologue.first-payload", std::move(wanted));
+  wire::v1::Prologue accept;
+  accept.mutable_accept();
+  Send(link, accept);
+}
+
+Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
+  if (link.harness_dialled) {
+    wire::v1::Handshake hello;
+    *hello.mutable_hello() = NewHello(session, resume_key);
+    Send(link, hello);
+    auto answer = co_await NextInbound(link, "HelloYourself", "session.handshake");
+    const bool ok = answer && answer->handshake && answer->handshake->has_hello_yourself();
+    std::string wanted = "a Hello is answered by HelloYourself, not by " +
+                         DescribeInbound(answer, names_);
+    co_await Require(ok, resume_key.empty() ? "session.handshake" : "session.handshake.resume",
+                     std::move(wanted));
+    const auto& yourself = answer->handshake->hello_yourself();
+    if (!session.id.empty()) {
+      co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
+                       "a resumed session keeps its session_id");
+    }
+    session.id = yourself.session_id();
+    session.resume_key = yourself.resume_key();
+    wire::v1::Handshake lets_go;
+    lets_go.mutable_lets_go();
+    Send(link, lets_go);
+    link.in = link.out = Link::Phase::kMessages;
+    if (!link.end) session.Attach(&link, link.generation);
+    co_return;
+  }
+  auto hello = co_await NextInbound(link, "Hello", "session.handshake");
+  const bool ok = hello && hello->handshake && hello->handshake->has_hello();
+  std::string wanted = "the prologue is followed by Hello, not by " + DescribeInbound(hello, names_);
+  co_await Require(ok, "session.handshake", std::move(wanted));
+  const std::string& presented = hello->handshake->hello().resume_key();
+  if (session.id.empty()) {
+    co_await Require(presented.empty(), "session.handshake",
+                     "the Hello of a new session carries no resume key");
+    session.id = MintBytes("session", kKeyBytes);
+  } else {
+    co_await Require(presented == resume_key, "session.handshake.resume",
+                     "the Hello of a redial presents the newest resume key it has read");
+  }
+  session.resume_key = session.resumable ? MintBytes("key", kKeyBytes) : "";
+  wire::v1::Handshake yourself;
+  yourself.mutable_hello_yourself()->mutable_settings()->set_max_concurrent_requests(
+      session.harness_limit);
+  static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
+  yourself.mutable_hello_yourself()->set_protocol_schema(schema);
+  yourself.mutable_hello_yourself()->set_session_id(session.id);
+  yourself.mutable_hello_yourself()->set_resume_key(session.resume_key);
+  Send(link, yourself);
+  auto lets_go = co_await NextInbound(link, "LetsGo", "session.handshake");
+  const bool went = lets_go && lets_go->handshake && lets_go->handshake->has_lets_go();
+  std::string go = "a HelloYourself is answered by LetsGo, not by " +
+                   DescribeInbound(lets_go, names_);
+  co_await Require(went, "session.handshake", std::move(go));
+  link.out = Link::Phase::kMessages;
+  if (!link.end) session.Attach(&link, link.generation);
+}
+
+Task<Session*> Peer::Establish(SessionOptions options) {
+  Session* session = NewSession(options);
+  Link* link = co_await OpenLink(options);
+  co_await DoPrologue(*link);
+  co_await DoHandshake(*link, *session, "");
+  if (!harness_calls()) {
+    control::v1::Outcome outcome =
+        co_await OutcomeOf(connect_question_, "the Connect command to end", "session.handshake");
+    co_await Require(outcome.has_connected() && outcome.connected().session_id() == session->id,
+                     "session.handshake", "Connect ends with the session_id of HelloYourself");
+  }
+  co_return session;
+}
+
+Task<> Peer::Resume(Session& session) {
+  SessionOptions options;
+  options.resumable = session.resumable;
+  options.dials = session.dials;
+  // r[session.resume.bind]: the initiator closes its previous link before each Hello.
+  if (session.link != nullptr && harness_calls()) Close(*session.link, How::kFin);
+  std::string key = session.resume_key;
+  Link* link = co_await OpenLink(options);
+  co_await DoPrologue(*link);
+  co_await DoHandshake(*link, session, std::move(key));
+}
+
+// ---------------------------------------------------------------- ingress
+
+Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
+  Reading reading;
+  reading.label = effects::Name(ingress.kind);
+  switch (ingress.kind) {
+    case IngressKind::kListening:
+      reading.edge = "listener";
+      listeners_[ingress.id].port = static_cast<uint16_t>(ingress.number);
+      break;
+    case IngressKind::kLinkAccepted: {
+      auto fresh = std::make_unique<Link>();
+      fresh->id = ingress.id;
+      fresh->up = true;
+      reading.edge = "link" + std::to_string(ingress.id) + ".in";
+      Link* link = fresh.get();
+      links_[ingress.id] = std::move(fresh);
+      for (ArmedFault& armed : faults_) {
+        if (armed.fault.how != How::kListenerDown || armed.fired) continue;
+        link->end_expected = true;
+        if (++armed.seen >= armed.fault.ordinal) {
+          armed.fired = true;
+          armed.where = std::to_string(armed.seen) + " connects reset";
+        }
+        Close(*link, How::kRst);
+        return reading;
+      }
+      link->generation = next_generation_++;
+      listeners_[static_cast<uint32_t>(ingress.number)].accepted.push_back(ingress.id);
+      break;
+    }
+    case IngressKind::kLinkUp:
+    case IngressKind::kLinkRefused:
+      reading.edge = "link" + std::to_string(ingress.id) + ".in";
+      if (Link* link = FindLink(ingress.id)) {
+        link->up = ingress.kind == IngressKind::kLinkUp;
+        link->refused = !link->up;
+        if (link->refused) link->end = LinkEnd::kReset;
+      }
+      break;
+    case IngressKind::kPayload:
+      if (Link* link = FindLink(ingress.id)) OnPayload(*link, ingress.bytes, entry, reading);
+      break;
+    case IngressKind::kOversize:
+    case IngressKind::kEof:
+    case IngressKind::kReset:
+      if (Link* link = FindLink(ingress.id)) {
+        reading.edge = Edge(*link, false);
+        if (ingress.kind == IngressKind::kOversize) {
+          reading.text = std::to_string(ingress.number) + " bytes announced";
+          OnLinkEnd(*link, LinkEnd::kOversize, 0, entry);
+        } else {
+          OnLinkEnd(*link,
+                    ingress.kind == IngressKind::kEof ? LinkEnd::kEof : LinkEnd::kReset,
+                    ingress.number, entry);
+        }
+      }
+      break;
+    case IngressKind::kAnswer: {
+      Question& question = questions_[ingress.id];
+      question.answered = true;
+      question.reply.ParseFromString(ingress.bytes);
+      reading.edge = "control." + std::to_string(ingress.id);
+      reading.label = Read(question.reply);
+      break;
+    }
+    case IngressKind::kNoAnswer:
+      questions_[ingress.id].lost = true;
+      reading.edge = "control." + std::to_string(ingress.id);
+      reading.text = ingress.text;
+      break;
+    case IngressKind::kExited:
+      subject_exited_ = true;
+      exit_text_ = ingress.text;
+      reading.edge = "process";
+      reading.label = "exited: " + ingress.text;
+      if (!exit_expected_) {
+        Unexpected("", "the subject died: " + ingress.text, "crash", entry);
+      }
+      break;
+    case IngressKind::kStarted:
+      subject_exited_ = false;
+      ++starts_;
+      reading.edge = "process";
+      break;
+    case IngressKind::kExecutions:
+      executions_[ingress.id] = ingress.bytes;
+      break;
+    case IngressKind::kQuiescent:
+    case IngressKind::kUnjudgeable: reading.text = ingress.text; break;
+  }
+  return reading;
+}
+
+void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Reading& reading) {
+  reading.edge = Edge(link, false);
+  Link::Inbound inbound;
+  inbound.entry = entry;
+  ObservedFrame frame{.from = Side::kSubject};
+  frame.link = link.id;
+  frame.harness_dialled = link.harness_dialled;
+  frame.entry = entry;
+  std::string kind;
+  // r[wire.envelope]: a payload is what its phase says, or it is nothing.
+  switch (link.in) {
+    case Link::Phase::kPrologue:
+      inbound.prologue.emplace();
+      if (inbound.prologue->ParseFromString(bytes)) kind = KindOf(*inbound.prologue);
+      reading.label = Read(*inbound.prologue);
+      frame.prologue = &*inbound.prologue;
+      link.in = Link::Phase::kHandshake;
+      break;
+    case Link::Phase::kHandshake:
+      inbound.handshake.emplace();
+      if (inbound.handshake->ParseFromString(bytes)) kind = KindOf(*inbound.handshake);
+      reading.label = Read(*inbound.handshake, names_);
+      frame.handshake = &*inbound.handshake;
+      if (inbound.handshake->has_lets_go()) link.in = Link::Phase::kMessages;
+      break;
+    case Link::Phase::kMessages:
+      inbound.message.emplace();
+      if (inbound.message->ParseFromString(bytes)) kind = KindOf(*inbound.message);
+      reading.label = Read(*inbound.message);
+      frame.message = &*inbound.message;
+      break;
+  }
+  if (kind.empty()) {
+    inbound.malformed = "not a payload of this phase, " + std::to_string(bytes.size()) + " bytes";
+    frame.prologue = nullptr;
+    frame.handshake = nullptr;
+    frame.message = nullptr;
+    frame.malformed = inbound.malformed;
+    inbound.prologue.reset();
+    inbound.handshake.reset();
+    inbound.message.reset();
+    reading.label = inbound.malformed;
+  }
+  monitors_->OnFrame(frame);
+  if (link.end) return;  // read, judged, and of no further effect
+  ArmedFault* due = nullptr;
+  CountFrame(link, Side::kSubject, kind, 0, &due);
+  if (inbound.message && link.session != nullptr) {
+    link.session->OnMessage(*inbound.message, entry);
+  } else {
+    link.inbox.push_back(std::move(inbound));
+  }
+  if (due != nullptr && !link.end) Fire(*due, link, reading.label + " read");
+}
+
+void Peer::OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry) {
+  if (link.end) return;
+  link.end = end;
+  link.end_partial = partial;
+  monitors_->OnLinkEnd(link.id, end, partial, entry);
+  if (link.session != nullptr && link.session->link == &link && end != LinkEnd::kOversize) {
+    Session* session = link.session;
+    if (!link.end_expected) session->Detach();
+  }
+  if (!link.end_expected && !exit_expected_) {
+    const char* how = end == LinkEnd::kEof     ? "closed (FIN)"
+                      : end == LinkEnd::kReset ? "reset (RST)"
+                                               : "announced too large a payload on";
+    Unexpected("session.outlives-conduit",
+               std::string("the subject ") + how + " link " + std::to_string(link.id) +
+                   " without a reason on the wire",
+               "link end", entry);
+  }
+}
+
+bool Peer::OutsideOpen() const {
+  if (!subject_exited_) return true;
+  for (const auto& [id, question] : questions_) {
+    if (!question.answered && !question.lost) return true;
+  }
+  for (const auto& [id, link] : links_) {
+    if (link->up && !link->end) return true;
+  }
+  return false;
+}
+
+// ---------------------------------------------------------------- the end
+
+Task<std::vector<ObservedEnd::Execution>> Peer::ReadExecutions() {
+  std::string wanted;
+  for (const auto& session : sessions_) wanted += (wanted.empty() ? "" : " ") + Hex(session->id);
+  const uint32_t id = next_question_++;
+  machine_->Request({.kind = EffectKind::kReadExecutions, .id = id, .number = 0, .bytes = wanted},
+                    {.edge = "", .label = "read executions", .text = ""});
+  co_await Until("the executions file", [this, id] { return executions_.contains(id); });
+  co_return ParseExecutions(executions_.at(id));
+}
+
+Task<> Peer::Epilogue() {
+  ObservedEnd end;
+  end.subject_killed = killed_;
+  if (!subject_exited_) {
+    co_await Settle();
+    for (const auto& session : sessions_) {
+      co_await Require(session->waiting_requests() == 0, "",
+                       "no Request arrives that nobody asked for");
+    }
+    for (const auto& session : sessions_) {
+      if (session->attached()) {
+        co_await session->SayGoodbye();
+      } else if (!session->id.empty() && !session->ended() && harness_calls()) {
+        control::v1::ExecuteRequest command;
+        command.mutable_expire_session()->set_session_id(session->id);
+        const uint32_t expiring = Start(std::move(command));
+        // Refused where the subject has dropped the session already: both are fine here.
+        co_await Answered(expiring, "ExpireSession to be answered");
+      }
+    }
+    for (auto& [id, link] : links_) {
+      if (!link->end && link->up) Close(*link, How::kFin);
+    }
+    co_await Settle();
+    control::v1::ControlRequest request;
+    request.mutable_journal();
+    const uint32_t journal = Ask(std::move(request));
+    co_await Answered(journal, "the journal");
+    if (questions_.at(journal).answered) {
+      const auto& reply = questions_.at(journal).reply.journal();
+      end.journal.assign(reply.events().begin(), reply.events().end());
+      end.journal_gap = reply.gap();
+      end.journal_read = true;
+    }
+  }
+  end.executions = co_await ReadExecutions();
+  end.executions_read = true;
+  monitors_->OnEnd(end);
+  ReportUnfiredFaults();
+  if (!subject_exited_) co_await CheckLeaks();
+}
+
+Task<> Peer::CheckLeaks() {
+  control::v1::ControlRequest request;
+  request.mutable_reset();
+  const uint32_t reset = Ask(std::move(request));
+  co_await Answered(reset, "Reset to be answered");
+  const auto& held = questions_.at(reset).reply.reset();
+  std::string leaked;
+  const auto add = [&leaked](uint32_t count, const char* what) {
+    if (count > 0) leaked += " " + std::to_string(count) + " " + what;
+  };
+  add(held.links(), "links");
+  add(held.sessions(), "sessions");
+  add(held.calls(), "calls");
+  add(held.handlers(), "handlers");
+  add(held.channels(), "channels");
+  std::string wanted = "after the run the subject holds nothing of it, not" + leaked;
+  co_await Require(leaked.empty(), "control.reset.leak", std::move(wanted));
+}
+
+}  // namespace counterpart::peer

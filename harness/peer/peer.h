@@ -1,0 +1,238 @@
+// The counterpart of one run: links, sessions and the subject's control plane, as a scenario uses
+// them. Everything is a request to the machine or a wait on it; nothing here blocks or looks at a
+// clock. Owned by the run; used only from its roles.
+#ifndef COUNTERPART_PEER_PEER_H_
+#define COUNTERPART_PEER_PEER_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "counterpart/control/v1/control.pb.h"
+#include "harness/machine/machine.h"
+#include "harness/peer/fault.h"
+#include "harness/peer/observed.h"
+#include "harness/peer/reading.h"
+#include "harness/peer/session.h"
+
+namespace counterpart::peer {
+
+using machine::Task;
+
+// Who opens the session and makes the calls.
+enum class Direction : uint8_t { kHarnessToSubject, kSubjectToHarness };
+
+// One TCP connection, as far as the harness has seen it.
+struct Link {
+  uint32_t id = 0;
+  bool harness_dialled = false;
+  bool up = false;
+  bool refused = false;
+  std::optional<LinkEnd> end;  // nothing arrives after it
+  uint64_t end_partial = 0;    // bytes of an unfinished payload before the end
+  bool end_expected = false;   // else an end that the harness did not cause is a failure
+  uint32_t generation = 0;     // of the session handshake it carries, from 1
+  enum class Phase : uint8_t { kPrologue, kHandshake, kMessages } in = Phase::kPrologue,
+                                                                  out = Phase::kPrologue;
+  // What came before a session took the link over.
+  struct Inbound {
+    std::optional<wire::v1::Prologue> prologue;
+    std::optional<wire::v1::Handshake> handshake;
+    std::optional<wire::v1::Message> message;
+    std::string malformed;
+    uint64_t entry = 0;
+  };
+  std::deque<Inbound> inbox;
+  Session* session = nullptr;
+  // Writes of the harness are cut into pieces of this many bytes; 0 = not at all.
+  uint32_t segment = 0;
+};
+
+// What a session is asked to be.
+struct SessionOptions {
+  uint32_t harness_limit = 64;  // max_concurrent_requests of the harness
+  uint32_t subject_limit = 64;
+  bool resumable = true;
+  uint32_t dials = 3;  // of the subject per establishment
+  control::v1::SessionLostPolicy session_lost = control::v1::SESSION_LOST_POLICY_NONE;
+  uint32_t segment = 0;  // see Link
+};
+
+// How a command sent without waiting ends.
+struct Question {
+  bool answered = false;
+  bool lost = false;  // the control plane broke before the answer
+  control::v1::ControlReply reply;
+};
+
+class Peer : public machine::Observer {
+ public:
+  Peer(machine::Machine* machine, Direction direction, FrameObserver* monitors);
+  ~Peer() override;
+
+  machine::Machine& machine() { return *machine_; }
+  Direction direction() const { return direction_; }
+  bool harness_calls() const { return direction_ == Direction::kHarnessToSubject; }
+
+  // ---- judging from a scenario
+
+  // co_await: goes on if `holds` (and the rule counts as judged), else fails the run.
+  Task<> Require(bool holds, std::string rule, std::string wanted);
+  Task<> Fail(std::string rule, std::string text);
+  void Judged(const std::string& rule) { monitors_->OnJudged(rule); }
+  // co_await: waits for something that must happen.
+  Task<> Until(std::string awaited, std::function<bool()> ready, std::string rule = "");
+  // co_await: until nothing more can happen by itself; for claims of absence.
+  Task<> Settle();
+  // co_await: until ready or quiescent; true if ready.
+  Task<bool> ReadyBeforeQuiet(std::string awaited, std::function<bool()> ready);
+
+  // ---- faults
+
+  void Arm(Fault fault);
+  const std::vector<ArmedFault>& faults() const { return faults_; }
+
+  // ---- control plane
+
+  // Sends a command and goes on. Ids count from 1 and name the command in Status.
+  uint32_t Start(control::v1::ExecuteRequest command);
+  // co_await: its outcome. A refusal or a broken control plane fails the run.
+  Task<control::v1::Outcome> OutcomeOf(uint32_t question, std::string awaited,
+                                       std::string rule = "");
+  Task<control::v1::Outcome> Execute(control::v1::ExecuteRequest command, std::string awaited);
+  // Any other control request; co_await its reply or the loss of it.
+  uint32_t Ask(control::v1::ControlRequest request);
+  Task<> Answered(uint32_t question, std::string awaited);
+  const Question& question(uint32_t id) const { return questions_.at(id); }
+  void Release(const std::string& gate);  // opens a gate for handlers of this run
+  // co_await: until the subject's journal says so.
+  Task<> AwaitHandlerStarted(Session& session, uint64_t operation_id);
+  uint64_t last_command_id() const { return next_command_id_ - 1; }
+
+  // ---- process
+
+  void ExpectExit() { exit_expected_ = true; }
+  void Kill();
+  Task<> Restart();
+  bool subject_exited() const { return subject_exited_; }
+  const std::string& exit_text() const { return exit_text_; }
+
+  // ---- links
+
+  // co_await: a link between harness and subject with nothing sent on it yet, dialled by whoever
+  // the direction says. For the subject's dial a Connect command is sent first, unless one is
+  // pending (a redial).
+  Task<Link*> OpenLink(const SessionOptions& options);
+  Link* FindLink(uint32_t id);
+  void Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate = "");
+  void Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate = "");
+  void Send(Link& link, const wire::v1::Message& message, std::string deliberate = "");
+  // Bytes as they are: for what no message can say. `label` reads in the trace.
+  void SendRaw(Link& link, std::string bytes, std::string label);
+  void Close(Link& link, How how);
+  // co_await: the next payload that came before a session took the link over, or its end (null).
+  Task<std::optional<Link::Inbound>> NextInbound(Link& link, std::string awaited,
+                                                 std::string rule);
+  // co_await: the end of a link; `end_expected` is set.
+  Task<> AwaitEnd(Link& link, std::string rule);
+
+  // ---- sessions
+
+  // co_await: a new session on a new link, both prologues and handshakes done.
+  Task<Session*> Establish(SessionOptions options = {});
+  // co_await: the same session on a new link, after the old one was lost or is to be superseded.
+  Task<> Resume(Session& session);
+  // The two halves of the above, for scenarios that want to stand between them.
+  Task<> DoPrologue(Link& link);
+  Task<> DoHandshake(Link& link, Session& session, std::string resume_key);
+  wire::v1::Prologue TransportHello() const;
+  wire::v1::Hello NewHello(const Session& session, std::string resume_key) const;
+  Session* NewSession(const SessionOptions& options);
+  // The outcome of the Connect command of this run, if the subject dials.
+  uint32_t connect_question() const { return connect_question_; }
+  std::vector<Session*> sessions();
+  std::string MintBytes(const char* what, size_t size);  // deterministic, by seed
+  // The next `count` connects of the subject are reset at once.
+  void RefuseConnects(uint32_t count);
+
+  // ---- the subject's application (it calls, or holds caller-side channel ends)
+
+  // Sends a Call command; its handle names it and its channel ends.
+  uint32_t StartCallBySubject(Session& session, const std::string& method, std::string arguments,
+                              std::string handle);
+  Task<control::v1::CallOutcome> CallOutcomeOf(uint32_t question, std::string rule = "");
+
+  // ---- machine::Observer
+
+  machine::Reading OnIngress(const effects::Ingress& ingress, uint64_t entry) override;
+  void OnFinding(const machine::Finding& finding) override { monitors_->OnFinding(finding); }
+  bool OutsideOpen() const override;
+
+  FrameObserver& monitors() { return *monitors_; }
+
+  // co_await: what the run leaves behind: late frames, journal, executions, leaks. Part of every
+  // run that has not failed by then.
+  Task<> Epilogue();
+  // co_await: how often the subject has executed an operation of a session so far.
+  Task<std::vector<ObservedEnd::Execution>> ReadExecutions();
+
+ private:
+  friend class Session;
+
+  struct Listener {
+    uint32_t id = 0;
+    uint16_t port = 0;
+    std::deque<uint32_t> accepted;
+  };
+
+  void OnPayload(Link& link, const std::string& bytes, uint64_t entry, machine::Reading& reading);
+  void OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
+  void SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
+                   std::string label);
+  // Counts a frame against the armed faults. For a frame of the harness with an offset due,
+  // returns the bytes to write before the cut.
+  std::optional<uint32_t> CountFrame(Link& link, Side from, const std::string& kind,
+                                     size_t frame_bytes, ArmedFault** due);
+  void Fire(ArmedFault& fault, Link& link, std::string where);
+  void Unexpected(std::string rule, std::string text, std::string place, uint64_t entry);
+  std::string Edge(const Link& link, bool out) const;
+  Task<> EnsureSubjectListens(const SessionOptions& options);
+  Task<> EnsureHarnessListens();
+  void ReportUnfiredFaults();
+  Task<> CheckLeaks();
+
+  machine::Machine* machine_;
+  Direction direction_;
+  FrameObserver* monitors_;
+  Names names_;
+  std::vector<ArmedFault> faults_;
+  std::map<uint32_t, std::unique_ptr<Link>> links_;
+  std::map<uint32_t, Listener> listeners_;
+  std::map<uint32_t, Question> questions_;
+  std::map<uint32_t, std::string> executions_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  uint32_t next_link_ = 1;
+  uint32_t next_question_ = 1;
+  uint64_t next_command_id_ = 1;
+  uint32_t next_generation_ = 1;
+  uint16_t subject_port_ = 0;
+  uint32_t connect_question_ = 0;
+  uint32_t refuse_connects_ = 0;
+  uint64_t minted_ = 0;
+  bool subject_exited_ = false;
+  bool exit_expected_ = false;
+  bool killed_ = false;
+  uint32_t starts_ = 0;
+  std::string exit_text_;
+};
+
+// The member of a handshake that was expected, or how the run fails otherwise.
+std::string DescribeInbound(const std::optional<Link::Inbound>& inbound, Names& names);
+
+}  // namespace counterpart::peer
+
+#endif  // COUNTERPART_PEER_PEER_H_

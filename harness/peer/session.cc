@@ -1,0 +1,465 @@
+#include "harness/peer/session.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/peer/peer.h"
+#include "harness/wire/schema_id.h"
+
+namespace counterpart::peer {
+
+using google::protobuf::Descriptor;
+using wire::v1::Message;
+
+// ---------------------------------------------------------------- channel
+
+Channel::Channel(Session* session, uint64_t id, const ChannelArgument* argument,
+                 bool harness_sends, const Method* method)
+    : session_(session),
+      id_(id),
+      argument_(argument),
+      method_(method),
+      harness_sends_(harness_sends),
+      generation_(session->generation) {
+  credit_ = argument->initial_credit;
+  granted_ = argument->initial_credit;
+}
+
+bool Channel::ended() const {
+  return detached_ || closed_by_subject_ || reset_by_harness_ || closed_by_harness_ ||
+         reset_by_subject_;
+}
+
+Task<> Channel::Send(uint64_t first, uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
+    if (credit_ == 0) {
+      co_await session_->peer().Until("credit on channel " + std::to_string(id_),
+                                      [this] { return credit_ > 0 || ended(); },
+                                      "rpc.flow-control.credit.replenish");
+    }
+    if (ended()) co_return;
+    SendNow(first + i);
+  }
+}
+
+void Channel::SendNow(uint64_t value, std::string deliberate) {
+  session_->AnnounceItems(*method_, *argument_);
+  if (credit_ > 0) --credit_;
+  Message message;
+  message.mutable_channel_item()->set_channel_id(id_);
+  message.mutable_channel_item()->set_item(EncodeNumber(value));
+  session_->Send(std::move(message), std::move(deliberate));
+}
+
+void Channel::Close(bool aborted) {
+  closed_by_harness_ = true;
+  Message message;
+  message.mutable_close_channel()->set_channel_id(id_);
+  message.mutable_close_channel()->set_aborted(aborted);
+  session_->Send(std::move(message));
+}
+
+Task<std::vector<uint64_t>> Channel::Receive(uint32_t count) {
+  std::vector<uint64_t> values;
+  while (values.size() < count) {
+    if (items_.empty()) {
+      if (ended()) break;
+      co_await session_->peer().Until("an item on channel " + std::to_string(id_),
+                                      [this] { return !items_.empty() || ended(); },
+                                      "rpc.channel.no-silent-drop");
+      continue;
+    }
+    values.push_back(items_.front());
+    items_.pop_front();
+    ++taken_;
+    GrantForTaken();
+  }
+  co_return values;
+}
+
+Task<std::vector<uint64_t>> Channel::ReceiveAll() {
+  std::vector<uint64_t> values = co_await Receive(UINT32_MAX);
+  co_return values;
+}
+
+Task<> Channel::AwaitReceived(uint64_t count) {
+  co_await session_->peer().Until(
+      std::to_string(count) + " items on channel " + std::to_string(id_),
+      [this, count] { return received_ >= count; }, "rpc.channel.no-silent-drop");
+}
+
+void Channel::GrantForTaken() {
+  if (!auto_grant_ || ended()) return;
+  // As late as half: small enough to keep the sender going, large enough to exercise waiting.
+  if (granted_ - received_ > argument_->initial_credit / 2) return;
+  const uint64_t target = taken_ + std::max<uint64_t>(argument_->initial_credit, 1);
+  if (target > granted_) Grant(static_cast<uint32_t>(target - granted_));
+}
+
+void Channel::Grant(uint32_t credit) {
+  granted_ += credit;
+  Message message;
+  message.mutable_grant_credit()->set_channel_id(id_);
+  message.mutable_grant_credit()->set_credit(credit);
+  session_->Send(std::move(message));
+}
+
+void Channel::Reset() {
+  reset_by_harness_ = true;
+  items_.clear();
+  Message message;
+  message.mutable_reset_channel()->set_channel_id(id_);
+  session_->Send(std::move(message));
+}
+
+void Channel::OnItem(uint64_t value) {
+  ++received_;
+  if (!reset_by_harness_) items_.push_back(value);
+}
+
+void Channel::OnClose(bool aborted) {
+  closed_by_subject_ = true;
+  aborted_by_subject_ = aborted;
+}
+
+// ---------------------------------------------------------------- session
+
+Session::Session(Peer* peer, bool initiates, uint32_t limit_of_harness, uint32_t limit_of_subject)
+    : harness_initiates(initiates),
+      harness_limit(limit_of_harness),
+      subject_limit(limit_of_subject),
+      peer_(peer),
+      odd_(initiates) {}  // the initiator of every session of ours asks for odd ids
+
+Session::~Session() = default;
+
+uint64_t Session::NextId(uint64_t& counter) {
+  counter = counter == 0 ? (odd_ ? 1 : 2) : counter + 2;
+  return counter;
+}
+
+void Session::Send(Message message, std::string deliberate) {
+  if (link == nullptr) return;
+  peer_->Send(*link, message, std::move(deliberate));
+}
+
+void Session::Announce(const std::string& key, const Descriptor* type, wire::v1::Binding binding,
+                       const Descriptor* second) {
+  if (!announced_bindings_.insert(key).second) return;
+  Message message;
+  wire::v1::Schema& schema = *message.mutable_schema();
+  for (const Descriptor* root : {type, second}) {
+    if (root == nullptr) continue;
+    for (const wire::v1::TypeSchema& described : wire::DescribeTypes(*root)) {
+      if (announced_types_.insert(described.type_id()).second) *schema.add_types() = described;
+    }
+  }
+  *schema.add_bindings() = std::move(binding);
+  Send(std::move(message));
+}
+
+void Session::AnnounceArguments(const Method& method) {
+  wire::v1::Binding binding;
+  binding.set_method(method.name);
+  binding.set_role(wire::v1::BINDING_ROLE_ARGUMENTS);
+  binding.set_type_id(wire::SchemaId(*method.arguments));
+  Announce("arguments " + method.name, method.arguments, std::move(binding));
+}
+
+void Session::AnnounceResponse(const Method& method) {
+  wire::v1::Binding binding;
+  binding.set_method(method.name);
+  binding.set_role(wire::v1::BINDING_ROLE_RESPONSE);
+  binding.set_type_id(wire::SchemaId(*method.response));
+  if (method.error != nullptr) binding.set_error_type_id(wire::SchemaId(*method.error));
+  Announce("response " + method.name, method.response, std::move(binding), method.error);
+}
+
+void Session::AnnounceItems(const Method& method, const ChannelArgument& channel) {
+  wire::v1::Binding binding;
+  binding.set_method(method.name);
+  binding.set_role(wire::v1::BINDING_ROLE_CHANNEL);
+  binding.set_channel_field(channel.field_number);
+  binding.set_type_id(wire::SchemaId(*channel.item));
+  binding.set_initial_credit(channel.initial_credit);
+  Announce("channel " + method.name + " " + std::to_string(channel.field_number), channel.item,
+           std::move(binding));
+}
+
+Channel* Session::AddChannel(uint64_t id, const Method& method, const ChannelArgument& argument,
+                             bool harness_sends) {
+  auto channel = std::make_unique<Channel>(this, id, &argument, harness_sends, &method);
+  Channel* added = channel.get();
+  channels_[id] = std::move(channel);
+  return added;
+}
+
+Channel* Session::FindChannel(uint64_t id) {
+  const auto found = channels_.find(id);
+  return found == channels_.end() ? nullptr : found->second.get();
+}
+
+Call* Session::StartCall(const std::string& method, const google::protobuf::Message& arguments,
+                         uint64_t operation_id) {
+  return StartCallRaw(*FindMethod(method), arguments.SerializeAsString(), operation_id);
+}
+
+Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id) {
+  AnnounceArguments(method);
+  auto call = std::make_unique<Call>();
+  call->request_id = NextId(next_request_id_);
+  call->operation_id = operation_id == 0 ? NextOperationId() : operation_id;
+  call->method = &method;
+  call->arguments = std::move(arguments);
+  call->generation = generation;
+  Message message;
+  wire::v1::Request& request = *message.mutable_request();
+  request.set_request_id(call->request_id);
+  request.set_operation_id(call->operation_id);
+  request.set_method(method.name);
+  request.set_arguments(call->arguments);
+  for (const ChannelArgument& argument : method.channels) {
+    Channel* channel =
+        AddChannel(NextId(next_channel_id_), method, argument, /*harness_sends=*/argument.to_callee);
+    call->channels[argument.field_number] = channel;
+    auto* ref = request.add_channels();
+    ref->set_field_number(argument.field_number);
+    ref->set_channel_id(channel->id());
+  }
+  Call* started = call.get();
+  calls_by_request_[call->request_id] = started;
+  calls_.push_back(std::move(call));
+  Send(std::move(message));
+  return started;
+}
+
+Call* Session::StartBareCall(const std::string& method_name, std::string arguments) {
+  auto call = std::make_unique<Call>();
+  call->request_id = NextId(next_request_id_);
+  call->operation_id = NextOperationId();
+  call->arguments = arguments;
+  call->generation = generation;
+  Message message;
+  message.mutable_request()->set_request_id(call->request_id);
+  message.mutable_request()->set_operation_id(call->operation_id);
+  message.mutable_request()->set_method(method_name);
+  message.mutable_request()->set_arguments(std::move(arguments));
+  Call* started = call.get();
+  calls_by_request_[call->request_id] = started;
+  calls_.push_back(std::move(call));
+  Send(std::move(message));
+  return started;
+}
+
+Task<wire::v1::Response> Session::ResponseTo(Call& call, std::string rule) {
+  Call* awaited = &call;
+  co_await peer_->Until("the response to request " + std::to_string(call.request_id),
+                        [awaited] { return awaited->response.has_value(); }, std::move(rule));
+  co_return *awaited->response;
+}
+
+void Session::Cancel(const Call& call) {
+  Message message;
+  message.mutable_cancel_request()->set_request_id(call.request_id);
+  Send(std::move(message));
+}
+
+Task<Incoming*> Session::NextRequest(std::string awaited, std::string rule) {
+  co_await peer_->Until(std::move(awaited), [this] { return waiting_requests() > 0; },
+                        std::move(rule));
+  co_return incoming_[taken_requests_++].get();
+}
+
+void Session::Respond(Incoming& incoming, wire::v1::Response response) {
+  incoming.responded = true;
+  response.set_request_id(incoming.request.request_id());
+  Message message;
+  *message.mutable_response() = std::move(response);
+  Send(std::move(message));
+}
+
+void Session::RespondOk(Incoming& incoming, const google::protobuf::Message& value) {
+  AnnounceResponse(*incoming.method);
+  wire::v1::Response response;
+  response.set_ok(value.SerializeAsString());
+  Respond(incoming, std::move(response));
+}
+
+void Session::RespondUserError(Incoming& incoming, const google::protobuf::Message& error) {
+  AnnounceResponse(*incoming.method);
+  wire::v1::Response response;
+  response.set_user_error(error.SerializeAsString());
+  Respond(incoming, std::move(response));
+}
+
+void Session::RespondRuntimeError(Incoming& incoming, wire::v1::RuntimeErrorCode code) {
+  wire::v1::Response response;
+  response.mutable_runtime_error()->set_code(code);
+  response.mutable_runtime_error()->set_text("as the scenario wants it");
+  Respond(incoming, std::move(response));
+}
+
+uint64_t Session::SendPing() {
+  const uint64_t nonce = next_nonce_++;
+  Message message;
+  message.mutable_ping()->set_nonce(nonce);
+  Send(std::move(message));
+  return nonce;
+}
+
+Task<> Session::Fence(std::string rule) {
+  const uint64_t nonce = SendPing();
+  co_await peer_->Until("Pong " + std::to_string(nonce), [this, nonce] { return PongSeen(nonce); },
+                        std::move(rule));
+}
+
+Task<> Session::SayGoodbye() {
+  if (link == nullptr) co_return;
+  Link* old = link;
+  goodbye_expected_ = true;
+  goodbye_sent_ = true;
+  old->end_expected = true;
+  Message message;
+  message.mutable_goodbye();
+  Send(std::move(message));
+  co_await peer_->Until("Goodbye in answer to Goodbye",
+                        [this, old] { return goodbye_received_ || old->end.has_value(); },
+                        "session.goodbye");
+  co_await peer_->Require(goodbye_received_, "session.goodbye",
+                          "a Goodbye is answered by Goodbye before the link closes");
+  peer_->Close(*old, How::kFin);
+  Detach();
+}
+
+Task<> Session::AwaitProtocolError(std::vector<wire::v1::ProtocolErrorCode> accepted,
+                                   std::string rule) {
+  protocol_error_expected_ = true;
+  Link* old = link;
+  if (old == nullptr) co_return;
+  old->end_expected = true;
+  co_await peer_->Until("a ProtocolError",
+                        [this, old] { return protocol_error_.has_value() || old->end.has_value(); },
+                        rule);
+  co_await peer_->Require(protocol_error_.has_value(), "session.protocol-error",
+                          "a violation is answered by a ProtocolError before the link closes");
+  bool code_accepted = false;
+  std::string names;
+  for (const wire::v1::ProtocolErrorCode code : accepted) {
+    code_accepted |= protocol_error_->code() == code;
+    names += (names.empty() ? "" : " or ") + ShortName(code);
+  }
+  std::string wanted = "ProtocolError has code " + names + ", not " +
+                       ShortName(protocol_error_->code());
+  co_await peer_->Require(code_accepted, std::move(rule), std::move(wanted));
+  co_await peer_->Until("the link to end after a ProtocolError",
+                        [old] { return old->end.has_value(); }, "session.protocol-error.delivery");
+  peer_->Close(*old, How::kFin);
+  Detach();
+}
+
+void Session::Attach(Link* new_link, uint32_t new_generation) {
+  link = new_link;
+  generation = new_generation;
+  announced_types_.clear();  // r[schema.tracking.sender]: a new attachment starts from nothing
+  announced_bindings_.clear();
+  new_link->session = this;
+  auto inbox = std::exchange(new_link->inbox, {});
+  for (const Link::Inbound& inbound : inbox) {
+    if (inbound.message) OnMessage(*inbound.message, inbound.entry);
+  }
+}
+
+void Session::Detach() {
+  if (link != nullptr) link->session = nullptr;
+  link = nullptr;
+  for (auto& [id, channel] : channels_) channel->OnDetach();
+}
+
+void Session::OnMessage(const Message& message, uint64_t entry) {
+  switch (message.payload_case()) {
+    case Message::kPing: {
+      Message pong;
+      pong.mutable_pong()->set_nonce(message.ping().nonce());
+      Send(std::move(pong));
+      break;
+    }
+    case Message::kPong: pongs_.insert(message.pong().nonce()); break;
+    case Message::kProtocolError:
+      protocol_error_ = message.protocol_error();
+      if (link != nullptr) link->end_expected = true;
+      if (!protocol_error_expected_) {
+        peer_->Unexpected(message.protocol_error().rule(),
+                          "the subject refused legal traffic: " + Read(message) + ": " +
+                              message.protocol_error().text(),
+                          "ProtocolError", entry);
+      }
+      break;
+    case Message::kGoodbye:
+      goodbye_received_ = true;
+      if (link != nullptr) link->end_expected = true;
+      if (!goodbye_expected_) {
+        peer_->Unexpected("session.goodbye", "the subject said Goodbye unasked", "Goodbye", entry);
+      } else if (!goodbye_sent_) {
+        goodbye_sent_ = true;
+        Message goodbye;
+        goodbye.mutable_goodbye();
+        Send(std::move(goodbye));
+      }
+      break;
+    case Message::kRequest: {
+      auto incoming = std::make_unique<Incoming>();
+      incoming->request = message.request();
+      incoming->method = FindMethod(message.request().method());
+      incoming->generation = generation;
+      for (const auto& ref : message.request().channels()) {
+        const ChannelArgument* argument =
+            incoming->method == nullptr ? nullptr : incoming->method->Channel(ref.field_number());
+        if (argument == nullptr) continue;
+        incoming->channels[ref.field_number()] =
+            AddChannel(ref.channel_id(), *incoming->method, *argument, !argument->to_callee);
+      }
+      incoming_by_request_[message.request().request_id()] = incoming.get();
+      incoming_.push_back(std::move(incoming));
+      break;
+    }
+    case Message::kResponse: {
+      const auto call = calls_by_request_.find(message.response().request_id());
+      if (call != calls_by_request_.end() && call->second->generation == generation &&
+          !call->second->response) {
+        call->second->response = message.response();
+      }
+      break;
+    }
+    case Message::kCancelRequest: {
+      const auto found = incoming_by_request_.find(message.cancel_request().request_id());
+      if (found != incoming_by_request_.end()) found->second->cancelled = true;
+      break;
+    }
+    case Message::kChannelItem: {
+      uint64_t value = 0;
+      DecodeNumber(message.channel_item().item(), &value);
+      if (Channel* channel = FindChannel(message.channel_item().channel_id())) {
+        channel->OnItem(value);
+      }
+      break;
+    }
+    case Message::kCloseChannel:
+      if (Channel* channel = FindChannel(message.close_channel().channel_id())) {
+        channel->OnClose(message.close_channel().aborted());
+      }
+      break;
+    case Message::kResetChannel:
+      if (Channel* channel = FindChannel(message.reset_channel().channel_id())) channel->OnReset();
+      break;
+    case Message::kGrantCredit:
+      if (Channel* channel = FindChannel(message.grant_credit().channel_id())) {
+        channel->OnCredit(message.grant_credit().credit());
+      }
+      break;
+    default: break;  // announcements and connection matters are the monitors'
+  }
+}
+
+}  // namespace counterpart::peer

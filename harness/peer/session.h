@@ -1,0 +1,205 @@
+// A session as the harness holds it: ids, announcements, calls and channels of both sides. Keeps
+// the books that legal traffic needs; judging is the monitors' work.
+#ifndef COUNTERPART_PEER_SESSION_H_
+#define COUNTERPART_PEER_SESSION_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "counterpart/wire/v1/wire.pb.h"
+#include "harness/machine/task.h"
+#include "harness/peer/testbed.h"
+
+namespace counterpart::peer {
+
+class Peer;
+class Session;
+struct Link;
+struct SessionOptions;
+
+using machine::Task;
+
+// The harness's end of a channel.
+class Channel {
+ public:
+  Channel(Session* session, uint64_t id, const ChannelArgument* argument, bool harness_sends,
+          const Method* method);
+
+  uint64_t id() const { return id_; }
+  bool harness_sends() const { return harness_sends_; }
+  uint32_t generation() const { return generation_; }
+
+  // ---- sending end
+  uint64_t credit() const { return credit_; }
+  bool reset_by_subject() const { return reset_by_subject_; }
+  // co_await: sends first, first+1, …, each once there is credit for it.
+  Task<> Send(uint64_t first, uint32_t count);
+  // Sends whatever the credit; `deliberate` names the rule this breaks, if it does.
+  void SendNow(uint64_t value, std::string deliberate = "");
+  void Close(bool aborted = false);
+
+  // ---- receiving end
+  // co_await: takes `count` items, granting credit for what it takes. Fewer if the channel ends.
+  Task<std::vector<uint64_t>> Receive(uint32_t count);
+  // co_await: takes everything up to the end of the stream.
+  Task<std::vector<uint64_t>> ReceiveAll();
+  // co_await: until `count` items have arrived in all, taking none.
+  Task<> AwaitReceived(uint64_t count);
+  void Reset();
+  void Grant(uint32_t credit);
+  void set_auto_grant(bool on) { auto_grant_ = on; }
+  uint64_t received() const { return received_; }
+  bool closed_by_subject() const { return closed_by_subject_; }
+  bool aborted_by_subject() const { return aborted_by_subject_; }
+  bool ended() const;
+
+  // ---- from the session
+  void OnItem(uint64_t value);
+  void OnClose(bool aborted);
+  void OnReset() { reset_by_subject_ = true; }
+  void OnCredit(uint32_t credit) { credit_ += credit; }
+  void OnDetach() { detached_ = true; }
+
+ private:
+  void GrantForTaken();
+
+  Session* session_;
+  uint64_t id_;
+  const ChannelArgument* argument_;
+  const Method* method_;
+  bool harness_sends_;
+  uint32_t generation_;
+  bool detached_ = false;
+  bool closed_by_harness_ = false;
+  uint64_t credit_ = 0;
+  bool reset_by_subject_ = false;
+  std::deque<uint64_t> items_;
+  uint64_t received_ = 0, taken_ = 0, granted_ = 0;
+  bool closed_by_subject_ = false, aborted_by_subject_ = false, reset_by_harness_ = false;
+  bool auto_grant_ = true;
+};
+
+// A call the harness made: one attempt on the current attachment.
+struct Call {
+  uint64_t request_id = 0;
+  uint64_t operation_id = 0;
+  const Method* method = nullptr;
+  std::string arguments;
+  uint32_t generation = 0;
+  std::map<uint32_t, Channel*> channels;  // by field number
+  std::optional<wire::v1::Response> response;
+};
+
+// A request of the subject.
+struct Incoming {
+  wire::v1::Request request;
+  const Method* method = nullptr;  // null: unknown
+  uint32_t generation = 0;
+  std::map<uint32_t, Channel*> channels;
+  bool cancelled = false;
+  bool responded = false;
+};
+
+class Session {
+ public:
+  Session(Peer* peer, bool harness_initiates, uint32_t harness_limit, uint32_t subject_limit);
+  ~Session();
+
+  // ---- identity
+  std::string id;          // session_id, once known
+  std::string resume_key;  // the newest, as handed out by the acceptor
+  uint32_t generation = 0;
+  Link* link = nullptr;  // of the current attachment; null while detached
+  bool harness_initiates;
+  uint32_t harness_limit, subject_limit;
+  bool resumable = true;
+  uint32_t dials = 3;
+  bool odd_parity() const { return odd_; }  // of the ids the harness mints
+  bool attached() const { return link != nullptr; }
+  bool ended() const { return goodbye_received_ || protocol_error_.has_value(); }
+
+  // ---- calls made by the harness
+  // Announces what is needed and sends the request. operation_id 0: the next one.
+  Call* StartCall(const std::string& method, const google::protobuf::Message& arguments,
+                  uint64_t operation_id = 0);
+  Call* StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id);
+  // Announces nothing; any method name, any bytes.
+  Call* StartBareCall(const std::string& method_name, std::string arguments);
+  // co_await: its response, moved out.
+  Task<wire::v1::Response> ResponseTo(Call& call, std::string rule = "rpc.response.one-per-request");
+  void Cancel(const Call& call);
+  uint64_t NextOperationId() { return next_operation_id_++; }
+
+  // ---- requests made by the subject
+  // co_await: the next one, with its channels bound.
+  Task<Incoming*> NextRequest(std::string awaited, std::string rule = "");
+  size_t waiting_requests() const { return incoming_.size() - taken_requests_; }
+  void RespondOk(Incoming& incoming, const google::protobuf::Message& value);
+  void RespondUserError(Incoming& incoming, const google::protobuf::Message& error);
+  void RespondRuntimeError(Incoming& incoming, wire::v1::RuntimeErrorCode code);
+  void AnnounceResponse(const Method& method);
+  void AnnounceArguments(const Method& method);
+  void AnnounceItems(const Method& method, const ChannelArgument& channel);
+
+  // ---- session matters
+  void Send(wire::v1::Message message, std::string deliberate = "");
+  // co_await: Ping, and its Pong: everything sent before has been admitted, refused or applied.
+  Task<> Fence(std::string rule = "session.keepalive");
+  // Sends a Ping and goes on; PongSeen tells.
+  uint64_t SendPing();
+  bool PongSeen(uint64_t nonce) const { return pongs_.contains(nonce); }
+  // co_await: Goodbye both ways, and the link closed.
+  Task<> SayGoodbye();
+  // co_await: the subject tears the session down with one of these codes, then closes.
+  Task<> AwaitProtocolError(std::vector<wire::v1::ProtocolErrorCode> accepted, std::string rule);
+  void ExpectProtocolError() { protocol_error_expected_ = true; }
+  const std::optional<wire::v1::ProtocolError>& protocol_error() const { return protocol_error_; }
+  void set_auto_goodbye_expected() { goodbye_expected_ = true; }
+  bool goodbye_received() const { return goodbye_received_; }
+  // The link is gone for the harness: what belonged to it is over.
+  void Detach();
+  void Attach(Link* link, uint32_t generation);
+  Channel* FindChannel(uint64_t id);
+  const std::vector<std::unique_ptr<Call>>& calls() const { return calls_; }
+  const std::deque<std::unique_ptr<Incoming>>& incoming() const { return incoming_; }
+
+  // ---- from the peer
+  void OnMessage(const wire::v1::Message& message, uint64_t entry);
+
+  Peer& peer() { return *peer_; }
+
+ private:
+  friend class Channel;
+
+  uint64_t NextId(uint64_t& counter);
+  void Announce(const std::string& key, const google::protobuf::Descriptor* type,
+                wire::v1::Binding binding, const google::protobuf::Descriptor* second = nullptr);
+  Channel* AddChannel(uint64_t id, const Method& method, const ChannelArgument& argument,
+                      bool harness_sends);
+  void Respond(Incoming& incoming, wire::v1::Response response);
+
+  Peer* peer_;
+  bool odd_;
+  uint64_t next_request_id_ = 0, next_channel_id_ = 0, next_operation_id_ = 1, next_nonce_ = 1;
+  std::set<uint64_t> announced_types_;     // on this attachment, by the harness
+  std::set<std::string> announced_bindings_;
+  std::vector<std::unique_ptr<Call>> calls_;
+  std::map<uint64_t, Call*> calls_by_request_;
+  std::deque<std::unique_ptr<Incoming>> incoming_;
+  std::map<uint64_t, Incoming*> incoming_by_request_;
+  size_t taken_requests_ = 0;
+  std::map<uint64_t, std::unique_ptr<Channel>> channels_;
+  std::set<uint64_t> pongs_;
+  std::optional<wire::v1::ProtocolError> protocol_error_;
+  bool protocol_error_expected_ = false;
+  bool goodbye_sent_ = false, goodbye_received_ = false, goodbye_expected_ = false;
+};
+
+}  // namespace counterpart::peer
+
+#endif  // COUNTERPART_PEER_SESSION_H_
