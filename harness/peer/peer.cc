@@ -839,7 +839,7 @@ Task<> Peer::CheckLeaks() {
   add(held.handlers(), "handlers");
   add(held.channels(), "channels");
   std::string wanted = "after the run the subject holds nothing of it, not" + leaked;
-  co_await Require(leaked.empty(), "control.reset.leak", std::move(wanted));
+  co_await Require(leaked.empty(), "control.reset", std::move(wanted));
 }
 
 }  // namespace counterpart::peer

@@ -1,0 +1,123 @@
+// Watches every frame of every scenario and joins what monitors and scenario find into one
+// verdict. A violation by the subject fails the run; one by the harness that the scenario did not
+// declare is the harness's own error.
+#ifndef COUNTERPART_JUDGE_JUDGE_H_
+#define COUNTERPART_JUDGE_JUDGE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "harness/machine/finding.h"
+#include "harness/peer/observed.h"
+
+namespace counterpart::judge {
+
+using peer::ObservedEnd;
+using peer::ObservedFrame;
+using peer::Side;
+
+// What one link carries, as read from its own frames.
+struct LinkContext {
+  uint32_t link = 0;
+  bool harness_dialled = false;
+  std::string session_id;   // once HelloYourself was seen
+  uint32_t generation = 0;  // of that session, from 1, once LetsGo was seen
+  bool initiator_odd = true;
+  uint32_t limit[2] = {0, 0};  // max_concurrent_requests announced by harness, by subject
+  bool last_sent[2] = {false, false};  // Goodbye, ProtocolError, Reject or Sorry by that side
+  bool deliberate = false;  // the harness broke a rule here on purpose
+  bool ended = false;
+
+  Side initiator() const { return harness_dialled ? Side::kHarness : Side::kSubject; }
+  bool odd(Side side) const { return (side == initiator()) == initiator_odd; }
+};
+
+inline int Index(Side side) { return side == Side::kHarness ? 0 : 1; }
+inline Side Other(Side side) {
+  return side == Side::kHarness ? Side::kSubject : Side::kHarness;
+}
+const char* Name(Side side);
+
+class Judge;
+
+// One family of rules. Sees both sides' frames; keeps only what it needs to judge.
+class Monitor {
+ public:
+  virtual ~Monitor() = default;
+  virtual void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge& judge) = 0;
+  virtual void OnLinkEnd(LinkContext&, peer::LinkEnd, uint64_t /*partial*/, uint64_t /*entry*/,
+                         Judge&) {}
+  virtual void OnEnd(const ObservedEnd&, Judge&) {}
+};
+
+// Joins only rise; the first reason of each level is kept.
+class Verdict {
+ public:
+  void Join(const machine::Finding& finding);
+  machine::Level level() const { return level_; }
+  const machine::Finding& reason() const { return reasons_[static_cast<int>(level_)]; }
+
+ private:
+  machine::Level level_ = machine::Level::kNone;
+  machine::Finding reasons_[5];
+};
+
+class Judge : public peer::FrameObserver {
+ public:
+  Judge();
+  ~Judge() override;
+
+  // Where findings of monitors go first: the machine, which records them and stops the run.
+  void set_report(std::function<void(machine::Finding)> report) { report_ = std::move(report); }
+
+  // ---- for monitors
+  // `who` broke the rule, as `frame` shows (null: the end of the run shows it).
+  void Violation(const std::string& rule, Side who, std::string text, const ObservedFrame* frame);
+  // The premise of the rule was met, and it held.
+  void Held(const std::string& rule) { ++judged_[rule]; }
+  LinkContext& link(uint32_t id) { return links_[id]; }
+  const std::map<uint32_t, LinkContext>& links() const { return links_; }
+  uint32_t NextGeneration(const std::string& session_id) { return ++generations_[session_id]; }
+  bool any_deliberate() const { return any_deliberate_; }
+
+  // ---- peer::FrameObserver
+  void OnFrame(const ObservedFrame& frame) override;
+  void OnLinkEnd(uint32_t link, peer::LinkEnd end, uint64_t partial, uint64_t entry) override;
+  void OnEnd(const ObservedEnd& end) override;
+  void OnJudged(const std::string& rule) override { Held(rule); }
+  void OnFinding(const machine::Finding& finding) override;
+
+  // ---- results
+  // Joins the end of the run: a run that judged nothing, or whose scenario set out to exercise a
+  // rule that was never judged, is an error of the harness, never a pass.
+  void Conclude(const std::vector<std::string>& rules_promised);
+  const Verdict& verdict() const { return verdict_; }
+  const std::vector<machine::Finding>& findings() const { return findings_; }
+  const std::map<std::string, uint32_t>& judged() const { return judged_; }
+
+ private:
+  std::function<void(machine::Finding)> report_;
+  std::vector<std::unique_ptr<Monitor>> monitors_;
+  std::map<uint32_t, LinkContext> links_;
+  std::map<std::string, uint32_t> generations_;
+  std::map<std::string, uint32_t> judged_;
+  std::vector<machine::Finding> findings_;
+  Verdict verdict_;
+  bool any_deliberate_ = false;
+};
+
+std::unique_ptr<Monitor> NewHandshakeMonitor();
+std::unique_ptr<Monitor> NewMessageMonitor();
+std::unique_ptr<Monitor> NewRequestMonitor();
+std::unique_ptr<Monitor> NewChannelMonitor();
+std::unique_ptr<Monitor> NewSchemaMonitor();
+std::unique_ptr<Monitor> NewJournalMonitor();
+std::unique_ptr<Monitor> NewExecutionMonitor();
+
+}  // namespace counterpart::judge
+
+#endif  // COUNTERPART_JUDGE_JUDGE_H_

@@ -1,0 +1,26 @@
+// The state machines of spec/machines/, as tables to judge transitions by.
+#ifndef COUNTERPART_JUDGE_MACHINE_TABLE_H_
+#define COUNTERPART_JUDGE_MACHINE_TABLE_H_
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "counterpart/control/v1/control.pb.h"
+
+namespace counterpart::judge {
+
+struct MachineTable {
+  std::string name;
+  std::string rule;     // that the table makes precise
+  std::string initial;
+  std::set<std::string> final_states;
+  std::map<std::pair<std::string, std::string>, std::string> next;  // (state, event) → state
+};
+
+// Null for a machine the spec does not describe.
+const MachineTable* FindMachine(control::v1::Machine machine);
+
+}  // namespace counterpart::judge
+
+#endif  // COUNTERPART_JUDGE_MACHINE_TABLE_H_

@@ -1,0 +1,160 @@
+// Requests and responses: ids, one response each, the limit, operations and their attempts.
+#include <map>
+#include <set>
+
+#include "harness/judge/judge.h"
+
+namespace counterpart::judge {
+namespace {
+
+struct Attempt {
+  uint64_t operation_id = 0;
+  uint32_t link = 0;
+  bool answered = false;
+};
+
+struct Operation {
+  std::string method, arguments;
+  std::set<uint32_t> attempted_on;  // links
+};
+
+// One direction of one session: the caller's ids and operations.
+struct Caller {
+  uint64_t last_request_id = 0;
+  uint64_t settled_below = 0;
+  std::map<uint64_t, Attempt> attempts;
+  std::map<uint64_t, Operation> operations;
+};
+
+class RequestMonitor : public Monitor {
+ public:
+  void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge& judge) override {
+    if (frame.message == nullptr) return;
+    if (frame.message->has_request()) OnRequest(frame, link, judge);
+    if (frame.message->has_response()) OnResponse(frame, link, judge);
+  }
+
+  void OnLinkEnd(LinkContext& link, peer::LinkEnd, uint64_t, uint64_t, Judge&) override {
+    in_flight_.erase(link.link * 2);
+    in_flight_.erase(link.link * 2 + 1);
+  }
+
+ private:
+  void OnRequest(const ObservedFrame& frame, LinkContext& link, Judge& judge) {
+    const auto& request = frame.message->request();
+    Caller& caller = callers_[{link.session_id, frame.from}];
+    const uint64_t id = request.request_id();
+    // r[rpc.request.id-allocation]
+    if (id == 0 || (id % 2 == 1) != link.odd(frame.from)) {
+      judge.Violation("rpc.request.id-allocation", frame.from,
+                      "used request id " + std::to_string(id) + ", which is not of its parity",
+                      &frame);
+    } else {
+      judge.Held("rpc.request.id-allocation");
+    }
+    // r[rpc.id.monotone]: over all generations of the session.
+    if (id <= caller.last_request_id) {
+      judge.Violation("rpc.id.monotone", frame.from,
+                      "used request id " + std::to_string(id) + " after " +
+                          std::to_string(caller.last_request_id), &frame);
+    } else if (caller.last_request_id != 0) {
+      judge.Held("rpc.id.monotone");
+    }
+    caller.last_request_id = std::max(caller.last_request_id, id);
+    caller.attempts[id] = {.operation_id = request.operation_id(), .link = link.link};
+    OnOperation(frame, link, caller, judge);
+    // r[rpc.flow-control.max-concurrent-requests.outbound]: as this side can know it, an attempt
+    // counts until its response could have been read; the harness's view is never ahead of that.
+    std::set<uint64_t>& in_flight = in_flight_[link.link * 2 + Index(frame.from)];
+    in_flight.insert(id);
+    const uint32_t limit = link.limit[Index(Other(frame.from))];
+    if (in_flight.size() > limit) {
+      judge.Violation("rpc.flow-control.max-concurrent-requests.outbound", frame.from,
+                      "has " + std::to_string(in_flight.size()) + " attempts in flight, over the " +
+                          std::to_string(limit) + " the other side announced", &frame);
+    } else if (in_flight.size() == limit) {
+      judge.Held("rpc.flow-control.max-concurrent-requests.outbound");
+    }
+  }
+
+  void OnOperation(const ObservedFrame& frame, const LinkContext& link, Caller& caller,
+                   Judge& judge) {
+    const auto& request = frame.message->request();
+    if (request.operation_id() == 0) {
+      judge.Violation("retry.op-id.scope", frame.from, "sent a Request without operation id",
+                      &frame);
+      return;
+    }
+    if (request.operation_id() < caller.settled_below) {
+      judge.Violation("retry.gc.settled-below", frame.from,
+                      "attempted an operation it had declared settled", &frame);
+    }
+    caller.settled_below = std::max(caller.settled_below, request.settled_below());
+    const auto [found, fresh] = caller.operations.try_emplace(request.operation_id());
+    Operation& operation = found->second;
+    if (fresh) {
+      operation.method = request.method();
+      operation.arguments = request.arguments();
+      judge.Held("retry.op-id.scope");
+    } else {
+      // r[retry.op-id.payload-binding]
+      if (operation.method != request.method() || operation.arguments != request.arguments()) {
+        judge.Violation("retry.op-id.payload-binding", frame.from,
+                        "used operation id " + std::to_string(request.operation_id()) +
+                            " again with another method or other bytes", &frame);
+      } else {
+        judge.Held("retry.op-id.payload-binding");
+      }
+      // r[retry.resume.reattempt]: one attempt per generation.
+      if (operation.attempted_on.contains(link.link)) {
+        judge.Violation("retry.resume.reattempt", frame.from,
+                        "attempted operation " + std::to_string(request.operation_id()) +
+                            " twice in one generation", &frame);
+      } else {
+        judge.Held("retry.resume.reattempt");
+      }
+    }
+    operation.attempted_on.insert(link.link);
+  }
+
+  void OnResponse(const ObservedFrame& frame, LinkContext& link, Judge& judge) {
+    const auto& response = frame.message->response();
+    const Side caller_side = Other(frame.from);
+    Caller& caller = callers_[{link.session_id, caller_side}];
+    const uint64_t id = response.request_id();
+    const auto attempt = caller.attempts.find(id);
+    if (attempt == caller.attempts.end()) {
+      judge.Violation("rpc.response.one-per-request", frame.from,
+                      "answered request " + std::to_string(id) + ", which was never sent", &frame);
+      return;
+    }
+    if (attempt->second.link != link.link) {
+      judge.Violation("session.resume.discard", frame.from,
+                      "answered request " + std::to_string(id) + " of an older attachment",
+                      &frame);
+      return;
+    }
+    if (attempt->second.answered) {
+      judge.Violation("rpc.response.one-per-request", frame.from,
+                      "answered request " + std::to_string(id) + " a second time", &frame);
+      return;
+    }
+    if (response.outcome_case() == wire::v1::Response::OUTCOME_NOT_SET) {
+      judge.Violation("rpc.response.shape", frame.from, "sent a Response without outcome", &frame);
+      return;
+    }
+    attempt->second.answered = true;
+    in_flight_[link.link * 2 + Index(caller_side)].erase(id);
+    judge.Held("rpc.response.one-per-request");
+    judge.Held("rpc.response.shape");
+  }
+
+  std::map<std::pair<std::string, Side>, Caller> callers_;
+  std::map<uint32_t, std::set<uint64_t>> in_flight_;  // by link and caller
+};
+
+}  // namespace
+
+std::unique_ptr<Monitor> NewRequestMonitor() { return std::make_unique<RequestMonitor>(); }
+
+}  // namespace counterpart::judge
