@@ -40,6 +40,13 @@ def escape(json_text: str) -> str:
     return re.sub("[<>&\u2028\u2029]", lambda found: ESCAPES[found[0]], json_text)
 
 
+def field(line: dict[str, Any], kind: str, name: str) -> str:
+    """Return a string field of a line of that kind, else ""."""
+    message = line.get(kind)
+    value = message.get(name) if isinstance(message, dict) else None
+    return value if isinstance(value, str) else ""
+
+
 def embed(run: bytes) -> str:
     """Turn the bytes of a run.jsonl into the JSON array that goes into the page.
 
@@ -62,18 +69,17 @@ def embed(run: bytes) -> str:
         else:
             unreadable += 1
 
-    counted = {line["cell"].get("id") for _, line in lines if "cell" in line}
+    counted = {field(line, "cell", "id") for _, line in lines if "cell" in line}
     kept: list[str] = []
     seen: Counter[tuple[str, str]] = Counter()
     left_out = 0
     for text, line in lines:
-        run_line = line.get("exec")
-        if run_line is not None and run_line.get("cell") in counted:
-            passed = run_line.get("verdict") == "VERDICT_PASS"
-            signature = "" if passed else "!" + run_line.get("signature", "")
-            seen[run_line["cell"], signature] += 1
-            most = PASSED_KEPT if passed else PER_SIGNATURE_KEPT
-            if seen[run_line["cell"], signature] > most:
+        cell = field(line, "exec", "cell")
+        if cell and cell in counted:
+            passed = field(line, "exec", "verdict") == "VERDICT_PASS"
+            way = (cell, "passed" if passed else "signature " + field(line, "exec", "signature"))
+            seen[way] += 1
+            if seen[way] > (PASSED_KEPT if passed else PER_SIGNATURE_KEPT):
                 left_out += 1
                 continue
         kept.append(text)

@@ -22,7 +22,10 @@ GROUPS = {
     "stable": "replay_keeps_order",
 }
 RULES = [
-    (f"{group}.rule.{n}", f"Rule {n} of {group}: a peer MUST do what it says, once and in order.")
+    (
+        f"{group}.rule.{n}",
+        f"Rule {n} of {group}: a peer MUST do what it says, once and in order.",
+    )
     for group in GROUPS
     for n in range(8)
 ]
@@ -38,7 +41,12 @@ def header(subjects: Iterable[str], planned: int) -> Line:
             "seed": "18446744073709551615",
             "command": ["counterpart", "run", "--runs", "50"],
             "subjects": [
-                {"id": name, "language": name, "name": f"{name} runtime", "version": "1.0"}
+                {
+                    "id": name,
+                    "language": name,
+                    "name": f"{name} runtime",
+                    "version": "1.0",
+                }
                 for name in subjects
             ],
             "jobs": 4,
@@ -46,7 +54,11 @@ def header(subjects: Iterable[str], planned: int) -> Line:
             "wait_tier": "kernel",
             "planned": planned,
             "rules": [
-                {"id": rule, "text": text, "source": f"spec/rules/{rule.split('.')[0]}.md"}
+                {
+                    "id": rule,
+                    "text": text,
+                    "source": f"spec/rules/{rule.split('.')[0]}.md",
+                }
                 for rule, text in RULES
             ],
         }
@@ -74,11 +86,35 @@ def cell_id(subject: str, direction: str, name: str) -> str:
 def timeline(length: int = 9, text: str = "") -> list[dict[str, Any]]:
     """Return a trace that ends in a cut; `text`, if given, is said by the subject."""
     entries: list[dict[str, Any]] = [
-        {"side": "TRACE_SIDE_HARNESS", "kind": "command", "label": "listen", "text": "listen on 0"},
-        {"side": "TRACE_SIDE_SUBJECT", "kind": "reply", "label": "listening", "text": "port given"},
-        {"side": "TRACE_SIDE_HARNESS", "kind": "payload", "label": "Hello", "text": "parity odd"},
-        {"side": "TRACE_SIDE_SUBJECT", "kind": "payload", "label": "HelloYourself", "text": "ok"},
-        {"side": "TRACE_SIDE_NOTE", "kind": "note", "label": "fault armed: RST after item 3"},
+        {
+            "side": "TRACE_SIDE_HARNESS",
+            "kind": "command",
+            "label": "listen",
+            "text": "listen on 0",
+        },
+        {
+            "side": "TRACE_SIDE_SUBJECT",
+            "kind": "reply",
+            "label": "listening",
+            "text": "port given",
+        },
+        {
+            "side": "TRACE_SIDE_HARNESS",
+            "kind": "payload",
+            "label": "Hello",
+            "text": "parity odd",
+        },
+        {
+            "side": "TRACE_SIDE_SUBJECT",
+            "kind": "payload",
+            "label": "HelloYourself",
+            "text": "ok",
+        },
+        {
+            "side": "TRACE_SIDE_NOTE",
+            "kind": "note",
+            "label": "fault armed: RST after item 3",
+        },
     ]
     for n in range(max(0, length - 8)):
         entries.append(
@@ -91,8 +127,18 @@ def timeline(length: int = 9, text: str = "") -> list[dict[str, Any]]:
             }
         )
     entries += [
-        {"side": "TRACE_SIDE_HARNESS", "kind": "cut", "label": "RST", "text": "fault 1 fired"},
-        {"side": "TRACE_SIDE_SUBJECT", "kind": "eof", "label": "EOF", "text": "link 1 is gone"},
+        {
+            "side": "TRACE_SIDE_HARNESS",
+            "kind": "cut",
+            "label": "RST",
+            "text": "fault 1 fired",
+        },
+        {
+            "side": "TRACE_SIDE_SUBJECT",
+            "kind": "eof",
+            "label": "EOF",
+            "text": "link 1 is gone",
+        },
         {
             "side": "TRACE_SIDE_SUBJECT",
             "kind": "payload",
@@ -101,7 +147,11 @@ def timeline(length: int = 9, text: str = "") -> list[dict[str, Any]]:
         },
     ]
     for index, entry in enumerate(entries):
-        entry |= {"index": str(index), "round": index // 2, "time_us": str(137 * index * index)}
+        entry |= {
+            "index": str(index),
+            "round": index // 2,
+            "time_us": str(137 * index * index),
+        }
         entry["edge"] = f"s1.g1.link{1 + index // 8}"
     return entries
 
@@ -232,7 +282,12 @@ def footer(cells: list[Line], runs: int, **more: Any) -> Line:
             "duration_us": "73000000",
             "exit_code": 0 if green + unsupported == len(cells) else 1,
             "rules": [
-                {"rule": rule, "subject": subject, "judged": judged, "violated": violated}
+                {
+                    "rule": rule,
+                    "subject": subject,
+                    "judged": judged,
+                    "violated": violated,
+                }
                 for (rule, subject), (judged, violated) in sums.items()
             ],
         }
