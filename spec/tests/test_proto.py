@@ -1,9 +1,9 @@
 """The protos are free of lint and break nothing that spec/proto/baseline.txtpb holds.
 
 `buf` comes from package.json (npm ci) and needs no network. After a deliberate, compatible change
-write the baseline anew, from spec/proto:
+write the baseline anew:
 
-    npx buf build --exclude-source-info -o baseline.txtpb
+    npm run proto:baseline
 """
 
 from __future__ import annotations
