@@ -592,7 +592,13 @@
         fact("", short(header.host, 80)),
         fact("version", short(header.counterpart_version, 60)),
         footer && fact("exit", string(number(footer.exit_code))),
-        header.command && fact("", "command…", short(strings(header.command).join(" "), 2000)),
+        strings(header.command).length > 0 &&
+          el(
+            "details",
+            null,
+            el("summary", null, "command"),
+            el("code", null, prose(strings(header.command).join(" "), "Command")),
+          ),
       ]);
     }
     showBanners(planned, accounted);
@@ -770,6 +776,7 @@
       "aria-label": "Scenarios by subject and direction",
     });
     table.style.setProperty("--columns", columns.length);
+    table.style.setProperty("--longest", Math.max(...rows.map((row) => row.name.length)));
     table.append(
       el(
         "colgroup",
@@ -987,12 +994,19 @@
     else if (!stopTd || !stopTd.isConnected) setStop(first ? first.td : null);
   }
 
+  // Scrolls as little as brings a cell out from under the names and the header.
+  function reveal(td) {
+    const main = byId("main");
+    main.style.setProperty("--pinned", `${main.querySelector(".corner").offsetWidth}px`);
+    td.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
   function focusCell(place) {
     const item = itemAt(place);
     if (!item) return;
     setStop(item.td);
     item.td.focus({ preventScroll: true });
-    item.td.scrollIntoView({ block: "nearest", inline: "nearest" });
+    reveal(item.td);
   }
 
   // From where one is, row by row, and around.
@@ -1011,7 +1025,7 @@
     if (!next || !isRed(next)) return;
     if (state.cell) {
       go({ cell: next.cell.id, exec: "" }, "replace");
-      next.td.scrollIntoView({ block: "nearest", inline: "nearest" });
+      reveal(next.td);
     } else focusCell(places.get(next.cell.id));
   }
 
@@ -1060,7 +1074,7 @@
     }
     wantsFocus = false;
     const shown = itemAt(places.get(state.cell));
-    if (shown && another) shown.td.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (shown && another) reveal(shown.td);
   }
 
   function trapTab(event) {
@@ -1406,7 +1420,12 @@
       return el("div", { class: "command" }, el("span", null, name), code, button);
     };
     if (!exec.replay && !exec.redrive) return null;
-    return section("Again", "", command("Replay", exec.replay), command("Re-drive", exec.redrive));
+    return section(
+      "Run it again",
+      "",
+      command("Replay", exec.replay),
+      command("Re-drive", exec.redrive),
+    );
   }
 
   function findingsSection(exec) {
@@ -1711,21 +1730,19 @@
       el(
         "p",
         null,
-        rules
-          .slice(0, 200)
-          .map((rule) => [
-            el(
-              "button",
-              {
-                type: "button",
-                class: "plain mono",
-                title: short((run.rules.get(rule) || {}).text, 400),
-                onclick: () => go({ view: "rules", q: `rule:${rule}`, cell: "", exec: "" }),
-              },
-              short(rule),
-            ),
-            "   ",
-          ]),
+        rules.slice(0, 200).map((rule) => [
+          el(
+            "button",
+            {
+              type: "button",
+              class: "plain mono",
+              title: short((run.rules.get(rule) || {}).text, 400),
+              onclick: () => go({ view: "rules", q: `rule:${rule}`, cell: "", exec: "" }),
+            },
+            short(rule),
+          ),
+          "   ",
+        ]),
       ),
     );
   }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import OpenRun
 from playwright.sync_api import Browser, Locator, Page, expect
 from run_builder import (
     DIRECTIONS,
@@ -18,6 +19,8 @@ from run_builder import (
     scenario_names,
     to_jsonl,
 )
+
+OpenRun = Callable[..., Page]  # of the fixture `open_run`
 
 OUT, BACK = DIRECTIONS
 NAMES = [name for name, _ in scenario_names(60)]
@@ -91,6 +94,39 @@ def test_summary_counts(open_run: OpenRun) -> None:
     expect(page.locator("#run-facts")).to_contain_text("18446744073709551615")
     expect(page.locator(".banner")).to_have_count(0)
     expect(page).to_have_title("✗ 4 red · Counterpart")
+
+
+def test_a_conduit_is_a_column_group_of_its_own(open_run: OpenRun) -> None:
+    """The same subject over two conduits is two groups of columns, named by the conduit."""
+    lines = build_run(("cpp",), 6)
+    more = json.loads(json.dumps([line for line in lines if "cell" in line]))
+    for line in more:
+        line["cell"]["conduit"] = "stable"
+        line["cell"]["id"] = line["cell"]["id"].replace("_tcp::", "_tcp_conduit_stable::")
+    page = open_run(lines[:-1] + more + lines[-1:])
+    expect(page.locator("thead tr").nth(0).locator("th")).to_have_text(
+        ["Scenario", "cpp tcp bare", "cpp tcp stable"]
+    )
+    expect(cells(page)).to_have_count(24)
+
+
+def test_names_stay_readable_beside_the_drawer(open_run: OpenRun) -> None:
+    """Opening a cell narrows the matrix but cuts no scenario's name."""
+    page = open_run(build_run(("cpp", "go", "js", "swift"), 12, red={(3, "cpp", OUT): 1}))
+    cells(page).first.click()
+    expect(drawer(page)).to_be_visible()
+    cut = """nodes => nodes.filter((node) => {
+      const head = node.parentElement.getBoundingClientRect();
+      return node.getBoundingClientRect().right + 24 > head.right; // room for an ellipsis
+    }).length"""
+    assert page.locator("tr.row .mono").evaluate_all(cut) == 0
+    last = cells(page).nth(7)
+    last.click()
+    names = page.locator("th.corner").bounding_box()
+    for _ in range(7):
+        page.keyboard.press("ArrowLeft")
+    opened = page.locator("td[aria-selected]").bounding_box()
+    assert opened["x"] >= names["x"] + names["width"] - 1
 
 
 def test_failures_come_first_until_asked_otherwise(open_run: OpenRun) -> None:
