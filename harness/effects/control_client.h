@@ -1,0 +1,52 @@
+// The control plane as the live world sees it: questions out, completions in, over any binding.
+#ifndef COUNTERPART_EFFECTS_CONTROL_CLIENT_H_
+#define COUNTERPART_EFFECTS_CONTROL_CLIENT_H_
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "harness/effects/unique_fd.h"
+
+namespace counterpart::effects {
+
+// Larger replies break the control plane; smaller ones are the subject's right.
+inline constexpr uint32_t kLargestControlMessage = 256u << 20;
+
+// How one question ended.
+struct ControlCompletion {
+  uint64_t id = 0;  // as given to Ask
+  bool answered = false;
+  std::string reply = {};    // answered: serialized control.v1.ControlReply, its `id` not filled in
+  std::string failure = {};  // not answered: why
+};
+
+// Where completions arrive, from any thread; `fd` is readable while there are any.
+class ControlSink {
+ public:
+  ControlSink();
+  void Push(ControlCompletion completion);
+  // In the order they were pushed; leaves it empty.
+  std::vector<ControlCompletion> Take();
+  bool empty() const;
+  int fd() const { return event_.get(); }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<ControlCompletion> waiting_;
+  UniqueFd event_;
+};
+
+class ControlClient {
+ public:
+  // Once destroyed, nothing is pushed any more.
+  virtual ~ControlClient() = default;
+  // `request`: serialized control.v1.ControlRequest without `id`. Every question is completed
+  // exactly once, unless the client is destroyed before. No deadline: the caller knows better.
+  virtual void Ask(uint64_t id, const std::string& request) = 0;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_CONTROL_CLIENT_H_

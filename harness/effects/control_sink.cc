@@ -1,0 +1,29 @@
+#include <sys/eventfd.h>
+
+#include <utility>
+
+#include "harness/effects/control_client.h"
+
+namespace counterpart::effects {
+
+ControlSink::ControlSink() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void ControlSink::Push(ControlCompletion completion) {
+  const std::lock_guard lock(mutex_);
+  waiting_.push_back(std::move(completion));
+  eventfd_write(event_.get(), 1);
+}
+
+std::vector<ControlCompletion> ControlSink::Take() {
+  const std::lock_guard lock(mutex_);
+  eventfd_t ignored = 0;
+  eventfd_read(event_.get(), &ignored);  // under the lock: readable exactly while not empty
+  return std::exchange(waiting_, {});
+}
+
+bool ControlSink::empty() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty();
+}
+
+}  // namespace counterpart::effects

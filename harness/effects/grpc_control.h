@@ -1,0 +1,18 @@
+// The control plane over gRPC.
+#ifndef COUNTERPART_EFFECTS_GRPC_CONTROL_H_
+#define COUNTERPART_EFFECTS_GRPC_CONTROL_H_
+
+#include <memory>
+#include <string>
+
+#include "harness/effects/control_client.h"
+
+namespace counterpart::effects {
+
+// `address`: "127.0.0.1:PORT". `sink` outlives the client; pushes come from gRPC's threads.
+std::unique_ptr<ControlClient> MakeGrpcControl(const std::string& address, std::string token,
+                                               ControlSink* sink);
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_GRPC_CONTROL_H_

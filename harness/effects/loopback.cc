@@ -1,0 +1,115 @@
+#include "harness/effects/loopback.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace counterpart::effects {
+namespace {
+
+constexpr int kBacklog = 256;
+
+Error Failed(const char* what) {
+  return Error{Error::Kind::kHarness, std::string(what) + ": " + std::strerror(errno)};
+}
+
+sockaddr_in Address(uint16_t port) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+UniqueFd Socket() {
+  return UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+// SO_REUSEADDR lets the reservation and the listening socket share the port, and lets it be
+// listened on again while old connections of it are still known to the kernel.
+bool Bind(const UniqueFd& fd, uint16_t port) {
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in address = Address(port);
+  return bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+}  // namespace
+
+Result<Listener> Listener::Open() {
+  Listener listener;
+  listener.reservation_ = Socket();
+  if (!listener.reservation_ || !Bind(listener.reservation_, 0)) return Failed("no loopback port");
+  sockaddr_in address = {};
+  socklen_t size = sizeof address;
+  if (getsockname(listener.reservation_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return Failed("no name of a loopback port");
+  }
+  listener.port_ = ntohs(address.sin_port);
+  if (const Status started = listener.StartAgain(); !started) return started.error();
+  return listener;
+}
+
+Status Listener::StartAgain() {
+  UniqueFd socket = Socket();
+  if (!socket || !Bind(socket, port_)) return Failed("cannot bind a reserved port");
+  if (listen(socket.get(), kBacklog) != 0) return Failed("cannot listen on a reserved port");
+  socket_ = std::move(socket);
+  return {};
+}
+
+std::optional<UniqueFd> Listener::Accept() {
+  while (socket_) {
+    UniqueFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd) {
+      SetNoDelay(fd.get());
+      return fd;
+    }
+    if (errno != EINTR && errno != ECONNABORTED) break;
+  }
+  return std::nullopt;
+}
+
+Result<Dialling> Dial(uint16_t port) {
+  Dialling dialling{Socket(), false};
+  if (!dialling.fd) return Failed("no socket to dial with");
+  SetNoDelay(dialling.fd.get());
+  const sockaddr_in address = Address(port);
+  if (connect(dialling.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+      0) {
+    dialling.connected = DialError(dialling.fd.get()) == 0;
+  } else if (errno != EINPROGRESS && errno != EINTR) {
+    return Failed("connect");
+  }
+  return dialling;
+}
+
+int DialError(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  if (error != 0) return error;
+  sockaddr_in here = {}, there = {};
+  size = sizeof here;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) != 0) return errno;
+  size = sizeof there;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&there), &size) != 0) return errno;
+  return here.sin_port == there.sin_port ? ECONNREFUSED : 0;
+}
+
+void SetNoDelay(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void CloseByReset(UniqueFd fd) {
+  const linger now{1, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+}  // namespace counterpart::effects

@@ -1,0 +1,52 @@
+// Sockets on 127.0.0.1, all non-blocking and not inherited by subjects.
+#ifndef COUNTERPART_EFFECTS_LOOPBACK_H_
+#define COUNTERPART_EFFECTS_LOOPBACK_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "harness/effects/unique_fd.h"
+#include "harness/result.h"
+
+namespace counterpart::effects {
+
+// A port of ours that can stop and start listening without ever losing it: a second socket stays
+// bound to the port and never listens, so the port is refused while nobody listens, and nobody
+// else is given it.
+class Listener {
+ public:
+  static Result<Listener> Open();
+
+  uint16_t port() const { return port_; }
+  bool listening() const { return static_cast<bool>(socket_); }
+  int fd() const { return socket_.get(); }
+
+  // Connections not accepted yet are reset.
+  void Stop() { socket_.Close(); }
+  Status StartAgain();
+  // The next connection, if there is one.
+  std::optional<UniqueFd> Accept();
+
+ private:
+  UniqueFd reservation_, socket_;
+  uint16_t port_ = 0;
+};
+
+// A connection being made. `connected`: already done; else writable once it is decided.
+struct Dialling {
+  UniqueFd fd;
+  bool connected = false;
+};
+Result<Dialling> Dial(uint16_t port);
+// What became of it: 0 or an errno. A socket that met itself, because the kernel gave it the port
+// it dialled as its own, was refused.
+int DialError(int fd);
+
+void SetNoDelay(int fd);
+// Closes by RST.
+void CloseByReset(UniqueFd fd);
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_LOOPBACK_H_

@@ -1,0 +1,38 @@
+#include "harness/effects/output_tail.h"
+
+#include <algorithm>
+
+namespace counterpart::effects {
+namespace {
+
+bool FromSanitizer(std::string_view line) {
+  return line.find("ERROR: AddressSanitizer") != line.npos ||
+         line.find("ERROR: LeakSanitizer") != line.npos ||
+         line.find("ERROR: MemorySanitizer") != line.npos ||
+         line.find("WARNING: ThreadSanitizer") != line.npos ||
+         line.find("runtime error:") != line.npos;
+}
+
+}  // namespace
+
+void OutputTail::Append(std::string_view bytes) {
+  const std::string_view newest = bytes.substr(bytes.size() - std::min(bytes.size(), kKept));
+  kept_.append(newest);
+  if (kept_.size() > 2 * kKept) kept_.erase(0, kept_.size() - kKept);
+
+  while (!bytes.empty() && sanitizer_line_.empty()) {
+    const size_t end = bytes.find('\n');
+    const std::string_view part = bytes.substr(0, end);
+    line_.append(part.substr(0, kLongestLine - std::min(kLongestLine, line_.size())));
+    if (end == bytes.npos) break;
+    if (FromSanitizer(line_)) sanitizer_line_ = line_;
+    line_.clear();
+    bytes.remove_prefix(end + 1);
+  }
+}
+
+std::string OutputTail::tail() const {
+  return kept_.substr(kept_.size() - std::min(kept_.size(), kKept));
+}
+
+}  // namespace counterpart::effects

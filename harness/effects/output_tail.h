@@ -1,0 +1,32 @@
+// What is kept of a subject's output stream: the newest bytes, and the first line in which a
+// sanitizer speaks, however long ago it did.
+#ifndef COUNTERPART_EFFECTS_OUTPUT_TAIL_H_
+#define COUNTERPART_EFFECTS_OUTPUT_TAIL_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace counterpart::effects {
+
+class OutputTail {
+ public:
+  static constexpr size_t kKept = 64u << 10;
+  static constexpr size_t kLongestLine = 4u << 10;  // the rest of a longer line is not looked at
+
+  void Append(std::string_view bytes);
+
+  // At most kKept bytes, raw.
+  std::string tail() const;
+  // Empty if none spoke.
+  const std::string& sanitizer_line() const { return sanitizer_line_; }
+
+ private:
+  std::string kept_;  // up to twice kKept, trimmed now and then
+  std::string line_;
+  std::string sanitizer_line_;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_OUTPUT_TAIL_H_

@@ -1,0 +1,33 @@
+// Questions to the kernel about processes that are not (or no longer) our direct children.
+#ifndef COUNTERPART_EFFECTS_PROCESS_TABLE_H_
+#define COUNTERPART_EFFECTS_PROCESS_TABLE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace counterpart::effects {
+
+struct ProcessStat {
+  char state = '?';
+  pid_t parent = 0;
+  pid_t group = 0;
+  uint64_t flags = 0;       // PF_*
+  uint64_t start_time = 0;  // ticks since boot
+  bool zombie() const { return state == 'Z' || state == 'X'; }
+};
+
+// Nothing if there is no such process.
+std::optional<ProcessStat> ReadStat(pid_t pid);
+// Whether the environment it was started with holds `entry` ("NAME=value"). False for zombies.
+bool HasEnvironment(pid_t pid, std::string_view entry);
+// Every process id there is.
+std::vector<pid_t> AllProcesses();
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_PROCESS_TABLE_H_

@@ -1,0 +1,181 @@
+#include "harness/effects/subject.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/grpc_control.h"
+
+namespace counterpart::effects {
+namespace {
+
+constexpr size_t kOutputPerTurn = 1u << 20;
+
+// Calls `take` with what a non-blocking pipe holds, up to a bound. False at its end.
+template <class Take>
+bool ReadPipe(int fd, bool& any, Take take) {
+  static thread_local char buffer[64u << 10];
+  for (size_t total = 0; total < kOutputPerTurn;) {
+    const ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    if (n == 0) return false;
+    any = true;
+    total += static_cast<size_t>(n);
+    take(std::string_view(buffer, static_cast<size_t>(n)));
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, ControlSink* sink) {
+  Result<std::unique_ptr<Process>> process = Process::Start(spec.command, spec.nice);
+  if (!process) return process.error();
+  std::unique_ptr<Subject> subject(new Subject);
+  subject->process_ = std::move(*process);
+  Result<StartLine> line = subject->AwaitStartLine();
+  if (!line) return subject->WithOutput(line.error());
+  if (line->binding == StartLine::Binding::kGrpc) {
+    subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
+  } else {
+    auto stdio = std::make_unique<StdioControl>(subject->stdin_fd(), sink);
+    subject->stdio_ = stdio.get();
+    subject->control_ = std::move(stdio);
+    subject->stdio_->OnOutput(std::exchange(subject->first_output_, {}));
+  }
+  if (const Status described = subject->AwaitDescription(sink); !described) {
+    return subject->WithOutput(described.error());
+  }
+  return subject;
+}
+
+Subject::~Subject() {
+  if (process_) process_->Kill();  // first, so that no question is left for it
+  control_.reset();
+}
+
+std::string Subject::exit_text() const {
+  std::string text = process_->exit_text();
+  if (!text.empty() && !stderr_tail_.sanitizer_line().empty()) {
+    text += "; " + stderr_tail_.sanitizer_line();
+  }
+  return text;
+}
+
+bool Subject::DrainStdout() {
+  bool any = false;
+  if (!stdout_open_) return any;
+  stdout_open_ = ReadPipe(process_->stdout_pipe().get(), any, [this](std::string_view bytes) {
+    if (!started_) {
+      first_output_.append(bytes.substr(0, 2 * kLongestStartLine));
+    } else if (stdio_ != nullptr) {
+      stdio_->OnOutput(bytes);
+    } else {
+      stdout_tail_.Append(bytes);
+    }
+  });
+  if (!stdout_open_ && stdio_ != nullptr) stdio_->OnOutputEnd();
+  return any;
+}
+
+bool Subject::DrainStderr() {
+  bool any = false;
+  if (!stderr_open_) return any;
+  stderr_open_ = ReadPipe(process_->stderr_pipe().get(), any,
+                          [this](std::string_view bytes) { stderr_tail_.Append(bytes); });
+  return any;
+}
+
+bool Subject::AwaitAnything(ControlSink* sink, const char*, std::string&) {
+  pollfd wait[5] = {{stdout_fd(), POLLIN, 0},
+                    {stderr_fd(), POLLIN, 0},
+                    {process_->exit_fd(), POLLIN, 0},
+                    {sink != nullptr ? sink->fd() : -1, POLLIN, 0},
+                    {wants_stdin() ? stdin_fd() : -1, POLLOUT, 0}};
+  while (poll(wait, 5, -1) < 0 && errno == EINTR) {
+  }
+  if (wait[0].revents != 0) DrainStdout();
+  if (wait[1].revents != 0) DrainStderr();
+  if (wait[4].revents != 0) OnStdinWritable();
+  return true;
+}
+
+std::string Subject::Ending() {
+  // What it said last may explain it.
+  while (DrainStderr()) {
+  }
+  const std::string text = exit_text();
+  return text.starts_with("exit") ? "ended with " + text : "was ended by " + text;
+}
+
+Result<StartLine> Subject::AwaitStartLine() {
+  while (true) {
+    const size_t end = first_output_.find('\n');
+    if (end != first_output_.npos && end <= kLongestStartLine) {
+      const std::string line = first_output_.substr(0, end);
+      first_output_.erase(0, end + 1);
+      started_ = true;
+      return ParseStartLine(line);
+    }
+    if (first_output_.size() > kLongestStartLine) return StartLineTooLong(first_output_);
+    if (process_->CheckExit()) {
+      if (DrainStdout()) continue;
+      return StartLineMissing(first_output_, Ending());
+    }
+    if (!stdout_open_) return StartLineMissing(first_output_, "closed its stdout");
+    std::string why;
+    if (!AwaitAnything(nullptr, "its start line", why)) return StartLineMissing(first_output_, why);
+  }
+}
+
+Status Subject::AwaitDescription(ControlSink* sink) {
+  namespace control = counterpart::control::v1;
+  const auto failed = [](const std::string& what) { return Error{Error::Kind::kSubject, what}; };
+  control::ControlRequest request;
+  request.mutable_describe();
+  control_->Ask(0, request.SerializeAsString());
+  std::vector<ControlCompletion> completions;
+  while ((completions = sink->Take()).empty()) {
+    if (process_->CheckExit()) {
+      return failed("the subject " + Ending() + " before it answered Describe");
+    }
+    std::string why;
+    if (!AwaitAnything(sink, "an answer to Describe", why)) {
+      return failed("the subject " + why + " and has not answered Describe");
+    }
+  }
+  const ControlCompletion& completion = completions.front();
+  if (!completion.answered) {
+    if (process_->Ending() && process_->AwaitExit()) {
+      return failed("the subject " + Ending() + " before it answered Describe");
+    }
+    return failed("the subject does not answer Describe: " + completion.failure);
+  }
+  control::ControlReply reply;
+  if (!reply.ParseFromString(completion.reply) || !reply.has_describe()) {
+    return failed("the subject answers Describe with something else");
+  }
+  const control::DescribeResponse& said = reply.describe();
+  info_.name = said.name();
+  info_.version = said.version();
+  info_.language = said.language();
+  info_.mutant = said.mutant();
+  info_.capabilities.assign(said.capabilities().begin(), said.capabilities().end());
+  return {};
+}
+
+Error Subject::WithOutput(Error error) const {
+  const std::string tail = stderr_tail_.tail();
+  if (!tail.empty()) {
+    constexpr size_t kShown = 400;
+    const std::string end = tail.size() > kShown ? tail.substr(tail.size() - kShown) : tail;
+    error.message += "; its stderr ends with " + Quoted(end, kShown);
+  }
+  return error;
+}
+
+}  // namespace counterpart::effects

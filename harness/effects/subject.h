@@ -1,0 +1,70 @@
+// One incarnation of a subject: its process, what it prints, and its control plane once it has
+// said where that is and who it is.
+#ifndef COUNTERPART_EFFECTS_SUBJECT_H_
+#define COUNTERPART_EFFECTS_SUBJECT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "harness/effects/control_client.h"
+#include "harness/effects/live_world.h"
+#include "harness/effects/output_tail.h"
+#include "harness/effects/process.h"
+#include "harness/effects/start_line.h"
+#include "harness/effects/stdio_control.h"
+#include "harness/result.h"
+
+namespace counterpart::effects {
+
+class Subject {
+ public:
+  // Starts and describes it; blocks until that is done or known to be hopeless. `sink` outlives
+  // it. Errors are kSubject (or kHarness) and say what it printed, how it ended, what was expected.
+  static Result<std::unique_ptr<Subject>> Start(const SubjectSpec& spec, ControlSink* sink);
+  ~Subject();
+  Subject(const Subject&) = delete;
+  Subject& operator=(const Subject&) = delete;
+
+  const SubjectInfo& info() const { return info_; }
+  Process& process() { return *process_; }
+  ControlClient& control() { return *control_; }
+  const OutputTail& errors() const { return stderr_tail_; }
+  // How it ended, with a sanitizer's first line; empty while it lives.
+  std::string exit_text() const;
+
+  // What its owner waits on besides process().exit_fd(): -1 once at an end.
+  int stdout_fd() const { return stdout_open_ ? process_->stdout_pipe().get() : -1; }
+  int stderr_fd() const { return stderr_open_ ? process_->stderr_pipe().get() : -1; }
+  int stdin_fd() const { return process_->stdin_pipe().get(); }
+  bool wants_stdin() const { return stdio_ != nullptr && stdio_->wants_write(); }
+  // Read what there is, up to a bound; true if there was something.
+  bool DrainStdout();
+  bool DrainStderr();
+  void OnStdinWritable() {
+    if (stdio_ != nullptr) stdio_->OnWritable();
+  }
+
+ private:
+  Subject() = default;
+  Result<StartLine> AwaitStartLine();
+  Status AwaitDescription(ControlSink* sink);
+  // Waits for output, its end, an answer or the exit, and takes the output in. False: nothing can
+  // come any more; `why` says so.
+  bool AwaitAnything(ControlSink* sink, const char* awaited, std::string& why);
+  std::string Ending();
+  Error WithOutput(Error error) const;
+
+  std::unique_ptr<Process> process_;
+  std::unique_ptr<ControlClient> control_;
+  StdioControl* stdio_ = nullptr;  // control_, if that is its binding
+  std::string first_output_;       // up to and with the start line, and what came with it
+  bool started_ = false;           // the start line has been read
+  bool stdout_open_ = true, stderr_open_ = true;
+  OutputTail stdout_tail_, stderr_tail_;
+  SubjectInfo info_;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_SUBJECT_H_
