@@ -16,6 +16,50 @@ uint64_t HashField(std::string_view bytes, uint64_t hash) {
   return HashBytes(bytes, HashNumber(bytes.size(), hash));
 }
 
+void PutNumber(std::string& out, uint64_t number) {
+  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>(number >> (8 * i)));
+}
+
+void PutField(std::string& out, std::string_view bytes) {
+  PutNumber(out, bytes.size());
+  out.append(bytes);
+}
+
+// Reads what Put* wrote; past the end it gives zeros and remembers.
+class Decoder {
+ public:
+  explicit Decoder(std::string_view bytes) : bytes_(bytes) {}
+  uint8_t Byte() {
+    if (bytes_.empty()) {
+      ok_ = false;
+      return 0;
+    }
+    const uint8_t byte = static_cast<uint8_t>(bytes_.front());
+    bytes_.remove_prefix(1);
+    return byte;
+  }
+  uint64_t Number() {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; ++i) number |= uint64_t{Byte()} << (8 * i);
+    return number;
+  }
+  std::string Field() {
+    const uint64_t size = Number();
+    if (size > bytes_.size()) {
+      ok_ = false;
+      return {};
+    }
+    std::string field(bytes_.substr(0, size));
+    bytes_.remove_prefix(size);
+    return field;
+  }
+  bool ok_and_empty() const { return ok_ && bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+  bool ok_ = true;
+};
+
 }  // namespace
 
 uint64_t HashBytes(std::string_view bytes, uint64_t hash) {
@@ -33,27 +77,59 @@ std::string HashText(uint64_t hash) {
   return text;
 }
 
-uint64_t Digest(const Entry& entry) {
-  uint64_t hash = HashNumber(static_cast<uint64_t>(entry.kind), HashBytes(""));
+std::string Canonical(const Entry& entry) {
+  std::string out(1, static_cast<char>(entry.kind));
   switch (entry.kind) {
     case EntryKind::kEffect:
-      hash = HashNumber(static_cast<uint64_t>(entry.effect.kind), hash);
-      hash = HashNumber(entry.effect.id, hash);
-      hash = HashNumber(entry.effect.number, hash);
-      return HashField(entry.effect.bytes, hash);
+      out.push_back(static_cast<char>(entry.effect.kind));
+      PutNumber(out, entry.effect.id);
+      PutNumber(out, entry.effect.number);
+      PutField(out, entry.effect.bytes);
+      break;
     case EntryKind::kIngress:
-      hash = HashNumber(static_cast<uint64_t>(entry.ingress.kind), hash);
-      hash = HashNumber(entry.ingress.id, hash);
-      hash = HashNumber(entry.ingress.number, hash);
-      hash = HashField(entry.ingress.bytes, hash);
-      return HashField(entry.ingress.text, hash);
-    case EntryKind::kNote:
-      return HashField(entry.reading.label, hash);
+      out.push_back(static_cast<char>(entry.ingress.kind));
+      PutNumber(out, entry.ingress.id);
+      PutNumber(out, entry.ingress.number);
+      PutField(out, entry.ingress.bytes);
+      PutField(out, entry.ingress.text);
+      break;
+    case EntryKind::kNote: PutField(out, entry.reading.label); break;
     case EntryKind::kChoice:
-      return HashNumber(entry.choice, HashField(entry.reading.label, hash));
+      PutNumber(out, entry.choice);
+      PutField(out, entry.reading.label);
+      break;
   }
-  return hash;
+  return out;
 }
+
+bool DecodeCanonical(std::string_view bytes, Entry* entry) {
+  Decoder in(bytes);
+  entry->kind = static_cast<EntryKind>(in.Byte());
+  switch (entry->kind) {
+    case EntryKind::kEffect:
+      entry->effect.kind = static_cast<effects::EffectKind>(in.Byte());
+      entry->effect.id = static_cast<uint32_t>(in.Number());
+      entry->effect.number = in.Number();
+      entry->effect.bytes = in.Field();
+      break;
+    case EntryKind::kIngress:
+      entry->ingress.kind = static_cast<effects::IngressKind>(in.Byte());
+      entry->ingress.id = static_cast<uint32_t>(in.Number());
+      entry->ingress.number = in.Number();
+      entry->ingress.bytes = in.Field();
+      entry->ingress.text = in.Field();
+      break;
+    case EntryKind::kNote: entry->reading.label = in.Field(); break;
+    case EntryKind::kChoice:
+      entry->choice = in.Number();
+      entry->reading.label = in.Field();
+      break;
+    default: return false;
+  }
+  return in.ok_and_empty();
+}
+
+uint64_t Digest(const Entry& entry) { return HashBytes(Canonical(entry)); }
 
 uint64_t Trace::ExactHash() const {
   uint64_t hash = HashBytes("");

@@ -33,7 +33,10 @@ struct Entry {
   Reading reading = {};
 };
 
-// Digest of what a replay must reproduce: kind and canonical data.
+// What a replay must reproduce, as bytes: kind and content, neither time nor wording. Decode gives
+// back an entry whose canonical bytes are the same; false if they are not such bytes.
+std::string Canonical(const Entry& entry);
+bool DecodeCanonical(std::string_view bytes, Entry* entry);
 uint64_t Digest(const Entry& entry);
 
 class Trace {

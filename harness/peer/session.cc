@@ -206,7 +206,19 @@ Call* Session::StartCall(const std::string& method, const google::protobuf::Mess
   return StartCallRaw(*FindMethod(method), arguments.SerializeAsString(), operation_id);
 }
 
-Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id) {
+Call* Session::StartCallBreaking(const std::string& rule, const std::string& method,
+                                 const google::protobuf::Message& arguments) {
+  return StartCallRaw(*FindMethod(method), arguments.SerializeAsString(), 0, rule);
+}
+
+void Session::AnnounceUnknown(const std::string& method_name) {
+  Method method = *FindMethod("Echo");
+  method.name = method_name;
+  AnnounceArguments(method);
+}
+
+Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id,
+                            std::string deliberate) {
   AnnounceArguments(method);
   auto call = std::make_unique<Call>();
   call->request_id = NextId(next_request_id_);
@@ -231,7 +243,7 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   Call* started = call.get();
   calls_by_request_[call->request_id] = started;
   calls_.push_back(std::move(call));
-  Send(std::move(message));
+  Send(std::move(message), std::move(deliberate));
   return started;
 }
 
@@ -333,8 +345,8 @@ Task<> Session::SayGoodbye() {
   Detach();
 }
 
-Task<> Session::AwaitProtocolError(std::vector<wire::v1::ProtocolErrorCode> accepted,
-                                   std::string rule) {
+Task<> Session::AwaitProtocolError(wire::v1::ProtocolErrorCode accepted, std::string rule,
+                                   wire::v1::ProtocolErrorCode or_accepted) {
   protocol_error_expected_ = true;
   Link* old = link;
   if (old == nullptr) co_return;
@@ -344,15 +356,12 @@ Task<> Session::AwaitProtocolError(std::vector<wire::v1::ProtocolErrorCode> acce
                         rule);
   co_await peer_->Require(protocol_error_.has_value(), "session.protocol-error",
                           "a violation is answered by a ProtocolError before the link closes");
-  bool code_accepted = false;
-  std::string names;
-  for (const wire::v1::ProtocolErrorCode code : accepted) {
-    code_accepted |= protocol_error_->code() == code;
-    names += (names.empty() ? "" : " or ") + ShortName(code);
-  }
-  std::string wanted = "ProtocolError has code " + names + ", not " +
-                       ShortName(protocol_error_->code());
-  co_await peer_->Require(code_accepted, std::move(rule), std::move(wanted));
+  const auto code = protocol_error_->code();
+  std::string wanted = "ProtocolError has code " + ShortName(accepted) + ", not " + ShortName(code);
+  const bool right =
+      code == accepted || (or_accepted != wire::v1::PROTOCOL_ERROR_CODE_UNSPECIFIED &&
+                           code == or_accepted);
+  co_await peer_->Require(right, std::move(rule), std::move(wanted));
   co_await peer_->Until("the link to end after a ProtocolError",
                         [old] { return old->end.has_value(); }, "session.protocol-error.delivery");
   peer_->Close(*old, How::kFin);

@@ -127,7 +127,13 @@ class Session {
   // Announces what is needed and sends the request. operation_id 0: the next one.
   Call* StartCall(const std::string& method, const google::protobuf::Message& arguments,
                   uint64_t operation_id = 0);
-  Call* StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id);
+  Call* StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id,
+                     std::string deliberate = "");
+  // The same, but the request breaks `rule`, on purpose.
+  Call* StartCallBreaking(const std::string& rule, const std::string& method,
+                          const google::protobuf::Message& arguments);
+  // Binds a type to a method the subject does not have, which is legal.
+  void AnnounceUnknown(const std::string& method_name);
   // Announces nothing; any method name, any bytes.
   Call* StartBareCall(const std::string& method_name, std::string arguments);
   // co_await: its response, moved out.
@@ -155,8 +161,10 @@ class Session {
   bool PongSeen(uint64_t nonce) const { return pongs_.contains(nonce); }
   // co_await: Goodbye both ways, and the link closed.
   Task<> SayGoodbye();
-  // co_await: the subject tears the session down with one of these codes, then closes.
-  Task<> AwaitProtocolError(std::vector<wire::v1::ProtocolErrorCode> accepted, std::string rule);
+  // co_await: the subject tears the session down with this code (or the other), then closes.
+  Task<> AwaitProtocolError(
+      wire::v1::ProtocolErrorCode accepted, std::string rule,
+      wire::v1::ProtocolErrorCode or_accepted = wire::v1::PROTOCOL_ERROR_CODE_UNSPECIFIED);
   void ExpectProtocolError() { protocol_error_expected_ = true; }
   const std::optional<wire::v1::ProtocolError>& protocol_error() const { return protocol_error_; }
   void set_auto_goodbye_expected() { goodbye_expected_ = true; }

@@ -1,0 +1,111 @@
+#include "harness/campaign/cell.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "harness/campaign/pattern.h"
+#include "harness/machine/trace.h"
+
+namespace counterpart::campaign {
+namespace {
+
+// Edit distance, for "did you mean".
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t up = row[j];
+      row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = up;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string NearestScenario(const std::string& pattern) {
+  const size_t last = pattern.rfind("::");
+  const std::string_view tail =
+      last == std::string::npos ? std::string_view(pattern)
+                                : std::string_view(pattern).substr(last + 2);
+  std::string nearest;
+  size_t best = std::numeric_limits<size_t>::max();
+  for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
+    const size_t distance = Distance(tail, scenario.name);
+    if (distance < best) {
+      best = distance;
+      nearest = scenario.name;
+    }
+  }
+  return nearest;
+}
+
+bool MatchesAny(const std::vector<std::string>& patterns, const std::string& id) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&id](const std::string& pattern) { return Matches(pattern, id); });
+}
+
+}  // namespace
+
+std::string Cell::Id() const {
+  return "lang_" + subject->id + "_transport_tcp::direction_" + scenarios::Name(direction) +
+         "::" + scenario->name;
+}
+
+std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects) {
+  std::vector<Cell> cells;
+  for (const effects::SubjectSpec& subject : subjects) {
+    for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
+      for (const scenarios::Direction direction : scenario.directions) {
+        cells.push_back({&subject, &scenario, direction});
+      }
+    }
+  }
+  std::sort(cells.begin(), cells.end(),
+            [](const Cell& a, const Cell& b) { return a.Id() < b.Id(); });
+  return cells;
+}
+
+Result<std::vector<Cell>> SelectCells(const std::vector<Cell>& all,
+                                      const std::vector<std::string>& patterns,
+                                      const std::vector<std::string>& skips) {
+  for (const auto* list : {&patterns, &skips}) {
+    for (const std::string& pattern : *list) {
+      if (std::any_of(all.begin(), all.end(),
+                      [&](const Cell& cell) { return Matches(pattern, cell.Id()); })) {
+        continue;
+      }
+      return Error{Error::Kind::kUsage,
+                   "pattern '" + pattern + "' matches no cell; `counterpart list` shows them all" +
+                       " (nearest scenario: '**::" + NearestScenario(pattern) + "')"};
+    }
+  }
+  std::vector<Cell> selected;
+  for (const Cell& cell : all) {
+    const std::string id = cell.Id();
+    if (!patterns.empty() && !MatchesAny(patterns, id)) continue;
+    if (MatchesAny(skips, id)) continue;
+    selected.push_back(cell);
+  }
+  if (selected.empty()) {
+    return Error{Error::Kind::kUsage, "--skip leaves nothing to run"};
+  }
+  return selected;
+}
+
+const Cell* FindCell(const std::vector<Cell>& all, const std::string& id) {
+  for (const Cell& cell : all) {
+    if (cell.Id() == id) return &cell;
+  }
+  return nullptr;
+}
+
+uint64_t RunSeed(uint64_t campaign_seed, const std::string& cell_id, uint32_t ordinal) {
+  const uint64_t seed = machine::HashBytes(cell_id + "#" + std::to_string(ordinal) + "/" +
+                                           std::to_string(campaign_seed));
+  return seed == 0 ? 1 : seed;
+}
+
+}  // namespace counterpart::campaign

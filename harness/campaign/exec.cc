@@ -1,0 +1,186 @@
+#include "harness/campaign/exec.h"
+
+#include <algorithm>
+
+#include "counterpart/report/v1/report.pb.h"
+#include "harness/judge/spec_text.h"
+
+namespace counterpart::campaign {
+namespace {
+
+using machine::Entry;
+using machine::EntryKind;
+using machine::Level;
+
+// What a red run carries inline; the whole is in its trace file.
+constexpr size_t kTimelineEntries = 400;
+constexpr size_t kTimelineText = 400;
+
+report::v1::Verdict ToVerdict(Level level) { return static_cast<report::v1::Verdict>(level); }
+
+std::string Cut(std::string text, size_t limit) {
+  if (text.size() > limit) {
+    text.resize(limit);
+    text += "…";
+  }
+  return text;
+}
+
+report::v1::Ending EndingOf(const machine::Finding& reason) {
+  if (reason.level < Level::kInconclusive) return report::v1::ENDING_NORMAL;
+  if (reason.place == "crash") return report::v1::ENDING_CRASH;
+  if (reason.rule == "control.reset") return report::v1::ENDING_LEAK;
+  return reason.stall ? report::v1::ENDING_STALL : report::v1::ENDING_NORMAL;
+}
+
+}  // namespace
+
+report::v1::TraceEntry ToTraceEntry(const Entry& entry, uint64_t index) {
+  report::v1::TraceEntry out;
+  out.set_index(index);
+  out.set_round(entry.round);
+  out.set_time_us(entry.time_us);
+  out.set_edge(entry.reading.edge);
+  out.set_label(entry.reading.label);
+  out.set_text(entry.reading.text);
+  switch (entry.kind) {
+    case EntryKind::kEffect:
+      out.set_side(report::v1::TRACE_SIDE_HARNESS);
+      out.set_kind(effects::Name(entry.effect.kind));
+      break;
+    case EntryKind::kIngress:
+      out.set_side(report::v1::TRACE_SIDE_SUBJECT);
+      out.set_kind(effects::Name(entry.ingress.kind));
+      break;
+    case EntryKind::kNote:
+      out.set_side(report::v1::TRACE_SIDE_NOTE);
+      out.set_kind("note");
+      break;
+    case EntryKind::kChoice:
+      out.set_side(report::v1::TRACE_SIDE_NOTE);
+      out.set_kind("choice");
+      break;
+  }
+  return out;
+}
+
+report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started_us,
+                        uint64_t duration_us, const SubjectState& subject) {
+  report::v1::Exec exec;
+  const judge::Judge& judge = run.judge();
+  const machine::Finding& reason = judge.verdict().reason();
+  const machine::Trace& trace = run.machine().trace();
+  exec.set_id(key.Id());
+  exec.set_cell(key.cell->Id());
+  exec.set_seed(key.seed);
+  exec.set_ordinal(key.ordinal);
+  exec.set_verdict(ToVerdict(judge.verdict().level()));
+  exec.set_ending(EndingOf(reason));
+  exec.set_duration_us(duration_us);
+  exec.set_started_us(started_us);
+  exec.set_trace_hash(machine::HashText(trace.NormalisedHash()));
+  exec.set_slot(subject.slot);
+  exec.set_incarnation(subject.incarnation);
+  for (const auto& [rule, times] : judge.judged()) exec.add_rules_judged(rule);
+  for (const peer::ArmedFault& armed : run.peer().faults()) {
+    report::v1::Fault& fault = *exec.add_faults();
+    fault.set_at(peer::DescribeMoment(armed.fault));
+    fault.set_how(peer::Name(armed.fault.how));
+    fault.set_ordinal(armed.fault.ordinal);
+    fault.set_fired(armed.fired);
+    fault.set_where(armed.where);
+  }
+  if (judge.verdict().level() <= Level::kPass) return exec;
+
+  exec.set_reason(reason.text);
+  exec.set_rule(reason.rule);
+  exec.set_signature((reason.rule.empty() ? "-" : reason.rule) + " @ " + reason.place);
+  if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.peer().exit_text());
+  exec.set_subject_stderr(subject.stderr_tail);
+  for (const machine::Finding& finding : judge.findings()) {
+    if (finding.level <= Level::kPass) continue;
+    report::v1::Finding& out = *exec.add_findings();
+    out.set_level(ToVerdict(finding.level));
+    out.set_rule(finding.rule);
+    out.set_text(finding.text);
+    out.set_entry(finding.entry);
+    out.set_blame(finding.level == Level::kError ? "harness" : "subject");
+  }
+  const size_t first =
+      trace.size() > kTimelineEntries ? trace.size() - kTimelineEntries : size_t{0};
+  exec.set_timeline_cut(first > 0);
+  for (size_t i = first; i < trace.size(); ++i) {
+    const Entry& entry = trace.entries()[i];
+    if (entry.kind == EntryKind::kIngress &&
+        entry.ingress.kind == effects::IngressKind::kQuiescent) {
+      exec.set_evidence(entry.ingress.text);
+      exec.set_wait_tier("T" + std::to_string(entry.ingress.number));
+    }
+    report::v1::TraceEntry& line = *exec.add_timeline();
+    line = ToTraceEntry(entry, i);
+    line.set_text(Cut(line.text(), kTimelineText));
+    line.set_label(Cut(line.label(), kTimelineText));
+  }
+  return exec;
+}
+
+std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::Run& run) {
+  std::vector<report::v1::TraceLine> lines;
+  auto& mutable_run = const_cast<scenarios::Run&>(run);
+  const machine::Trace& trace = mutable_run.machine().trace();
+  report::v1::TraceHeader& header = *lines.emplace_back().mutable_header();
+  header.set_format(1);
+  header.set_cell(key.cell->Id());
+  header.set_seed(key.seed);
+  header.set_spec_digest(judge::SpecDigest());
+  for (size_t i = 0; i < trace.size(); ++i) {
+    const Entry& entry = trace.entries()[i];
+    report::v1::TraceEntry& line = *lines.emplace_back().mutable_entry();
+    line = ToTraceEntry(entry, i);
+    line.set_data(machine::Canonical(entry));
+    line.set_digest(machine::HashText(machine::Digest(entry)));
+  }
+  const machine::Finding& reason = run.judge().verdict().reason();
+  report::v1::TraceFooter& footer = *lines.emplace_back().mutable_footer();
+  footer.set_verdict(ToVerdict(run.judge().verdict().level()));
+  footer.set_reason(reason.text);
+  footer.set_rule(reason.rule);
+  footer.set_trace_hash(machine::HashText(trace.ExactHash()));
+  footer.set_entries(trace.size());
+  return lines;
+}
+
+Result<RecordedRun> FromTrace(const std::vector<report::v1::TraceLine>& lines) {
+  RecordedRun recorded;
+  bool footer = false;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const report::v1::TraceLine& line = lines[i];
+    const std::string at = "line " + std::to_string(i + 1) + ": ";
+    if (line.has_header()) {
+      recorded.cell = line.header().cell();
+      recorded.seed = line.header().seed();
+      recorded.spec_digest = line.header().spec_digest();
+    } else if (line.has_entry()) {
+      Entry entry{.kind = EntryKind::kNote};
+      if (!machine::DecodeCanonical(line.entry().data(), &entry)) {
+        return Error{Error::Kind::kUsage, at + "not an entry of this trace format"};
+      }
+      if (machine::HashText(machine::Digest(entry)) != line.entry().digest()) {
+        return Error{Error::Kind::kUsage, at + "the entry was changed: its digest does not match"};
+      }
+      entry.round = line.entry().round();
+      entry.reading.label = line.entry().label();
+      recorded.entries.push_back(std::move(entry));
+    } else if (line.has_footer()) {
+      recorded.verdict = line.footer().verdict();
+      recorded.reason = line.footer().reason();
+      recorded.trace_hash = line.footer().trace_hash();
+      footer = true;
+    }
+  }
+  if (recorded.cell.empty()) return Error{Error::Kind::kUsage, "the trace has no header"};
+  if (!footer) return Error{Error::Kind::kUsage, "the trace has no footer: its run never ended"};
+  return recorded;
+}
+
+}  // namespace counterpart::campaign

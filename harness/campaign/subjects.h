@@ -1,0 +1,23 @@
+// Which subjects there are: matrix/subjects.yaml, `--subject id=CMD`, `-- CMD…`.
+#ifndef COUNTERPART_CAMPAIGN_SUBJECTS_H_
+#define COUNTERPART_CAMPAIGN_SUBJECTS_H_
+
+#include <string>
+#include <vector>
+
+#include "harness/effects/live_world.h"
+#include "harness/result.h"
+
+namespace counterpart::campaign {
+
+// Reads a subjects file. `{root}` in a command is the folder above the file's own, `{build}` the
+// build folder. Errors name file, line and column.
+Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
+                                                       const std::string& build_folder);
+
+// "id=command with arguments", split at spaces as a shell would, quotes understood.
+Result<effects::SubjectSpec> ParseSubject(const std::string& text);
+
+}  // namespace counterpart::campaign
+
+#endif  // COUNTERPART_CAMPAIGN_SUBJECTS_H_

@@ -1,0 +1,211 @@
+#include "harness/campaign/worker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "counterpart/report/v1/report.pb.h"
+
+namespace counterpart::campaign {
+
+using effects::Arrival;
+using effects::Calm;
+using effects::Effect;
+using effects::Ingress;
+using effects::IngressKind;
+using effects::Lane;
+using effects::LiveWorld;
+using machine::Level;
+using machine::Step;
+using scenarios::Run;
+
+struct Worker::Active {
+  RunKey key;
+  Lane lane = 0;
+  uint64_t started_us = 0;
+  std::unique_ptr<Run> run;
+  Step step = Step::kContinue;
+  bool done = false;
+};
+
+Worker::Worker(Options options, Sink sink)
+    : options_(std::move(options)), sink_(std::move(sink)) {}
+
+Worker::~Worker() = default;
+
+Result<LiveWorld*> Worker::WorldFor(const effects::SubjectSpec& subject) {
+  if (const auto dead = dead_.find(subject.id); dead != dead_.end()) return dead->second;
+  std::unique_ptr<LiveWorld>& world = worlds_[subject.id];
+  if (world != nullptr && !world->alive()) {
+    if (Status status = world->Respawn(); !status.ok()) {
+      world.reset();
+      return status.error();
+    }
+  }
+  if (world == nullptr) {
+    Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(subject);
+    if (!started.ok()) {
+      dead_.emplace(subject.id, started.error());
+      return started.error();
+    }
+    world = std::move(started).value();
+  }
+  return world.get();
+}
+
+void Worker::RunBatch(const std::vector<RunKey>& batch) {
+  const effects::SubjectSpec& subject = *batch.front().cell->subject;
+  Result<LiveWorld*> world = WorldFor(subject);
+  if (!world.ok()) return CannotStart(batch, world.error());
+  if (Unsupported(**world, batch)) return;
+  std::vector<RunKey> bystanders;
+  RunTogether(**world, batch, &bystanders);
+  // A crash ended all the runs that shared the process, and judged none of them. Each is run
+  // again by itself: the one that crashes alone is the one to blame.
+  for (const RunKey& key : bystanders) {
+    if (Interrupted()) return;
+    world = WorldFor(subject);
+    if (!world.ok()) {
+      CannotStart({key}, world.error());
+      continue;
+    }
+    RunTogether(**world, {key}, nullptr);
+  }
+}
+
+bool Worker::Unsupported(const LiveWorld& world, const std::vector<RunKey>& batch) {
+  const auto& has = world.subject().capabilities;
+  for (const std::string& need : batch.front().cell->scenario->needs) {
+    if (std::find(has.begin(), has.end(), need) != has.end()) continue;
+    for (const RunKey& key : batch) {
+      report::v1::Exec exec;
+      exec.set_ending(report::v1::ENDING_UNSUPPORTED);
+      exec.set_reason("the subject does not declare the capability '" + need + "'");
+      Emit(key, std::move(exec));
+    }
+    return true;
+  }
+  return false;
+}
+
+void Worker::CannotStart(const std::vector<RunKey>& batch, const Error& error) {
+  for (const RunKey& key : batch) {
+    report::v1::Exec exec;
+    exec.set_verdict(report::v1::VERDICT_ERROR);
+    exec.set_ending(report::v1::ENDING_NO_START);
+    exec.set_reason(error.message);
+    exec.set_signature("- @ subject start");
+    Emit(key, std::move(exec));
+  }
+}
+
+void Worker::Emit(const RunKey& key, report::v1::Exec exec) {
+  exec.set_id(key.Id());
+  exec.set_cell(key.cell->Id());
+  exec.set_seed(key.seed);
+  exec.set_ordinal(key.ordinal);
+  exec.set_slot(options_.slot);
+  exec.set_started_us(options_.campaign_now_us());
+  FinishedRun finished;
+  finished.exec = std::make_unique<report::v1::Exec>(std::move(exec));
+  sink_(std::move(finished));
+}
+
+void Worker::Finish(LiveWorld& world, Active& active) {
+  active.done = true;
+  SubjectState subject;
+  subject.slot = options_.slot;
+  subject.incarnation = world.incarnation();
+  subject.alive = world.alive();
+  active.run->Conclude();
+  const bool red = active.run->judge().verdict().level() > Level::kPass;
+  if (red) subject.stderr_tail = world.stderr_tail();
+  FinishedRun finished;
+  finished.exec = std::make_unique<report::v1::Exec>(
+      ToExec(active.key, *active.run, active.started_us,
+             options_.campaign_now_us() - active.started_us, subject));
+  if (red || options_.keep_all_traces) finished.trace = ToTrace(active.key, *active.run);
+  world.CloseLane(active.lane);
+  sink_(std::move(finished));
+}
+
+void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
+                         std::vector<RunKey>* interrupted_by_crash) {
+  std::vector<Active> all;
+  std::map<Lane, Active*> by_lane;
+  all.reserve(batch.size());
+  for (const RunKey& key : batch) {
+    Active& active = all.emplace_back();
+    active.key = key;
+    active.lane = world.OpenLane();
+    active.started_us = options_.campaign_now_us();
+    const uint64_t start = active.started_us;
+    active.run = std::make_unique<Run>(
+        *key.cell->scenario, key.cell->direction, key.seed,
+        [now = options_.campaign_now_us, start] { return now() - start; });
+    by_lane[active.lane] = &active;
+  }
+  bool replace = false;
+  const auto running = [&all] {
+    return std::any_of(all.begin(), all.end(), [](const Active& a) { return !a.done; });
+  };
+  const auto ingest = [&](std::vector<Arrival> arrivals) {
+    std::map<Lane, std::vector<Ingress>> batches;
+    for (Arrival& arrival : arrivals) batches[arrival.lane].push_back(std::move(arrival.ingress));
+    for (auto& [lane, ingress] : batches) {
+      Active* active = by_lane[lane];
+      if (active != nullptr && !active->done) active->run->machine().Ingest(std::move(ingress));
+    }
+  };
+  while (running() && !Interrupted()) {
+    std::chrono::microseconds horizon{0};
+    for (Active& active : all) {
+      if (active.done) continue;
+      active.step = active.run->machine().Run();
+      for (const Effect& effect : active.run->machine().TakeEffects()) {
+        world.Execute(active.lane, effect);
+      }
+      horizon = std::max(horizon, active.run->machine().horizon());
+      if (active.step == Step::kStuck) active.run->ConcludeStuck();
+      if (active.step == Step::kAllDone || active.step == Step::kStuck) {
+        replace |= active.run->judge().verdict().level() > Level::kPass;
+        if (!world.alive() && interrupted_by_crash != nullptr && batch.size() > 1 &&
+            !active.key.cell->scenario->exclusive) {
+          active.done = true;
+          interrupted_by_crash->push_back(active.key);
+          world.CloseLane(active.lane);
+          continue;
+        }
+        Finish(world, active);
+      }
+    }
+    if (!running()) break;
+    std::vector<Arrival> arrivals = world.Poll(std::chrono::microseconds(0));
+    if (arrivals.empty()) {
+      const Calm calm = world.CheckCalm(horizon);
+      switch (calm.state) {
+        case Calm::State::kNo: arrivals = world.Poll(calm.retry_after); break;
+        case Calm::State::kQuiescent:
+        case Calm::State::kUnjudgeable:
+          for (const Active& active : all) {
+            if (active.done) continue;
+            Ingress ingress;
+            ingress.kind = calm.state == Calm::State::kQuiescent ? IngressKind::kQuiescent
+                                                                 : IngressKind::kUnjudgeable;
+            ingress.number = static_cast<uint64_t>(calm.tier);
+            ingress.text = calm.evidence;
+            arrivals.push_back({active.lane, std::move(ingress)});
+          }
+          break;
+      }
+    }
+    ingest(std::move(arrivals));
+  }
+  for (Active& active : all) {
+    if (!active.done) world.CloseLane(active.lane);
+  }
+  // What a red run leaves in the process must not touch the next one.
+  if (replace || Interrupted()) worlds_.erase(batch.front().cell->subject->id);
+}
+
+}  // namespace counterpart::campaign

@@ -1,0 +1,62 @@
+// Runs batches of runs of one cell on one warm subject process. One thread's business.
+#ifndef COUNTERPART_CAMPAIGN_WORKER_H_
+#define COUNTERPART_CAMPAIGN_WORKER_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/exec.h"
+#include "harness/effects/live_world.h"
+
+namespace counterpart::campaign {
+
+// What a worker tells as runs end.
+struct FinishedRun {
+  std::unique_ptr<report::v1::Exec> exec;
+  // The whole trace, for whoever keeps it: of red runs, and of all if asked for.
+  std::vector<report::v1::TraceLine> trace;
+};
+
+class Worker {
+ public:
+  struct Options {
+    uint32_t slot = 0;
+    bool keep_all_traces = false;
+    std::function<uint64_t()> campaign_now_us;
+    // Set from outside (Ctrl-C): runs in progress are abandoned, not counted.
+    const std::atomic<bool>* interrupted = nullptr;
+  };
+  using Sink = std::function<void(FinishedRun)>;
+
+  Worker(Options options, Sink sink);
+  ~Worker();
+
+  // Runs these runs of one cell, all at once. Every run ends in the sink, unless interrupted. A
+  // subject that cannot be started gives each an exec that says so.
+  void RunBatch(const std::vector<RunKey>& batch);
+
+ private:
+  struct Active;
+
+  Result<effects::LiveWorld*> WorldFor(const effects::SubjectSpec& subject);
+  void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch,
+                   std::vector<RunKey>* interrupted_by_crash);
+  void Finish(effects::LiveWorld& world, Active& active);
+  void Emit(const RunKey& key, report::v1::Exec exec);
+  void CannotStart(const std::vector<RunKey>& batch, const Error& error);
+  bool Unsupported(const effects::LiveWorld& world, const std::vector<RunKey>& batch);
+  bool Interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
+
+  Options options_;
+  Sink sink_;
+  std::map<std::string, std::unique_ptr<effects::LiveWorld>> worlds_;
+  std::map<std::string, Error> dead_;  // subjects that could not be started
+};
+
+}  // namespace counterpart::campaign
+
+#endif  // COUNTERPART_CAMPAIGN_WORKER_H_

@@ -1,0 +1,55 @@
+// What a scenario is: a sentence, the rules it sets out to judge, and a coroutine that plays the
+// peer. A new one is one function and one row in its family's list; no subject changes.
+#ifndef COUNTERPART_SCENARIOS_SCENARIO_H_
+#define COUNTERPART_SCENARIOS_SCENARIO_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/peer/peer.h"
+
+namespace counterpart::scenarios {
+
+using machine::Task;
+using peer::Direction;
+using peer::Peer;
+
+struct Scenario {
+  std::string name;
+  std::string group;
+  std::string summary;  // one sentence: what a correct subject does
+  std::vector<Direction> directions;
+  // Judged in every run of this scenario, or the run is not green. The two lists are by direction.
+  std::vector<std::string> rules_harness_to_subject;
+  std::vector<std::string> rules_subject_to_harness;
+  std::vector<std::string> needs;  // capabilities
+  Task<> (*body)(Peer& peer) = nullptr;
+  // Kills or restarts the subject's process: it must have that process to itself.
+  bool exclusive = false;
+
+  const std::vector<std::string>& Rules(Direction direction) const {
+    return direction == Direction::kHarnessToSubject ? rules_harness_to_subject
+                                                     : rules_subject_to_harness;
+  }
+};
+
+// "harness_to_subject", "subject_to_harness".
+const char* Name(Direction direction);
+
+// Every scenario, by family.
+const std::vector<Scenario>& Catalogue();
+const Scenario* FindScenario(std::string_view name);
+
+// The families, one file each.
+std::vector<Scenario> RpcScenarios();
+std::vector<Scenario> ChannelScenarios();
+std::vector<Scenario> RetryScenarios();
+std::vector<Scenario> SessionScenarios();
+std::vector<Scenario> LinkScenarios();
+std::vector<Scenario> SchemaScenarios();
+std::vector<Scenario> ControlScenarios();
+
+}  // namespace counterpart::scenarios
+
+#endif  // COUNTERPART_SCENARIOS_SCENARIO_H_
