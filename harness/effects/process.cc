@@ -233,23 +233,43 @@ bool Process::CheckExit() {
   return true;
 }
 
-bool Process::AdoptSuccessor() {
+// The living processes that carry its token, oldest first.
+std::vector<pid_t> Process::Kin() const {
   const std::string mark = "COUNTERPART_TOKEN=" + token_;
-  pid_t oldest = -1;
-  uint64_t oldest_start = 0;
+  std::vector<std::pair<uint64_t, pid_t>> found;
   for (const pid_t pid : AllProcesses()) {
     const auto stat = ReadStat(pid);
-    if (!stat || stat->zombie() || !HasEnvironment(pid, mark)) continue;
-    if (oldest > 0 && std::pair(oldest_start, oldest) < std::pair(stat->start_time, pid)) continue;
-    oldest = pid;
-    oldest_start = stat->start_time;
+    if (stat && !stat->zombie() && HasEnvironment(pid, mark)) {
+      found.emplace_back(stat->start_time, pid);
+    }
   }
-  if (oldest < 0) return false;
-  UniqueFd pidfd(OpenPidfd(oldest));
-  if (!pidfd) return false;
-  pid_ = oldest;
-  pidfd_ = std::move(pidfd);
-  return true;
+  std::sort(found.begin(), found.end());
+  std::vector<pid_t> pids;
+  for (const auto& [start, pid] : found) pids.push_back(pid);
+  return pids;
+}
+
+void Process::SetServingOn(uint16_t port) {
+  serving_ = pid_;
+  const uint64_t inode = port == 0 ? 0 : ListeningInode(port);
+  if (inode == 0 || HoldsSocket(pid_, inode)) return;
+  for (const pid_t pid : Kin()) {
+    if (!HoldsSocket(pid, inode)) continue;
+    serving_ = pid;
+    return;
+  }
+}
+
+bool Process::AdoptSuccessor() {
+  for (const pid_t pid : Kin()) {
+    if (pid == pid_ || (serving_ > 0 && pid != serving_)) continue;
+    UniqueFd pidfd(OpenPidfd(pid));
+    if (!pidfd) continue;
+    pid_ = pid;
+    pidfd_ = std::move(pidfd);
+    return true;
+  }
+  return false;
 }
 
 bool Process::Ending() const {

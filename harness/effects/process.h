@@ -39,9 +39,12 @@ class Process {
 
   // Readable once the process has ended. Changes when a wrapper is replaced: see CheckExit.
   int exit_fd() const { return pidfd_.get(); }
-  // True once it has ended. A child that ended with status 0 and left a process of its
-  // token behind was a wrapper: that process takes its place, and this stays false.
+  // True once it has ended. A child that ended with status 0 may have been a wrapper: then the
+  // process that serves (before that is known: the oldest it left behind) takes its place, and
+  // this stays false.
   bool CheckExit();
+  // It has started, and serves on this port of 127.0.0.1 (0: on its stdin).
+  void SetServingOn(uint16_t port);
   // The process has begun to end: its files are being closed, exit_fd() is about to be readable.
   bool Ending() const;
   // Waits for the end of a process that is Ending(). False if a wrapper's successor lives on.
@@ -55,10 +58,12 @@ class Process {
  private:
   Process() = default;
   void AdoptStatus(int code, int status);
+  std::vector<pid_t> Kin() const;
   bool AdoptSuccessor();
 
   pid_t pid_ = -1;
   pid_t group_ = -1;
+  pid_t serving_ = -1;  // once known
   bool ended_ = false;
   bool killed_all_ = false;
   std::string token_, folder_, executions_, exit_text_;

@@ -56,7 +56,7 @@ Result<StartLine> ParseStartLine(std::string_view line) {
     return Wrong("the subject speaks version " + Quoted(words[1]) +
                  " of the control plane; this harness speaks version \"1\"");
   }
-  if (words[2] == "stdio" && words.size() == 3) return StartLine{StartLine::Binding::kStdio, {}};
+  if (words[2] == "stdio" && words.size() == 3) return StartLine{};
   if (words[2] != "grpc" || words.size() != 4) {
     return Wrong(std::string(kExpected) + "; it said " + Quoted(line));
   }
@@ -73,7 +73,7 @@ Result<StartLine> ParseStartLine(std::string_view line) {
     return Wrong("the subject serves at " + Quoted(address) +
                  ", which names no port from 1 to 65535");
   }
-  return StartLine{StartLine::Binding::kGrpc, std::string(address)};
+  return StartLine{StartLine::Binding::kGrpc, std::string(address), static_cast<uint16_t>(port)};
 }
 
 Error StartLineTooLong(std::string_view said) {

@@ -15,7 +15,8 @@ inline constexpr size_t kLongestStartLine = 4u << 10;
 
 struct StartLine {
   enum class Binding { kGrpc, kStdio } binding = Binding::kStdio;
-  std::string address;  // with kGrpc: "127.0.0.1:PORT"
+  std::string address = {};  // with kGrpc: "127.0.0.1:PORT"
+  uint16_t port = 0;         // with kGrpc
 
   bool operator==(const StartLine&) const = default;
 };

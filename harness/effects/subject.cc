@@ -50,6 +50,7 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   if (const Status described = subject->AwaitDescription(sink); !described) {
     return subject->WithOutput(described.error());
   }
+  subject->process_->SetServingOn(line->port);
   return subject;
 }
 
@@ -125,6 +126,10 @@ Result<StartLine> Subject::AwaitStartLine() {
     if (process_->CheckExit()) {
       if (DrainStdout()) continue;
       return StartLineMissing(first_output_, Ending());
+    }
+    if (!stdout_open_ && process_->Ending()) {
+      process_->AwaitExit();
+      continue;
     }
     if (!stdout_open_) return StartLineMissing(first_output_, "closed its stdout");
     std::string why;

@@ -1,0 +1,354 @@
+// A subject of nothing, for the tests of the live world: serves the control plane over stdio or
+// gRPC and misbehaves on demand. What to do comes as the capability of a Probe:
+//   "exit:N", "abort", "sanitizer"   end, in different ways
+//   "fork"                           leave a child in our group and one outside it
+//   "deaf"                           answer no Settle any more
+//   "dial:PORT:HOW"                  connect there and go on as HOW says:
+//      echo | mute (never reads) | fin | rst | part (5 of 12 bytes, then FIN) | huge (a length of
+//      4 GiB) | flood:N (N payloads of 1 MiB) | one (one payload)
+//   "listen:HOW"                     the same for each link accepted; answers Listening
+//   "later:N:HOW"                    after N ms by a timer, "dial:…" or "exit:…" or "nothing"
+//   "spin:N"                         compute until N ms of CPU time are used up, then answer
+// AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
+// "grpc", then "wrapped" if stdin is not ours to watch.
+#include <arpa/inet.h>
+#include <grpcpp/grpcpp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "counterpart/control/v1/control.grpc.pb.h"
+#include "counterpart/control/v1/control.pb.h"
+#include "harness/wire/framing.h"
+
+namespace {
+
+namespace control = counterpart::control::v1;
+using counterpart::wire::Frame;
+using counterpart::wire::FrameDecoder;
+using counterpart::wire::LengthField;
+
+bool WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+void Reset(int fd) {
+  const linger now{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  close(fd);
+}
+
+void DrainToEnd(int fd) {
+  char buffer[4096];
+  while (read(fd, buffer, sizeof buffer) > 0) {
+  }
+  close(fd);
+}
+
+void Echo(int fd) {
+  FrameDecoder decoder;
+  char buffer[64 << 10];
+  ssize_t n;
+  while ((n = read(fd, buffer, sizeof buffer)) > 0) {
+    std::string_view bytes(buffer, static_cast<size_t>(n));
+    while (auto payload = decoder.Next(bytes)) {
+      if (!WriteAll(fd, Frame(*payload))) break;
+    }
+  }
+  close(fd);
+}
+
+void Behave(int fd, const std::string& how) {
+  if (how == "echo") return Echo(fd);
+  if (how == "mute") return void(pause());
+  if (how == "fin") return void(close(fd));
+  if (how == "rst") return Reset(fd);
+  if (how == "part") {
+    WriteAll(fd, LengthField(8) + "a");
+    shutdown(fd, SHUT_WR);
+    return DrainToEnd(fd);
+  }
+  if (how == "huge") {
+    WriteAll(fd, LengthField(0xffffffff));
+    return DrainToEnd(fd);
+  }
+  if (how == "one") {
+    WriteAll(fd, Frame("one"));
+    return DrainToEnd(fd);
+  }
+  if (how.starts_with("flood:")) {
+    const std::string frame = Frame(std::string(1 << 20, 'x'));
+    for (int left = std::atoi(how.c_str() + 6); left > 0; --left) {
+      if (!WriteAll(fd, frame)) break;
+    }
+    return DrainToEnd(fd);
+  }
+  std::abort();
+}
+
+int DialTo(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+int ListenAnywhere(const std::string& how) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  listen(fd, 16);
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  std::thread([fd, how] {
+    int link;
+    while ((link = accept(fd, nullptr, nullptr)) >= 0) std::thread(Behave, link, how).detach();
+  }).detach();
+  return ntohs(address.sin_port);
+}
+
+void Spin(int ms) {
+  timespec used = {};
+  do {
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  } while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < ms);
+}
+
+// Cuts "a:b" at the first colon.
+std::string Head(std::string& text) {
+  const size_t colon = text.find(':');
+  std::string head = text.substr(0, colon);
+  text = colon == text.npos ? "" : text.substr(colon + 1);
+  return head;
+}
+
+class Fake {
+ public:
+  using Reply = std::function<void(control::ControlReply)>;
+
+  void Handle(const control::ControlRequest& request, Reply done) {
+    control::ControlReply reply;
+    reply.set_id(request.id());
+    switch (request.kind_case()) {
+      case control::ControlRequest::kDescribe:
+        reply.mutable_describe()->set_name("fake");
+        reply.mutable_describe()->add_capabilities("bare");
+        break;
+      case control::ControlRequest::kExecute:
+        return Execute(request.execute(), std::move(reply), std::move(done));
+      case control::ControlRequest::kStatus:
+        reply.mutable_status()->set_watermark(request.status().command_id());
+        break;
+      case control::ControlRequest::kJournal: {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [scope, id] : commands_) {
+          if (scope != request.journal().scope()) continue;
+          auto& transition = *reply.mutable_journal()->add_events()->mutable_transition();
+          transition.set_machine(control::MACHINE_COMMAND);
+          transition.set_key(id);
+        }
+        break;
+      }
+      case control::ControlRequest::kSettle: {
+        const std::lock_guard lock(mutex_);
+        if (deaf_) return;
+        reply.mutable_settle()->set_accepted(accepted_);
+        reply.mutable_settle()->set_answered(answered_);
+        break;
+      }
+      default:
+        reply.mutable_reset();
+        break;
+    }
+    done(std::move(reply));
+  }
+
+ private:
+  void Execute(const control::ExecuteRequest& execute, control::ControlReply reply, Reply done) {
+    std::vector<std::function<void()>> released;
+    control::Outcome& outcome = *reply.mutable_execute()->mutable_outcome();
+    outcome.mutable_done();
+    {
+      const std::lock_guard lock(mutex_);
+      ++accepted_;
+      commands_.emplace_back(execute.scope(), execute.command_id());
+      if (execute.has_await_event()) {
+        waiting_.push_back([this, reply, done] { Answer(reply, done); });
+        return;
+      }
+      if (execute.has_release()) released = std::exchange(waiting_, {});
+    }
+    if (execute.has_probe()) {
+      std::string how = execute.probe().capability();
+      if (how.starts_with("listen:")) {
+        outcome.mutable_listening()->set_port(static_cast<uint32_t>(ListenAnywhere(how.substr(7))));
+      } else {
+        Do(how);
+      }
+    }
+    for (const auto& release : released) release();
+    Answer(std::move(reply), done);
+  }
+
+  void Answer(control::ControlReply reply, const Reply& done) {
+    {
+      const std::lock_guard lock(mutex_);
+      ++answered_;
+    }
+    done(std::move(reply));
+  }
+
+  void Do(std::string how) {
+    const std::string verb = Head(how);
+    if (verb == "exit") _exit(std::atoi(how.c_str()));
+    if (verb == "abort") std::abort();
+    if (verb == "sanitizer") {
+      std::cerr << "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1\n"
+                << std::flush;
+      _exit(1);
+    }
+    if (verb == "deaf") deaf_ = true;
+    if (verb == "spin") Spin(std::atoi(how.c_str()));
+    if (verb == "fork") {
+      if (fork() == 0) {
+        while (true) pause();
+      }
+      if (fork() == 0) {
+        setsid();
+        if (fork() != 0) _exit(0);
+        while (true) pause();
+      }
+    }
+    if (verb == "dial") {
+      const int fd = DialTo(std::atoi(Head(how).c_str()));
+      if (fd >= 0) std::thread(Behave, fd, how).detach();
+    }
+    if (verb == "later") {
+      const int ms = std::atoi(Head(how).c_str());
+      std::thread([this, ms, how] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+        Do(how);
+      }).detach();
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<std::pair<std::string, uint64_t>> commands_;
+  std::vector<std::function<void()>> waiting_;
+  uint64_t accepted_ = 0, answered_ = 0;
+  bool deaf_ = false;
+};
+
+class Service final : public control::Subject::CallbackService {
+ public:
+  explicit Service(Fake* fake) : fake_(fake) {}
+
+  template <class Request, class Response>
+  grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, const Request* request,
+                                  Response* response, Request* (control::ControlRequest::*in)(),
+                                  Response* (control::ControlReply::*out)()) {
+    auto* reactor = context->DefaultReactor();
+    const char* token = std::getenv("COUNTERPART_TOKEN");
+    const auto given = context->client_metadata().find("counterpart-token");
+    if (given == context->client_metadata().end() || token == nullptr || given->second != token) {
+      reactor->Finish(grpc::Status(grpc::UNAUTHENTICATED, "no token"));
+      return reactor;
+    }
+    control::ControlRequest wrapped;
+    *(wrapped.*in)() = *request;
+    fake_->Handle(wrapped, [reactor, response, out](control::ControlReply reply) {
+      *response = std::move(*(reply.*out)());
+      reactor->Finish(grpc::Status::OK);
+    });
+    return reactor;
+  }
+
+#define SERVE(Name, Field)                                                              \
+  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext* context,                  \
+                                 const control::Name##Request* request,                 \
+                                 control::Name##Response* response) override {          \
+    return Serve(context, request, response, &control::ControlRequest::mutable_##Field, \
+                 &control::ControlReply::mutable_##Field);                              \
+  }
+  SERVE(Describe, describe)
+  SERVE(Execute, execute)
+  SERVE(Status, status)
+  SERVE(Journal, journal)
+  SERVE(Settle, settle)
+  SERVE(Reset, reset)
+#undef SERVE
+
+ private:
+  Fake* fake_;
+};
+
+void ServeStdio(Fake& fake) {
+  WriteAll(1, "counterpart-subject 1 stdio\n");
+  std::mutex out;
+  FrameDecoder decoder;
+  char buffer[64 << 10];
+  ssize_t n;
+  while ((n = read(0, buffer, sizeof buffer)) > 0) {
+    std::string_view bytes(buffer, static_cast<size_t>(n));
+    while (const auto payload = decoder.Next(bytes)) {
+      control::ControlRequest request;
+      if (!request.ParseFromString(*payload)) std::abort();
+      fake.Handle(request, [&out](const control::ControlReply& reply) {
+        const std::lock_guard lock(out);
+        WriteAll(1, Frame(reply.SerializeAsString()));
+      });
+    }
+  }
+}
+
+void ServeGrpc(Fake& fake, bool wrapped) {
+  Service service(&fake);
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  WriteAll(1, "counterpart-subject 1 grpc 127.0.0.1:" + std::to_string(port) + "\n");
+  char byte;
+  while (wrapped || read(0, &byte, 1) > 0) {
+    if (wrapped) pause();
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  static Fake fake;  // never destroyed under its detached threads
+  const bool wrapped = argc > 2 && std::string_view(argv[2]) == "wrapped";
+  if (std::string_view(argv[1]) == "grpc") {
+    ServeGrpc(fake, wrapped);
+  } else {
+    ServeStdio(fake);
+  }
+  std::fflush(nullptr);
+  _exit(0);
+}

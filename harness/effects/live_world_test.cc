@@ -1,0 +1,545 @@
+// The live world against tiny subjects that misbehave in every way they can. Nothing here sleeps
+// to synchronize or is judged by a clock: every wait is for an arrival or for calm.
+#include "harness/effects/live_world.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_client.h"
+#include "harness/effects/control_translation.h"
+#include "harness/effects/executions.h"
+#include "harness/effects/output_tail.h"
+#include "harness/effects/process_table.h"
+#include "harness/effects/start_line.h"
+#include "harness/wire/framing.h"
+
+namespace counterpart::effects {
+namespace {
+
+namespace control = counterpart::control::v1;
+using testing::Test;
+using namespace std::chrono_literals;
+
+constexpr auto kTurn = 100ms;
+
+SubjectSpec Shell(const std::string& script) { return {"test", {"/bin/sh", "-c", script}, 0}; }
+SubjectSpec Fake(const std::string& binding) { return {"fake", {FAKE_SUBJECT, binding}, 0}; }
+
+std::string StartError(const SubjectSpec& spec) {
+  Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start(spec);
+  if (world.ok()) return "it started";
+  EXPECT_EQ(world.error().kind, Error::Kind::kSubject);
+  return world.error().message;
+}
+
+// ---------------------------------------------------------------- pure parts
+
+TEST(StartLineTest, ReadsBothBindings) {
+  const Result<StartLine> grpc = ParseStartLine("counterpart-subject 1 grpc 127.0.0.1:4711");
+  ASSERT_TRUE(grpc.ok());
+  EXPECT_EQ(*grpc, (StartLine{StartLine::Binding::kGrpc, "127.0.0.1:4711", 4711}));
+  const Result<StartLine> stdio = ParseStartLine("counterpart-subject 1 stdio");
+  ASSERT_TRUE(stdio.ok());
+  EXPECT_EQ(*stdio, StartLine{});
+}
+
+TEST(StartLineTest, SaysWhatIsWrong) {
+  const auto error = [](std::string_view line) {
+    const Result<StartLine> parsed = ParseStartLine(line);
+    return parsed.ok() ? std::string("accepted") : parsed.error().message;
+  };
+  EXPECT_NE(error("hello").find("it said \"hello\""), std::string::npos);
+  EXPECT_NE(error("").find("it said \"\""), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 2 stdio").find("version \"2\""), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 http x").find("expected"), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 grpc").find("expected"), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 grpc 0.0.0.0:80").find("127.0.0.1 and nowhere else"),
+            std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 grpc 127.0.0.1:0").find("no port"), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 grpc 127.0.0.1:99999").find("no port"), std::string::npos);
+  EXPECT_NE(error("counterpart-subject 1 grpc 127.0.0.1:8o").find("no port"), std::string::npos);
+  EXPECT_NE(error("\x01\"\xff").find("\\x01\\\"\\xff"), std::string::npos);
+}
+
+TEST(OutputTailTest, KeepsTheEndAndTheFirstSanitizerLine) {
+  OutputTail tail;
+  tail.Append("fine\nERROR: Addre");
+  tail.Append("ssSanitizer: first\nERROR: AddressSanitizer: second\n");
+  const std::string line(1000, 'x');
+  for (int i = 0; i < 1000; ++i) tail.Append(line + "\n");
+  EXPECT_EQ(tail.sanitizer_line(), "ERROR: AddressSanitizer: first");
+  EXPECT_EQ(tail.tail().size(), OutputTail::kKept);
+  EXPECT_TRUE(tail.tail().ends_with(line + "\n"));
+}
+
+TEST(ExecutionsTest, KeepsTheLinesOfTheNamedSessions) {
+  EXPECT_EQ(ExecutionsOf("aa 1 1 1\nbb 1 1 1\naa 2 1 1\ncc", "aa cc"), "aa 1 1 1\naa 2 1 1\ncc");
+  EXPECT_EQ(ExecutionsOf("aa 1 1 1\n", ""), "");
+  EXPECT_EQ(ExecutionsOf("\n\nx\n", "aa"), "");
+}
+
+control::ControlRequest ExecuteOf(uint64_t command) {
+  control::ControlRequest request;
+  request.mutable_execute()->set_command_id(command);
+  return request;
+}
+
+TEST(ControlTranslationTest, CommandIdsAreOfTheProcessAndScopesOfTheLane) {
+  CommandIds ids;
+  ControlTranslation one(&ids, "r1"), two(&ids, "r2");
+  const auto sent = [](ControlTranslation& lane, const control::ControlRequest& request) {
+    Result<ControlTranslation::Outgoing> out = lane.ToSubject(request.SerializeAsString());
+    control::ControlRequest parsed;
+    EXPECT_TRUE(out.ok() && parsed.ParseFromString(out->request));
+    return parsed;
+  };
+  EXPECT_EQ(sent(one, ExecuteOf(1)).execute().command_id(), 1u);
+  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().command_id(), 2u);
+  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().command_id(), 2u);  // sent again: the same id
+  EXPECT_EQ(sent(one, ExecuteOf(2)).execute().command_id(), 3u);
+  EXPECT_EQ(sent(one, ExecuteOf(0)).execute().command_id(), 0u);
+  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().scope(), "r2");
+  control::ControlRequest status;
+  status.mutable_status()->set_command_id(2);
+  EXPECT_EQ(sent(one, status).status().command_id(), 3u);
+  control::ControlRequest reset;
+  reset.mutable_reset()->set_scope("mine");
+  EXPECT_EQ(sent(one, reset).reset().scope(), "mine");
+  EXPECT_FALSE(one.ToSubject("\xff").ok());
+}
+
+TEST(ControlTranslationTest, JournalsSpeakOfTheLanesOwnCommands) {
+  CommandIds ids;
+  ControlTranslation other(&ids, "r1"), lane(&ids, "r2");
+  ASSERT_TRUE(other.ToSubject(ExecuteOf(1).SerializeAsString()).ok());
+  ASSERT_TRUE(lane.ToSubject(ExecuteOf(1).SerializeAsString()).ok());
+  control::ControlReply reply;
+  for (const auto machine : {control::MACHINE_COMMAND, control::MACHINE_OPERATION}) {
+    auto& transition = *reply.mutable_journal()->add_events()->mutable_transition();
+    transition.set_machine(machine);
+    transition.set_key(2);
+  }
+  const Result<std::string> translated = lane.ToMachine(7, reply.SerializeAsString());
+  ASSERT_TRUE(translated.ok() && reply.ParseFromString(*translated));
+  EXPECT_EQ(reply.id(), 7u);
+  EXPECT_EQ(reply.journal().events(0).transition().key(), 1u);
+  EXPECT_EQ(reply.journal().events(1).transition().key(), 2u);
+}
+
+TEST(ControlSinkTest, GivesEverythingOfEachThreadInItsOrder) {
+  constexpr int kThreads = 4, kEach = 500;
+  ControlSink sink;
+  std::vector<std::thread> threads;
+  for (uint64_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&sink, thread] {
+      for (uint64_t i = 0; i < kEach; ++i) {
+        ControlCompletion completion;
+        completion.id = thread << 32 | i;
+        sink.Push(std::move(completion));
+      }
+    });
+  }
+  std::vector<uint64_t> next(kThreads, 0);
+  for (int taken = 0; taken < kThreads * kEach;) {
+    for (const ControlCompletion& completion : sink.Take()) {
+      EXPECT_EQ(completion.id & 0xffffffff, next[completion.id >> 32]++);
+      ++taken;
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(sink.empty());
+}
+
+// ---------------------------------------------------------------- starting
+
+TEST(StartTest, SaysHowASubjectEndedThatEndsAtOnce) {
+  const std::string error = StartError(Shell("echo sorry >&2; exit 3"));
+  EXPECT_NE(error.find("ended with exit 3 before it said where it serves"), std::string::npos)
+      << error;
+  EXPECT_NE(error.find("sorry"), std::string::npos) << error;
+}
+
+TEST(StartTest, SaysThatThereIsNoSuchProgram) {
+  EXPECT_NE(StartError({"x", {"/nowhere/subject"}, 0}).find("cannot start /nowhere/subject"),
+            std::string::npos);
+}
+
+TEST(StartTest, RefusesGarbage) {
+  const std::string error = StartError(Shell("echo hello world; exec sleep 1000"));
+  EXPECT_NE(error.find("it said \"hello world\""), std::string::npos) << error;
+}
+
+TEST(StartTest, RefusesAnEndlessFirstLine) {
+  const std::string error = StartError(Shell("exec tr '\\0' x < /dev/zero"));
+  EXPECT_NE(error.find("longer than 4096 bytes"), std::string::npos) << error;
+}
+
+TEST(StartTest, RefusesAClosedStdout) {
+  const std::string error = StartError(Shell("exec >&-; exec sleep 1000"));
+  EXPECT_NE(error.find("closed its stdout"), std::string::npos) << error;
+}
+
+TEST(StartTest, SaysThatItDiedBeforeDescribe) {
+  const std::string error = StartError(Shell("echo counterpart-subject 1 stdio; kill -9 $$"));
+  EXPECT_NE(error.find("signal 9 before it answered Describe"), std::string::npos) << error;
+}
+
+TEST(StartTest, RefusesAnAddressWhereNobodyServes) {
+  const std::string error =
+      StartError(Shell("echo counterpart-subject 1 grpc 127.0.0.1:1; exec sleep 1000"));
+  EXPECT_NE(error.find("does not answer Describe"), std::string::npos) << error;
+}
+
+// ---------------------------------------------------------------- a running world
+
+class Worldly : public Test {
+ protected:
+  void StartFake(const std::string& binding) { StartSpec(Fake(binding)); }
+  void StartSpec(const SubjectSpec& spec) {
+    Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(spec);
+    ASSERT_TRUE(started.ok()) << started.error().message;
+    world_ = std::move(*started);
+    lane_ = world_->OpenLane();
+  }
+
+  void Do(EffectKind kind, uint32_t id = 0, uint64_t number = 0, std::string bytes = "") {
+    world_->Execute(lane_, {.kind = kind, .id = id, .number = number, .bytes = std::move(bytes)});
+  }
+
+  // Takes arrivals until one is wanted; the ones before it are forgotten but stay in seen_. A
+  // world that can bring no more fails the test instead of hanging it.
+  Ingress Until(const std::function<bool(const Ingress&)>& wanted) {
+    while (true) {
+      while (!waiting_.empty()) {
+        Ingress ingress = std::move(waiting_.front());
+        waiting_.pop_front();
+        seen_.push_back(ingress);
+        if (wanted(ingress)) return ingress;
+      }
+      Take(kTurn);
+    }
+  }
+  Ingress Until(IngressKind kind, uint32_t id = 0) {
+    return Until([&](const Ingress& ingress) {
+      return ingress.kind == kind && (id == 0 || ingress.id == id);
+    });
+  }
+  void Take(std::chrono::microseconds limit) {
+    for (Arrival& arrival : world_->Poll(limit)) {
+      if (arrival.lane == lane_) {
+        waiting_.push_back(std::move(arrival.ingress));
+      } else {
+        ++others_;
+      }
+    }
+  }
+
+  uint32_t Probe(const std::string& how) {
+    control::ControlRequest request = ExecuteOf(next_command_++);
+    request.mutable_execute()->mutable_probe()->set_capability(how);
+    return Ask(request);
+  }
+  uint32_t Ask(const control::ControlRequest& request) {
+    Do(EffectKind::kAsk, next_question_, 0, request.SerializeAsString());
+    return next_question_++;
+  }
+  control::ControlReply Answer(uint32_t question) {
+    control::ControlReply reply;
+    EXPECT_TRUE(reply.ParseFromString(Until(IngressKind::kAnswer, question).bytes));
+    EXPECT_EQ(reply.id(), question);
+    return reply;
+  }
+  // Lets the subject dial us and behave so; the link's id.
+  uint32_t AcceptOne(const std::string& how) {
+    Do(EffectKind::kListen, 1);
+    const uint64_t port = Until(IngressKind::kListening).number;
+    Probe("dial:" + std::to_string(port) + ":" + how);
+    return Until(IngressKind::kLinkAccepted).id;
+  }
+  uint64_t SubjectListens(const std::string& how) {
+    return Answer(Probe("listen:" + how)).execute().outcome().listening().port();
+  }
+  size_t PositionOf(IngressKind kind) const {
+    for (size_t i = 0; i < seen_.size(); ++i) {
+      if (seen_[i].kind == kind) return i;
+    }
+    return seen_.size();
+  }
+
+  std::unique_ptr<LiveWorld> world_;
+  Lane lane_ = 0;
+  std::deque<Ingress> waiting_;
+  int others_ = 0;  // arrivals of other lanes
+  std::vector<Ingress> seen_;
+  uint64_t next_command_ = 1;
+  uint32_t next_question_ = 1;
+};
+
+class BothBindings : public Worldly, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Control, BothBindings, testing::Values("grpc", "stdio"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(BothBindings, DescribesItself) {
+  StartFake(GetParam());
+  EXPECT_EQ(world_->subject().name, "fake");
+  EXPECT_EQ(world_->subject().capabilities, std::vector<std::string>{"bare"});
+  EXPECT_EQ(world_->incarnation(), 1u);
+  EXPECT_TRUE(world_->alive());
+}
+
+TEST_P(BothBindings, AnswersComeWithTheLanesOwnIds) {
+  StartFake(GetParam());
+  const Lane other = world_->OpenLane();
+  world_->Execute(
+      other,
+      {.kind = EffectKind::kAsk, .id = 9, .number = 0, .bytes = ExecuteOf(1).SerializeAsString()});
+  Answer(Probe("nothing"));
+  control::ControlRequest journal;
+  journal.mutable_journal();
+  const control::ControlReply reply = Answer(Ask(journal));
+  ASSERT_EQ(reply.journal().events_size(), 1);  // the other lane's command is not ours
+  EXPECT_EQ(reply.journal().events(0).transition().key(), 1u);
+}
+
+TEST_P(BothBindings, EchoesBothWays) {
+  StartFake(GetParam());
+  const uint32_t accepted = AcceptOne("echo");
+  EXPECT_GE(accepted, 1001u);
+  Do(EffectKind::kWrite, accepted, 0, wire::Frame("hello") + wire::Frame(""));
+  EXPECT_EQ(Until(IngressKind::kPayload, accepted).bytes, "hello");
+  EXPECT_EQ(Until(IngressKind::kPayload, accepted).bytes, "");
+  const uint64_t port = SubjectListens("echo");
+  Do(EffectKind::kDial, 1, port);
+  Until(IngressKind::kLinkUp, 1);
+  const std::string large(3 << 20, 'l');
+  Do(EffectKind::kWrite, 1, 0, wire::Frame(large));
+  EXPECT_EQ(Until(IngressKind::kPayload, 1).bytes, large);
+}
+
+TEST_P(BothBindings, TellsTheExitBeforeWhatItEntails) {
+  StartFake(GetParam());
+  AcceptOne("mute");
+  control::ControlRequest await = ExecuteOf(next_command_++);
+  await.mutable_execute()->mutable_await_event();
+  const uint32_t open = Ask(await);
+  Probe("exit:3");
+  EXPECT_EQ(Until(IngressKind::kExited).text, "exit 3");
+  EXPECT_FALSE(world_->alive());
+  EXPECT_EQ(PositionOf(IngressKind::kEof), seen_.size());
+  EXPECT_EQ(PositionOf(IngressKind::kReset), seen_.size());
+  EXPECT_EQ(PositionOf(IngressKind::kNoAnswer), seen_.size());
+  Until(IngressKind::kNoAnswer, open);
+  const uint32_t late = Probe("nothing");
+  EXPECT_EQ(Until(IngressKind::kNoAnswer, late).text, "the subject is not running");
+}
+
+TEST_P(BothBindings, NamesTheSignalAndTheSanitizer) {
+  StartFake(GetParam());
+  Probe("abort");
+  EXPECT_EQ(Until(IngressKind::kExited).text, "signal 6");
+  Do(EffectKind::kRestart);
+  EXPECT_EQ(Until(IngressKind::kStarted).number, 2u);
+  Probe("sanitizer");
+  EXPECT_EQ(Until(IngressKind::kExited).text,
+            "exit 1; ==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1");
+}
+
+TEST_P(BothBindings, KillsAndRestarts) {
+  StartFake(GetParam());
+  const uint32_t link = AcceptOne("mute");
+  Do(EffectKind::kKill);
+  EXPECT_EQ(Until(IngressKind::kExited).text, "signal 9");
+  Until([&](const Ingress& ingress) {
+    return ingress.id == link &&
+           (ingress.kind == IngressKind::kEof || ingress.kind == IngressKind::kReset);
+  });
+  Do(EffectKind::kRestart);
+  EXPECT_EQ(Until(IngressKind::kStarted).number, 2u);
+  EXPECT_TRUE(world_->alive());
+  EXPECT_EQ(Answer(Probe("nothing")).execute().outcome().kind_case(), control::Outcome::kDone);
+}
+
+TEST_P(BothBindings, RespawnsWithAllLanesClosed) {
+  StartFake(GetParam());
+  world_->CloseLane(lane_);
+  ASSERT_TRUE(world_->Respawn().ok());
+  EXPECT_EQ(world_->incarnation(), 2u);
+  lane_ = world_->OpenLane();
+  Answer(Probe("nothing"));
+}
+
+class LinkTest : public Worldly {
+ protected:
+  void SetUp() override { StartFake("stdio"); }
+};
+
+TEST_F(LinkTest, TellsFinFromRst) {
+  const uint32_t fin = AcceptOne("fin");
+  EXPECT_EQ(Until(IngressKind::kEof, fin).number, 0u);
+  const uint32_t rst = AcceptOne("rst");
+  EXPECT_EQ(Until(IngressKind::kReset, rst).number, 0u);
+}
+
+TEST_F(LinkTest, CountsTheBytesOfAnUnfinishedPayload) {
+  const uint32_t link = AcceptOne("part");
+  EXPECT_EQ(Until(IngressKind::kEof, link).number, 5u);
+}
+
+TEST_F(LinkTest, StopsAtALengthOverTheLimit) {
+  const uint32_t link = AcceptOne("huge");
+  EXPECT_EQ(Until(IngressKind::kOversize, link).number, 0xffffffffu);
+}
+
+TEST_F(LinkTest, TakesItsLimitFromTheMachine) {
+  const uint32_t link = AcceptOne("echo");
+  Do(EffectKind::kLimit, link, 4);
+  Do(EffectKind::kWrite, link, 0, wire::Frame("1234") + wire::Frame("12345"));
+  EXPECT_EQ(Until(IngressKind::kPayload, link).bytes, "1234");
+  EXPECT_EQ(Until(IngressKind::kOversize, link).number, 5u);
+}
+
+TEST_F(LinkTest, TakesAFloodInBoundedTurns) {
+  const uint32_t link = AcceptOne("flood:200");
+  for (int payloads = 0; payloads < 200;) {
+    size_t bytes = 0;
+    for (const Arrival& arrival : world_->Poll(kTurn)) {
+      if (arrival.ingress.kind != IngressKind::kPayload) continue;
+      EXPECT_EQ(arrival.ingress.id, link);
+      bytes += arrival.ingress.bytes.size();
+      ++payloads;
+    }
+    EXPECT_LE(bytes, 2u << 20);  // one turn's reading, and what was begun before it
+  }
+}
+
+TEST_F(LinkTest, LeavesInputInTheKernelWhileNotReading) {
+  const uint32_t link = AcceptOne("echo");
+  Do(EffectKind::kStopReading, link);
+  Do(EffectKind::kWrite, link, 0, wire::Frame("held"));
+  const uint32_t other = AcceptOne("echo");
+  Do(EffectKind::kWrite, other, 0, wire::Frame("read"));
+  Until(IngressKind::kPayload, other);
+  EXPECT_EQ(seen_.back().id, other);
+  Do(EffectKind::kResumeReading, link);
+  EXPECT_EQ(Until(IngressKind::kPayload, link).bytes, "held");
+}
+
+TEST_F(LinkTest, GivesUpOnAReaderThatNeverReads) {
+  const uint32_t link = AcceptOne("mute");
+  const std::string part(4 << 20, 'w');
+  for (int i = 0; i < 40; ++i) Do(EffectKind::kWrite, link, 0, part);
+  Until(IngressKind::kReset, link);
+}
+
+TEST_F(LinkTest, FinWaitsForWhatWasWritten) {
+  const uint64_t port = SubjectListens("echo");
+  Do(EffectKind::kDial, 1, port);
+  Do(EffectKind::kWrite, 1, 0, wire::Frame("before it is even up"));
+  Until(IngressKind::kLinkUp, 1);
+  EXPECT_EQ(Until(IngressKind::kPayload, 1).bytes, "before it is even up");
+  Do(EffectKind::kHalfClose, 1);
+  Until(IngressKind::kEof, 1);  // the echo ends when its input does
+}
+
+TEST_F(LinkTest, SaysNothingOfALinkItClosedItself) {
+  const uint32_t link = AcceptOne("echo");
+  Do(EffectKind::kWrite, link, 0, wire::Frame(std::string(1 << 20, 'e')));
+  Do(EffectKind::kFin, link);
+  Answer(Probe("nothing"));
+  const uint32_t again = AcceptOne("echo");
+  Do(EffectKind::kWrite, again, 0, wire::Frame("x"));
+  Until(IngressKind::kPayload, again);
+  for (const Ingress& ingress : seen_) {
+    EXPECT_FALSE(ingress.id == link && ingress.kind == IngressKind::kPayload);
+    EXPECT_FALSE(ingress.id == link && ingress.kind == IngressKind::kReset);
+    EXPECT_FALSE(ingress.id == link && ingress.kind == IngressKind::kEof);
+  }
+}
+
+TEST_F(LinkTest, KeepsThePortOfAStoppedListener) {
+  Do(EffectKind::kListen, 1);
+  const uint64_t port = Until(IngressKind::kListening, 1).number;
+  Do(EffectKind::kDial, 1, port);
+  Until(IngressKind::kLinkUp, 1);
+  const uint32_t accepted = Until(IngressKind::kLinkAccepted).id;
+  Do(EffectKind::kStopListening, 1);
+  Do(EffectKind::kDial, 2, port);
+  EXPECT_EQ(Until(IngressKind::kLinkRefused, 2).text, "Connection refused");
+  // What was accepted before lives on, and the port comes back.
+  Do(EffectKind::kWrite, 1, 0, wire::Frame("still here"));
+  EXPECT_EQ(Until(IngressKind::kPayload, accepted).bytes, "still here");
+  Do(EffectKind::kListen, 1);
+  EXPECT_EQ(Until(IngressKind::kListening, 1).number, port);
+  Do(EffectKind::kDial, 3, port);
+  Until(IngressKind::kLinkUp, 3);
+}
+
+TEST_F(LinkTest, ResetsWhatAClosedLaneHeld) {
+  Do(EffectKind::kListen, 1);
+  const uint64_t port = Until(IngressKind::kListening).number;
+  const Lane first = lane_;
+  lane_ = world_->OpenLane();
+  Do(EffectKind::kDial, 1, port);
+  Until(IngressKind::kLinkUp, 1);
+  while (others_ < 1) Take(kTurn);  // the other end, accepted by the first lane
+  world_->CloseLane(first);
+  Until(IngressKind::kReset, 1);
+}
+
+// ---------------------------------------------------------------- nothing is left behind
+
+size_t ProcessesOfFakes() {
+  size_t count = 0;
+  for (const pid_t pid : AllProcesses()) {
+    const auto stat = ReadStat(pid);
+    std::error_code ignored;
+    const auto program =
+        std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe", ignored);
+    if (!stat || program != std::filesystem::canonical(FAKE_SUBJECT)) continue;
+    std::string group = "COUNTERPART_TEST_RUN=" + std::to_string(getpid());
+    if (HasEnvironment(pid, group)) ++count;
+  }
+  return count;
+}
+
+TEST_F(LinkTest, LeavesNoProcessBehind) {
+  setenv("COUNTERPART_TEST_RUN", std::to_string(getpid()).c_str(), 1);
+  world_.reset();
+  StartFake("stdio");
+  Answer(Probe("fork"));
+  EXPECT_GE(ProcessesOfFakes(), 2u);
+  world_.reset();
+  EXPECT_EQ(ProcessesOfFakes(), 0u);
+}
+
+TEST_F(LinkTest, LeavesNoProcessOfADeadSubjectBehind) {
+  setenv("COUNTERPART_TEST_RUN", std::to_string(getpid()).c_str(), 1);
+  world_.reset();
+  StartFake("stdio");
+  Answer(Probe("fork"));
+  Probe("exit:0");
+  EXPECT_EQ(Until(IngressKind::kExited).text, "exit 0");
+  EXPECT_EQ(ProcessesOfFakes(), 0u);
+}
+
+TEST_F(LinkTest, FollowsAWrapperThatForksTwice) {
+  setenv("COUNTERPART_TEST_RUN", std::to_string(getpid()).c_str(), 1);
+  world_.reset();
+  StartSpec(Shell(std::string("setsid ") + FAKE_SUBJECT + " grpc wrapped &"));
+  Answer(Probe("nothing"));
+  EXPECT_TRUE(world_->alive());
+  Probe("abort");
+  EXPECT_EQ(Until(IngressKind::kExited).text, "signal 6");
+  world_.reset();
+  EXPECT_EQ(ProcessesOfFakes(), 0u);
+}
+
+}  // namespace
+}  // namespace counterpart::effects
