@@ -1,0 +1,1 @@
+"""The thin interpreter between the control plane and the runtime."""

@@ -1,0 +1,83 @@
+"""Serves the control plane over gRPC, or with `--control stdio` over stdin and stdout."""
+
+import argparse
+import asyncio
+import hmac
+import os
+import sys
+
+import grpc
+from counterpart.control.v1 import control_pb2 as pb
+from counterpart.control.v1 import control_pb2_grpc
+from counterpart.testbed.v1 import testbed_pb2
+from runtime import framing, mutants
+from runtime.domain import Runtime
+
+from adapter.control import Control
+
+METHODS = ("Describe", "Execute", "Status", "Journal", "Settle", "Reset")
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(prog="subject", description=__doc__)
+    parser.add_argument("--control", choices=("grpc", "stdio"), default="grpc")
+    parser.add_argument("--mutant", choices=sorted(mutants.CATALOGUE), default="")
+    options = parser.parse_args()
+    if options.mutant:
+        mutants.activate(options.mutant)
+    services = testbed_pb2.DESCRIPTOR.services_by_name.values()
+    runtime = Runtime(services, os.environ.get("COUNTERPART_EXECUTIONS", ""))
+    control = Control(runtime, options.mutant)
+    requests = asyncio.StreamReader(limit=1 << 20)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
+    await (serve_grpc if options.control == "grpc" else serve_stdio)(control, requests)
+
+
+async def serve_grpc(control: Control, stdin: asyncio.StreamReader) -> None:
+    """Until stdin ends."""
+    token = os.environ.get("COUNTERPART_TOKEN", "").encode()
+
+    def answer(method: str):
+        async def answered(_, request, context):
+            said = dict(context.invocation_metadata()).get("counterpart-token", "").encode()
+            if not hmac.compare_digest(said, token):
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "counterpart-token")
+            return await getattr(control, method.lower())(request)
+
+        return answered
+
+    servicer = type("Servicer", (), {method: answer(method) for method in METHODS})()
+    unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+    server = grpc.aio.server(options=[*unlimited, ("grpc.so_reuseport", 0)])
+    control_pb2_grpc.add_SubjectServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"counterpart-subject 1 grpc 127.0.0.1:{port}", flush=True)
+    while await stdin.read(1 << 16):
+        pass
+    await server.stop(None)
+
+
+async def serve_stdio(control: Control, stdin: asyncio.StreamReader) -> None:
+    """Until the request stream ends; replies in the order they come to be known."""
+    print("counterpart-subject 1 stdio", flush=True)
+    tasks = set()
+
+    async def answer(request: pb.ControlRequest) -> None:
+        kind = request.WhichOneof("kind")
+        reply = await getattr(control, kind)(getattr(request, kind))
+        said = pb.ControlReply(id=request.id, **{kind: reply}).SerializeToString()
+        sys.stdout.buffer.write(framing.encode(said))
+        sys.stdout.buffer.flush()
+
+    decoder = framing.Decoder(64 << 20)
+    while data := await stdin.read(1 << 16):
+        decoder.feed(data)
+        while (payload := decoder.next()) is not None:
+            task = asyncio.create_task(answer(pb.ControlRequest.FromString(payload)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+
+asyncio.run(main())

@@ -1,0 +1,442 @@
+"""The callee: operation records, and the executions of handlers.
+
+The record alone decides what an attempt gets (r[retry.resume.reattempt]): the table is
+`machines.OPERATION`. An execution that is fenced (cancelled, or its generation ended) changes
+nothing more: its ends are dead and its outcome is discarded (r[strict.rebind.generation]).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from counterpart.wire.v1 import wire_pb2 as pb
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Protobuf
+
+from runtime import journal
+from runtime.attachment import Attachment
+from runtime.channels import ReceivingEnd, SendingEnd
+from runtime.machines import OPERATION, Machine
+from runtime.service import ChannelArgument, Invocation, Method, UserError
+from runtime.wire import Violation
+
+if TYPE_CHECKING:
+    from runtime.session import Session
+
+HANDLERS_PER_SESSION = 1024  # those of lost attachments included
+
+Ends = dict[int, SendingEnd | ReceivingEnd]
+
+
+@dataclass(eq=False)
+class Execution:
+    """One run of a handler. `number` counts the operation's runs from 1."""
+
+    number: int
+    request_id: int
+    generation: int
+    ends: Ends
+    task: asyncio.Task[None] | None = None
+    started: bool = False
+    over: bool = False  # returned, panicked or fenced
+
+
+@dataclass(eq=False)
+class Operation:
+    """The record of one operation. `attempts` are those of the current attachment."""
+
+    operation_id: int
+    method: Method
+    arguments: bytes
+    machine: Machine
+    outcome: dict[str, bytes] = field(default_factory=dict)  # once sealed: {kind: value}
+    attempts: set[int] = field(default_factory=set)
+    executions: int = 0
+    execution: Execution | None = None
+
+
+class Callee:
+    """All operations the counterpart minted in one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._operations: dict[int, Operation] = {}
+        self._expired_below = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """Handlers that have not ended."""
+        return len(self._tasks)
+
+    # ------------------------------------------------------------ messages
+
+    def request(self, attachment: Attachment, request: pb.Request) -> None:
+        """Admit, attach, replay or refuse one attempt. Raises Violation."""
+        session = self._session
+        session.see_request_id(request.request_id)
+        if request.operation_id == 0:
+            raise Violation(pb.PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation_id 0")
+        if len(attachment.incoming) >= session.settings.max_concurrent_requests:
+            raise Violation(
+                pb.PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
+                "rpc.flow-control.max-concurrent-requests.inbound",
+                f"more than {session.settings.max_concurrent_requests} requests in flight",
+            )
+        numbers = [reference.field_number for reference in request.channels]
+        if numbers != sorted(set(numbers)):
+            raise Violation(
+                pb.PROTOCOL_ERROR_CODE_MALFORMED,
+                "retry.op-id.payload-binding",
+                "channels are not ascending by field number",
+            )
+        for reference in request.channels:
+            session.see_channel_id(reference.channel_id)
+        self._expire_below(attachment, request.settled_below)
+        attachment.incoming[request.request_id] = None  # counted from here
+        self._decide(attachment, request)
+
+    def cancel(self, attachment: Attachment, request_id: int) -> None:
+        """r[rpc.cancel.response]"""
+        operation = attachment.incoming.get(request_id)
+        if operation is None:
+            attachment.record(journal.Discard("cancel_request", "rpc.cancel", request_id))
+            return
+        operation.attempts.discard(request_id)
+        if not operation.attempts and operation.machine.allows("release"):
+            operation.machine.step("release")
+            self._fence(operation)
+            self._abandon(operation.execution.ends if operation.execution else {})
+        self._refuse(attachment, request_id, pb.RUNTIME_ERROR_CODE_CANCELLED, "cancelled")
+
+    # ------------------------------------------------------------ the session
+
+    def detached(self, attachment: Attachment) -> None:
+        """A generation ended.  r[retry.channel.detach], r[retry.detach.keep]"""
+        for operation in {op for op in attachment.incoming.values() if op is not None}:
+            operation.attempts.clear()
+        attachment.incoming.clear()
+        for operation in self._live():
+            if operation.method.channels:
+                operation.machine.step("release" if operation.method.idem else "lose")
+                self._fence(operation)
+        for operation in self._operations.values():
+            for end in operation.execution.ends.values() if operation.execution else ():
+                if isinstance(end, ReceivingEnd):
+                    end.forsake()  # its handler is over: nobody takes what was received
+
+    def ended(self) -> None:
+        """The session is over: no handler may change anything more."""
+        for operation in self._live():
+            operation.machine.step("lose")
+            self._fence(operation)
+        self._operations.clear()
+
+    def _live(self) -> list[Operation]:
+        return [op for op in self._operations.values() if op.machine.state == "Live"]
+
+    # ------------------------------------------------------------ the decision
+
+    def _decide(self, attachment: Attachment, request: pb.Request) -> None:
+        method = self._session.runtime.methods.get(request.method)
+        if method is None:  # r[rpc.unknown-method]
+            for reference in request.channels:
+                attachment.forget_end(reference.channel_id)
+            self._refuse(
+                attachment,
+                request.request_id,
+                pb.RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
+                f"no method {request.method}",
+            )
+            return
+        bound = attachment.tracker.bound(method.name, pb.BINDING_ROLE_ARGUMENTS)
+        ends = self._make_ends(attachment, method, request)
+        refusal = (
+            self._mismatch(attachment, method, bound.mismatch)
+            or self._expired(request)
+            or self._conflict(method, request)
+        )
+        if refusal is not None:
+            self._refuse_with_ends(attachment, request.request_id, ends, *refusal)
+            return
+        operation = self._operations.get(request.operation_id)
+        if operation is None:
+            self._admit(attachment, method, request, ends)
+        elif operation.machine.state == "Live":  # r[retry.duplicate.live.attach]
+            operation.machine.step("attach")
+            self._abandon(ends)
+            self._attach(attachment, operation, request.request_id)
+        elif operation.machine.state == "Sealed":  # r[retry.duplicate.sealed]
+            operation.machine.step("replay")
+            self._abandon(ends)  # r[retry.channel.sealed-result]
+            self._respond(attachment, request.request_id, operation)
+        elif method.idem:  # r[retry.duplicate.released.idem], r[retry.duplicate.indeterminate]
+            self._rerun(attachment, operation, request, ends)
+        else:
+            operation.machine.step("refuse")
+            self._refuse_with_ends(
+                attachment,
+                request.request_id,
+                ends,
+                pb.RUNTIME_ERROR_CODE_INDETERMINATE,
+                "the operation may have run",
+            )
+
+    def _mismatch(
+        self, attachment: Attachment, method: Method, mismatch: str | None
+    ) -> tuple[int, str] | None:
+        for channel in method.channels:
+            if channel.to_callee and mismatch is None:
+                mismatch = attachment.tracker.mismatch(
+                    method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number
+                )
+        return None if mismatch is None else (pb.RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, mismatch)
+
+    def _expired(self, request: pb.Request) -> tuple[int, str] | None:
+        if request.operation_id >= self._expired_below:
+            return None
+        return pb.RUNTIME_ERROR_CODE_OPERATION_EXPIRED, f"settled below {self._expired_below}"
+
+    def _conflict(self, method: Method, request: pb.Request) -> tuple[int, str] | None:
+        known = self._operations.get(request.operation_id)
+        if known is None or (known.method, known.arguments) == (method, request.arguments):
+            return None
+        return pb.RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "known with another method or other bytes"
+
+    def _expire_below(self, attachment: Attachment, bound: int) -> None:
+        """r[retry.gc.settled-below]"""
+        if bound <= self._expired_below:
+            return
+        self._expired_below = bound
+        for operation_id in [known for known in self._operations if known < bound]:
+            operation = self._operations[operation_id]
+            if operation.attempts:
+                continue  # its attempt is still owed a response; dropped with the next bound
+            if operation.machine.state == "Live":
+                operation.machine.step("release")
+                self._fence(operation)
+                self._abandon(operation.execution.ends if operation.execution else {})
+            del self._operations[operation_id]
+
+    # ------------------------------------------------------------ executions
+
+    def _admit(
+        self, attachment: Attachment, method: Method, request: pb.Request, ends: Ends
+    ) -> None:
+        refusal = self._unfit(request, ends, method)
+        decoded = None if refusal else _decode(method, request.arguments)
+        if refusal is None and decoded is None:  # r[rpc.invalid-payload]
+            refusal = (pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "undecodable arguments")
+        if refusal is not None or decoded is None:
+            assert refusal is not None
+            self._refuse_with_ends(attachment, request.request_id, ends, *refusal)
+            return
+        machine = Machine(OPERATION, request.operation_id, self._session.record)
+        operation = Operation(request.operation_id, method, request.arguments, machine)
+        self._operations[request.operation_id] = operation
+        machine.step("admit")
+        self._attach(attachment, operation, request.request_id)
+        self._execute(operation, decoded, request.request_id, ends)
+
+    def _rerun(
+        self, attachment: Attachment, operation: Operation, request: pb.Request, ends: Ends
+    ) -> None:
+        decoded = _decode(operation.method, operation.arguments)
+        refusal = self._unfit(request, ends, operation.method)
+        if refusal is not None or decoded is None:
+            self._refuse_with_ends(
+                attachment,
+                request.request_id,
+                ends,
+                *(refusal or (pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "undecodable arguments")),
+            )
+            return
+        operation.machine.step("rerun")
+        self._attach(attachment, operation, request.request_id)
+        self._execute(operation, decoded, request.request_id, ends)
+
+    def _unfit(self, request: pb.Request, ends: Ends, method: Method) -> tuple[int, str] | None:
+        if len(self._tasks) >= HANDLERS_PER_SESSION:
+            return pb.RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED, "too many handlers are running"
+        if len(ends) != len(method.channels) or len(ends) != len(request.channels):
+            return pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "channels do not match the arguments"
+        return None
+
+    def _attach(self, attachment: Attachment, operation: Operation, request_id: int) -> None:
+        attachment.incoming[request_id] = operation
+        operation.attempts.add(request_id)
+
+    def _execute(
+        self, operation: Operation, decoded: Protobuf, request_id: int, ends: Ends
+    ) -> None:
+        operation.executions += 1
+        execution = Execution(operation.executions, request_id, self._session.generation, ends)
+        operation.execution = execution
+        invocation = Invocation(
+            method=operation.method,
+            request=decoded,
+            session_id=self._session.session_id,
+            generation=execution.generation,
+            operation_id=operation.operation_id,
+            execution=execution.number,
+            ends=ends,
+        )
+        execution.task = asyncio.get_running_loop().create_task(
+            self._run(operation, execution, invocation)
+        )
+        self._tasks.add(execution.task)
+        execution.task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self, operation: Operation, execution: Execution, invocation: Invocation
+    ) -> None:
+        if execution.over:
+            return
+        execution.started = True
+        self._journal(operation, execution, "started")
+        self._session.runtime.executions.append(
+            invocation.session_id, operation.operation_id, execution.number, execution.generation
+        )
+        for end in execution.ends.values():
+            if not end.ended:
+                end.bind()
+        try:
+            value = await self._session.handler(invocation)
+            outcome = {"ok": value.SerializeToString()}
+        except UserError as error:  # r[rpc.fallible]
+            outcome = {"user_error": error.value.SerializeToString()}
+        except asyncio.CancelledError:
+            outcome = None
+        except Exception:  # noqa: BLE001 - whatever a handler raises is its crash, not ours
+            outcome = None
+        if execution.over:
+            if outcome is not None:
+                self._session.record(
+                    journal.Discard("outcome", "strict.rebind.generation", operation.operation_id)
+                )
+            return
+        execution.over = True
+        if outcome is None:
+            self._panicked(operation, execution)
+        else:
+            self._journal(operation, execution, "returned")
+            operation.outcome = outcome
+            operation.machine.step("seal")  # r[retry.seal.only-return]
+            for request_id in self._release_attempts(operation):
+                assert self._session.attachment is not None
+                self._respond(self._session.attachment, request_id, operation)
+
+    def _panicked(self, operation: Operation, execution: Execution) -> None:
+        self._journal(operation, execution, "panicked")
+        operation.machine.step("lose")
+        self._abandon(execution.ends)
+        for request_id in self._release_attempts(operation):
+            assert self._session.attachment is not None
+            self._refuse(
+                self._session.attachment,
+                request_id,
+                pb.RUNTIME_ERROR_CODE_INDETERMINATE,
+                "the handler ended without returning",
+            )
+
+    def _fence(self, operation: Operation) -> None:
+        """From here on the running handler changes nothing."""
+        execution = operation.execution
+        if execution is None or execution.over:
+            return
+        execution.over = True
+        if execution.started:
+            self._journal(operation, execution, "cancelled")
+        if execution.task is not None:
+            execution.task.cancel()
+
+    def _journal(self, operation: Operation, execution: Execution, event: str) -> None:
+        self._session.record(
+            journal.Handler(event, operation.operation_id, execution.request_id, execution.number)
+        )
+
+    # ------------------------------------------------------------ answers
+
+    @staticmethod
+    def _release_attempts(operation: Operation) -> list[int]:
+        attempts = sorted(operation.attempts)
+        operation.attempts.clear()
+        return attempts
+
+    def _respond(self, attachment: Attachment, request_id: int, operation: Operation) -> None:
+        """Send a sealed outcome; the attempt stops counting just before."""
+        schema = None
+        response = pb.Response(request_id=request_id, **operation.outcome)
+        if not attachment.out.fits(response=response):  # r[link.limit.announce]
+            self._refuse(
+                attachment,
+                request_id,
+                pb.RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE,
+                "the outcome is larger than the caller accepts",
+            )
+            return
+        schema = attachment.announcer.response(operation.method)
+        if schema is not None:
+            attachment.out.commit(schema=schema)
+        attachment.incoming.pop(request_id, None)
+        attachment.out.commit(response=response)
+
+    def _refuse_with_ends(
+        self, attachment: Attachment, request_id: int, ends: Ends, code: int, text: str
+    ) -> None:
+        self._abandon(ends)
+        self._refuse(attachment, request_id, code, text)
+
+    @staticmethod
+    def _refuse(attachment: Attachment, request_id: int, code: int, text: str) -> None:
+        attachment.incoming.pop(request_id, None)
+        error = pb.RuntimeError(code=code, text=text[:1024])
+        attachment.out.commit(response=pb.Response(request_id=request_id, runtime_error=error))
+
+    @staticmethod
+    def _abandon(ends: Ends) -> None:
+        """r[rpc.channel.abandon]: before the Response, and with a wire message each."""
+        for end in ends.values():
+            end.abandon()
+
+    def _make_ends(self, attachment: Attachment, method: Method, request: pb.Request) -> Ends:
+        """The callee's ends of the channels named; those of no argument are only remembered."""
+        declared = {channel.field_number: channel for channel in method.channels}
+        ends: Ends = {}
+        for reference in request.channels:
+            channel = declared.get(reference.field_number)
+            if channel is None:
+                attachment.forget_end(reference.channel_id)
+                continue
+            end = self._make_end(attachment, method, channel, reference.channel_id)
+            attachment.add_end(end)
+            ends[reference.field_number] = end
+        return ends
+
+    @staticmethod
+    def _make_end(
+        attachment: Attachment, method: Method, channel: ChannelArgument, channel_id: int
+    ) -> SendingEnd | ReceivingEnd:
+        def check() -> None:
+            attachment.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
+
+        def announce() -> None:
+            schema = attachment.announcer.items(method, channel.field_number)
+            if schema is not None:
+                attachment.out.commit(schema=schema)
+
+        credit, out, record = channel.initial_credit, attachment.out, attachment.record
+        if channel.to_callee:
+            return ReceivingEnd(channel_id, credit, out, record, check)
+        return SendingEnd(channel_id, credit, out, record, announce)
+
+
+def _decode(method: Method, arguments: bytes) -> Protobuf | None:
+    request = method.request()
+    try:
+        request.ParseFromString(arguments)
+    except DecodeError:
+        return None
+    return request
