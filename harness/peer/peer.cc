@@ -411,6 +411,11 @@ void Peer::Close(Link& link, How how) {
   if (link.session != nullptr && link.session->link == &link) link.session->Detach();
 }
 
+void Peer::StopReading(Link& link) {
+  machine_->Request({.kind = EffectKind::kStopReading, .id = link.id, .number = 0, .bytes = ""},
+                    {.edge = Edge(link, true), .label = "stop reading", .text = ""});
+}
+
 Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awaited,
                                                      std::string rule) {
   Link* from = &link;

@@ -134,6 +134,8 @@ class Peer : public machine::Observer {
   // Bytes as they are: for what no message can say. `label` reads in the trace.
   void SendRaw(Link& link, std::string bytes, std::string label);
   void Close(Link& link, How how);
+  // Leaves what the subject writes in the kernel from now on.
+  void StopReading(Link& link);
   // co_await: the next payload that came before a session took the link over, or its end (null).
   Task<std::optional<Link::Inbound>> NextInbound(Link& link, std::string awaited,
                                                  std::string rule);

@@ -66,6 +66,8 @@ Task<std::vector<uint64_t>> Channel::Receive(uint32_t count) {
   while (values.size() < count) {
     if (items_.empty()) {
       if (ended()) break;
+      // r[rpc.flow-control.credit.replenish]: waiting on an empty channel with none outstanding.
+      if (auto_grant_ && granted_ == received_) Grant(std::max(argument_->initial_credit, 4u));
       co_await session_->peer().Until("an item on channel " + std::to_string(id_),
                                       [this] { return !items_.empty() || ended(); },
                                       "rpc.channel.no-silent-drop");

@@ -12,7 +12,7 @@ const char* Name(Direction direction) {
 const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
-    for (auto* family : {&RpcScenarios}) {
+    for (auto* family : {&RpcScenarios, &ChannelScenarios, &RetryScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

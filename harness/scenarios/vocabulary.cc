@@ -25,6 +25,55 @@ testbed::v1::EchoRequest WaitingEcho(const std::string& text, const std::string&
   return request;
 }
 
+control::v1::ExecuteRequest SendItems(const std::string& handle, uint32_t field, uint64_t first,
+                                      uint32_t count, uint32_t attempt) {
+  control::v1::ExecuteRequest command;
+  auto& send = *command.mutable_channel_send();
+  send.mutable_end()->set_handle(handle);
+  send.mutable_end()->set_field_number(field);
+  send.mutable_end()->set_attempt(attempt);
+  send.set_first(first);
+  send.set_count(count);
+  return command;
+}
+
+control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field,
+                                         uint32_t count, uint32_t attempt) {
+  control::v1::ExecuteRequest command;
+  auto& receive = *command.mutable_channel_receive();
+  receive.mutable_end()->set_handle(handle);
+  receive.mutable_end()->set_field_number(field);
+  receive.mutable_end()->set_attempt(attempt);
+  receive.set_count(count);
+  return command;
+}
+
+control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field,
+                                     uint32_t attempt) {
+  control::v1::ExecuteRequest command;
+  auto& end = *command.mutable_channel_close()->mutable_end();
+  end.set_handle(handle);
+  end.set_field_number(field);
+  end.set_attempt(attempt);
+  return command;
+}
+
+control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field,
+                                     uint32_t attempt) {
+  control::v1::ExecuteRequest command;
+  auto& end = *command.mutable_channel_reset()->mutable_end();
+  end.set_handle(handle);
+  end.set_field_number(field);
+  end.set_attempt(attempt);
+  return command;
+}
+
+std::vector<uint64_t> Sequence(uint64_t first, uint32_t count) {
+  std::vector<uint64_t> values;
+  for (uint32_t i = 0; i < count; ++i) values.push_back(first + i);
+  return values;
+}
+
 Task<> RequireEcho(Peer& peer, const Response& response, const std::string& text) {
   testbed::v1::EchoResponse reply;
   const bool ok =

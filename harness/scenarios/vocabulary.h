@@ -3,6 +3,7 @@
 #define COUNTERPART_SCENARIOS_VOCABULARY_H_
 
 #include <string>
+#include <vector>
 
 #include "counterpart/testbed/v1/testbed.pb.h"
 #include "harness/peer/peer.h"
@@ -16,6 +17,19 @@ testbed::v1::EchoRequest Echo(const std::string& text);
 testbed::v1::EchoResponse EchoReply(const std::string& text);
 // An Echo whose handler waits at a gate first.
 testbed::v1::EchoRequest WaitingEcho(const std::string& text, const std::string& gate);
+
+// Commands for caller-side channel ends of the subject's application.
+control::v1::ExecuteRequest SendItems(const std::string& handle, uint32_t field, uint64_t first,
+                                      uint32_t count, uint32_t attempt = 0);
+control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field,
+                                         uint32_t count, uint32_t attempt = 0);
+control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field,
+                                     uint32_t attempt = 0);
+control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field,
+                                     uint32_t attempt = 0);
+
+// first, first+1, …
+std::vector<uint64_t> Sequence(uint64_t first, uint32_t count);
 
 // co_await: a response that is an Echo's ok with this text.
 Task<> RequireEcho(Peer& peer, const wire::v1::Response& response, const std::string& text);
