@@ -12,8 +12,10 @@
 #include <set>
 #include <utility>
 
+#include "counterpart/control/v1/control.pb.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/executions.h"
+#include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_link.h"
 #include "harness/effects/loopback.h"
 #include "harness/effects/subject.h"
@@ -28,6 +30,13 @@ constexpr uint32_t kFirstAcceptedLink = 1001;
 constexpr size_t kMostLinksPerLane = 1024;      // more stay in the listener's backlog
 constexpr size_t kMostUndelivered = 64u << 20;  // per lane, bytes of payloads
 constexpr size_t kLargestExecutionsFile = 64u << 20;
+constexpr Lane kNobody = 0;
+// How long a subject that the kernel calls idle may leave a control question open, or disagree
+// with us about what it was asked, before the run is given up as inconclusive. Only that: nothing
+// is ever judged by it.
+constexpr auto kStallCeiling = std::chrono::seconds(10);
+// How long one check goes on looking by itself before it gives the thread back.
+constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr int kEventsPerLook = 128;
 constexpr int kMostLooks = 16;
 
@@ -93,10 +102,22 @@ class EpollLiveWorld final : public LiveWorld {
     size_t undelivered = 0;
   };
   struct Question {
-    Lane lane;
+    Lane lane;  // kNobody: a Settle of our own
     uint32_t id;
     bool execute;
   };
+  // What a subject says is going on in it.
+  struct Settled {
+    uint64_t accepted = 0, answered = 0, journal_seq = 0;
+    uint32_t runnable = 0;
+    std::string timer = {};  // the first one due within the horizon, for people
+    microseconds timer_due{0};
+    bool operator==(const Settled& other) const {
+      return accepted == other.accepted && answered == other.answered &&
+             journal_seq == other.journal_seq && runnable == other.runnable;
+    }
+  };
+  enum class Wave { kAnswered, kInterrupted, kUnsupported, kUnjudgeable };
   // What one look took in, sorted only when it is over.
   struct Batch {
     struct OfLink {
@@ -135,6 +156,19 @@ class EpollLiveWorld final : public LiveWorld {
   void DeliverCompletion(ControlCompletion completion);
   void DeliverExit();
 
+  // One Settle, there and back. Interrupted: something arrived meanwhile.
+  Wave AskSettle(microseconds horizon, Settled& settled, std::string& why);
+  void OnSettle(const ControlCompletion& completion);
+  std::vector<LinkAccount> Accounts() const;
+  // Something was sent, or came.
+  void OnActivity() {
+    idle_since_.reset();
+    if (witness_ != nullptr) witness_->OnActivity();
+  }
+  KernelView AskKernel(microseconds horizon);
+  Calm NotYet(microseconds retry_after) const;
+  Calm Owed(microseconds horizon, const std::string& what);
+
   const SubjectSpec spec_;
   UniqueFd epoll_;
   ControlSink sink_;
@@ -155,6 +189,11 @@ class EpollLiveWorld final : public LiveWorld {
   uint64_t next_question_ = 1;
   uint64_t executes_sent_ = 0, executes_answered_ = 0;  // of this incarnation
   std::deque<Arrival> undelivered_;
+  std::optional<Clock::time_point> idle_since_;  // by the kernel's word, without a break
+  std::unique_ptr<KernelWitness> witness_;
+  uint64_t settle_question_ = 0;  // open; 0: none
+  std::optional<control::v1::ControlReply> settle_reply_;
+  std::string settle_failure_;
 };
 
 // ---------------------------------------------------------------- the subject
@@ -168,6 +207,9 @@ Status EpollLiveWorld::StartSubject() {
   exit_due_ = exit_reported_ = false;
   executes_sent_ = executes_answered_ = 0;
   WatchSubject();
+  witness_ = MakeKernelWitness(subject_->process().pid(), subject_->process().token());
+  settle_question_ = 0;
+  idle_since_.reset();
   return {};
 }
 
@@ -198,6 +240,7 @@ void EpollLiveWorld::Restart(Lane lane) {
   subject_.reset();
   for (ControlCompletion& completion : sink_.Take()) DeliverCompletion(std::move(completion));
   for (const auto& [id, question] : std::exchange(questions_, {})) {
+    if (question.lane == kNobody) continue;
     Deliver(
         question.lane,
         {.kind = IngressKind::kNoAnswer, .id = question.id, .text = "the subject was restarted"});
@@ -237,6 +280,7 @@ void EpollLiveWorld::CloseLane(Lane lane) {
 void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
   const auto found = lanes_.find(lane);
   if (found == lanes_.end()) return;
+  OnActivity();
   LaneState& state = found->second;
   switch (effect.kind) {
     case EffectKind::kListen:
@@ -528,6 +572,7 @@ void EpollLiveWorld::Look(int timeout_ms) {
 
 void EpollLiveWorld::Deliver(Lane lane, Ingress ingress) {
   if (!lanes_.contains(lane)) return;
+  OnActivity();
   undelivered_.push_back({lane, std::move(ingress)});
 }
 
@@ -566,6 +611,7 @@ void EpollLiveWorld::DeliverCompletion(ControlCompletion completion) {
   if (found == questions_.end()) return;
   const Question question = found->second;
   questions_.erase(found);
+  if (question.lane == kNobody) return OnSettle(completion);
   if (question.execute && completion.answered) ++executes_answered_;
   const auto lane = lanes_.find(question.lane);
   if (lane == lanes_.end()) return;
@@ -601,9 +647,191 @@ std::vector<Arrival> EpollLiveWorld::Poll(microseconds limit) {
   return arrivals;
 }
 
-Calm EpollLiveWorld::CheckCalm(microseconds) {
+// ---------------------------------------------------------------- calm
+
+void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
+  settle_question_ = 0;
+  settle_reply_.reset();
+  settle_failure_ = completion.failure;
+  if (!completion.answered) return;
+  settle_reply_.emplace();
+  if (!settle_reply_->ParseFromString(completion.reply) || !settle_reply_->has_settle()) {
+    settle_reply_.reset();
+    settle_failure_ = "an answer to something else";
+  }
+}
+
+EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& settled,
+                                               std::string& why) {
+  const auto await = [&]() -> Wave {
+    const auto asked = Clock::now();
+    while (settle_question_ != 0) {
+      Look(20);
+      if (!undelivered_.empty()) return Wave::kInterrupted;
+      if (settle_question_ == 0) break;
+      // On its way to the subject the question is invisible to the kernel's view, so one idle
+      // look proves nothing; idle for all that time means that it will not be answered.
+      const KernelView view = AskKernel(horizon);
+      if (view.state == KernelView::State::kUnjudgeable) {
+        why = view.evidence;
+        return Wave::kUnjudgeable;
+      }
+      if (idle_since_ && Clock::now() - std::max(asked, *idle_since_) > kStallCeiling) {
+        why = "stalled: the subject is idle and has not answered Settle; " + view.evidence;
+        return Wave::kUnjudgeable;
+      }
+    }
+    return Wave::kAnswered;
+  };
+  // An answer still open from an interrupted check tells of a moment that is over.
+  if (const Wave old = await(); old != Wave::kAnswered) return old;
+  control::v1::ControlRequest request;
+  request.mutable_settle();
+  settle_question_ = next_question_++;
+  questions_.emplace(settle_question_, Question{kNobody, 0, false});
+  subject_->control().Ask(settle_question_, request.SerializeAsString());
+  if (const Wave wave = await(); wave != Wave::kAnswered) return wave;
+  if (!settle_reply_) {
+    why = "no Settle: " + settle_failure_;
+    return Wave::kUnsupported;
+  }
+  const control::v1::SettleResponse& said = settle_reply_->settle();
+  settled = {.accepted = said.accepted(),
+             .answered = said.answered(),
+             .journal_seq = said.journal_seq(),
+             .runnable = said.runnable()};
+  for (const control::v1::PendingTimer& timer : said.timers()) {
+    const microseconds due =
+        std::chrono::milliseconds(std::min<uint64_t>(timer.due_ms(), uint64_t{1} << 40));
+    if (timer.periodic() || due > horizon) continue;
+    if (!settled.timer.empty() && due >= settled.timer_due) continue;
+    settled.timer = timer.name();
+    settled.timer_due = due;
+  }
+  return Wave::kAnswered;
+}
+
+std::vector<LinkAccount> EpollLiveWorld::Accounts() const {
+  std::vector<LinkAccount> accounts;
+  for (const auto& [key, held] : links_) {
+    const LiveLink& link = held.link;
+    if (link.closed() || link.dialling()) continue;
+    accounts.push_back({.fd = link.fd(),
+                        .read = link.bytes_read(),
+                        .written = link.bytes_written(),
+                        .reading = link.reading()});
+  }
+  return accounts;
+}
+
+KernelView EpollLiveWorld::AskKernel(microseconds horizon) {
+  KernelView view = witness_->Look(Accounts(), horizon);
+  if (view.state != KernelView::State::kQuiescent) {
+    idle_since_.reset();
+  } else if (!idle_since_) {
+    idle_since_ = Clock::now();
+  }
+  return view;
+}
+
+Calm EpollLiveWorld::NotYet(microseconds retry_after) const {
   Calm calm;
-  calm.retry_after = microseconds(5000);
+  calm.retry_after = retry_after;
+  return calm;
+}
+
+// Something is owed that an idle subject cannot bring about. A busy one may yet.
+Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
+  Calm calm = NotYet(microseconds(1000));
+  const KernelView view = AskKernel(horizon);
+  if (view.state == KernelView::State::kUnjudgeable) {
+    calm.state = Calm::State::kUnjudgeable;
+    calm.evidence = view.evidence;
+  } else if (idle_since_ && Clock::now() - *idle_since_ > kStallCeiling) {
+    calm.state = Calm::State::kUnjudgeable;
+    calm.evidence = "stalled: the subject is idle, and yet " + what + "; " + view.evidence;
+  }
+  return calm;
+}
+
+Calm EpollLiveWorld::CheckCalm(microseconds horizon) {
+  constexpr microseconds kSoon(1000);
+  Look(0);
+  if (!undelivered_.empty()) return NotYet(microseconds(0));
+  for (const auto& [key, held] : links_) {
+    if (held.link.dialling()) {
+      return Owed(horizon, "a dial of link " + std::to_string(held.link.id()) + " is undecided");
+    }
+  }
+  Calm calm;
+  if (!alive()) {
+    if (!questions_.empty()) return NotYet(kSoon);  // they fail by themselves
+    calm.state = Calm::State::kQuiescent;
+    calm.tier = 1;
+    calm.evidence = "the subject has ended";
+    return calm;
+  }
+  const auto unjudgeable = [&calm](std::string why) {
+    calm.state = Calm::State::kUnjudgeable;
+    calm.evidence = std::move(why);
+    return calm;
+  };
+
+  // The first wave: whatever we asked for has been taken in, and every answer is here.
+  Settled first, second;
+  std::string why;
+  const Wave wave = AskSettle(horizon, first, why);
+  if (wave == Wave::kInterrupted) return NotYet(microseconds(0));
+  if (wave == Wave::kUnjudgeable) return unjudgeable(std::move(why));
+  const bool settles = wave == Wave::kAnswered;
+  if (settles) {
+    if (first.accepted != executes_sent_ || first.answered != executes_answered_) {
+      return Owed(horizon, "the subject counts " + std::to_string(first.accepted) +
+                               " commands and " + std::to_string(first.answered) +
+                               " answers, the harness " + std::to_string(executes_sent_) + " and " +
+                               std::to_string(executes_answered_));
+    }
+    if (first.runnable > 0) {
+      return Owed(horizon, "the subject says that " + std::to_string(first.runnable) +
+                               " units of work are runnable");
+    }
+    if (!first.timer.empty()) return NotYet(std::max(first.timer_due, kSoon));
+  }
+
+  // The snapshot. What the wave itself set in motion in the subject comes to rest first.
+  KernelView view;
+  for (const auto began = Clock::now();;) {
+    view = AskKernel(horizon);
+    if (view.state == KernelView::State::kUnjudgeable) return unjudgeable(view.evidence);
+    if (view.state == KernelView::State::kQuiescent) break;
+    if (view.retry_after > kPatience || Clock::now() - began > kPatience) {
+      return NotYet(view.retry_after);
+    }
+    Look(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(view.retry_after).count()));
+    if (!undelivered_.empty()) return NotYet(microseconds(0));
+  }
+
+  // The second wave: the same counts, so nothing happened around the snapshot either.
+  if (settles) {
+    const Wave again = AskSettle(horizon, second, why);
+    if (again == Wave::kUnjudgeable) return unjudgeable(std::move(why));
+    if (again != Wave::kAnswered) return NotYet(microseconds(0));
+    if (!(first == second)) return NotYet(kSoon);
+  }
+  Look(0);
+  if (!undelivered_.empty()) return NotYet(microseconds(0));
+  calm.state = Calm::State::kQuiescent;
+  calm.tier = view.tier;
+  calm.evidence = view.evidence;
+  calm.evidence += settles ? "; settled twice: " + std::to_string(first.accepted) +
+                                 " commands taken in, " + std::to_string(first.answered) +
+                                 " answered, journal at " + std::to_string(first.journal_seq)
+                           : "; " + why + ", so this is the kernel's word alone";
+  for (const auto& [key, held] : links_) {
+    if (held.link.unsent() == 0) continue;
+    calm.evidence += "; " + std::to_string(held.link.unsent()) + " bytes wait for link " +
+                     std::to_string(held.link.id()) + ", which the subject does not read";
+  }
   return calm;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -491,6 +492,86 @@ TEST_F(LinkTest, ResetsWhatAClosedLaneHeld) {
   while (others_ < 1) Take(kTurn);  // the other end, accepted by the first lane
   world_->CloseLane(first);
   Until(IngressKind::kReset, 1);
+}
+
+// ---------------------------------------------------------------- calm
+
+class CalmTest : public BothBindings {
+ protected:
+  void SetUp() override { StartFake(GetParam()); }
+  // Looks until the world commits itself. Everything that arrives on the way is taken.
+  Calm UntilCommitted(std::chrono::microseconds horizon = 0us) {
+    while (true) {
+      Take(0us);
+      const Calm calm = world_->CheckCalm(horizon);
+      if (calm.state != Calm::State::kNo) return calm;
+      Take(calm.retry_after);
+    }
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Control, CalmTest, testing::Values("grpc", "stdio"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(CalmTest, AnIdleSubjectIsQuiescent) {
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+  EXPECT_NE(calm.evidence.find("settled twice: 0 commands"), std::string::npos) << calm.evidence;
+}
+
+TEST_P(CalmTest, NothingIsCalmBeforeAnAnswerThatIsOwed) {
+  for (int i = 0; i < 20; ++i) {
+    const uint32_t question = Probe("spin:" + std::to_string(i % 4));
+    const Calm calm = UntilCommitted();
+    EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+    ASSERT_FALSE(waiting_.empty()) << calm.evidence;
+    EXPECT_EQ(waiting_.back().kind, IngressKind::kAnswer);
+    EXPECT_EQ(waiting_.back().id, question);
+    waiting_.clear();
+  }
+}
+
+TEST_P(CalmTest, NothingIsCalmBeforeAnEchoThatIsUnderWay) {
+  const uint32_t link = AcceptOne("echo");
+  for (int i = 0; i < 20; ++i) {
+    Do(EffectKind::kWrite, link, 0, wire::Frame(std::string(size_t{1} << i, 'e')));
+    const Calm calm = UntilCommitted();
+    EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+    EXPECT_EQ(
+        std::count_if(waiting_.begin(), waiting_.end(),
+                      [](const Ingress& ingress) { return ingress.kind == IngressKind::kPayload; }),
+        1)
+        << calm.evidence;
+    waiting_.clear();
+  }
+}
+
+TEST_P(CalmTest, AnOpenCommandThatWaitsIsNoUnrest) {
+  control::ControlRequest await = ExecuteOf(next_command_++);
+  await.mutable_execute()->mutable_await_event();
+  const uint32_t open = Ask(await);
+  EXPECT_EQ(UntilCommitted().state, Calm::State::kQuiescent);
+  EXPECT_TRUE(waiting_.empty());
+  control::ControlRequest release = ExecuteOf(next_command_++);
+  release.mutable_execute()->mutable_release();
+  Ask(release);
+  Answer(open);
+}
+
+TEST_P(CalmTest, ATimerWithinTheHorizonIsWaitedFor) {
+  Do(EffectKind::kListen, 1);
+  const uint64_t port = Until(IngressKind::kListening).number;
+  Answer(Probe("later:150:dial:" + std::to_string(port) + ":one"));
+  const Calm calm = UntilCommitted(1s);
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+  ASSERT_EQ(waiting_.size(), 2u) << calm.evidence;
+  EXPECT_EQ(waiting_.back().bytes, "one");
+}
+
+TEST_P(CalmTest, ADeadSubjectIsQuiescent) {
+  Probe("exit:0");
+  EXPECT_EQ(UntilCommitted().evidence, "the subject has ended");
+  EXPECT_EQ(waiting_.front().kind, IngressKind::kExited);
+  EXPECT_EQ(waiting_.back().kind, IngressKind::kNoAnswer);
 }
 
 // ---------------------------------------------------------------- nothing is left behind
