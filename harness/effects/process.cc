@@ -286,7 +286,6 @@ bool Process::AwaitExit() {
 void Process::Kill() {
   if (killed_all_ || pid_ < 0) return;
   killed_all_ = true;
-  stdin_.Close();
   // The group first and at once; then, as often as something is found, whatever else carries the
   // token. A process killed here can fork no more, so this ends.
   killpg(group_, SIGKILL);
@@ -300,6 +299,7 @@ void Process::Kill() {
       AdoptStatus(CLD_KILLED, SIGKILL);
     }
   }
+  stdin_.Close();  // not before: a closed stdin is a subject's order to end well
   const std::string mark = "COUNTERPART_TOKEN=" + token_;
   const pid_t self = getpid();
   for (bool found = true; found;) {
