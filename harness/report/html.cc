@@ -1,0 +1,140 @@
+#include "harness/report/html.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "counterpart/report/v1/report.pb.h"
+#include "harness/report/json_text.h"
+#include "harness/report/safe_text.h"
+
+namespace counterpart::report {
+namespace {
+
+constexpr int kPassedKept = 3;        // passed runs of a cell
+constexpr int kPerSignatureKept = 5;  // other runs of a cell, per signature
+
+constexpr std::string_view kStyleToken = "/*{{css}}*/";
+constexpr std::string_view kScriptToken = "/*{{js}}*/";
+constexpr std::string_view kDataToken = "{{data}}";
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r";
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+// In JSON these stand within strings only.
+void AppendEscaped(std::string_view json, std::string& out) {
+  for (size_t i = 0; i < json.size(); ++i) {
+    switch (json[i]) {
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      case '&':
+        out += "\\u0026";
+        break;
+      case '\xE2':
+        if (json.substr(i, 3) == "\xE2\x80\xA8" || json.substr(i, 3) == "\xE2\x80\xA9") {
+          out += json[i + 2] == '\xA8' ? "\\u2028" : "\\u2029";
+          i += 2;
+          break;
+        }
+        [[fallthrough]];
+      default:
+        out.push_back(json[i]);
+    }
+  }
+}
+
+std::string Data(std::string_view run_jsonl) {
+  struct Kept {
+    std::string text;
+    v1::Verdict verdict = v1::VERDICT_NONE;
+    std::string cell, signature;  // with an exec
+  };
+  std::vector<Kept> lines;
+  std::unordered_set<std::string> counted;
+  uint64_t unreadable = 0;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  v1::Line line;
+  while (!run_jsonl.empty()) {
+    const size_t end = run_jsonl.find('\n');
+    const std::string_view raw = Trim(run_jsonl.substr(0, end));
+    run_jsonl.remove_prefix(end == run_jsonl.npos ? run_jsonl.size() : end + 1);
+    if (raw.empty()) continue;
+    Kept kept;
+    kept.text = SafeText(raw);
+    if (!IsJsonObject(kept.text)) {
+      ++unreadable;
+      continue;
+    }
+    line.Clear();
+    // A line this program does not understand is put in all the same: the page may.
+    if (google::protobuf::util::JsonStringToMessage(kept.text, &line, options).ok()) {
+      if (line.has_cell()) counted.insert(line.cell().id());
+      if (line.has_exec()) {
+        kept.verdict = line.exec().verdict();
+        kept.cell = line.exec().cell();
+        kept.signature = line.exec().signature();
+      }
+    }
+    lines.push_back(std::move(kept));
+  }
+
+  std::string out = "[";
+  std::map<std::pair<std::string, std::string>, int> seen;
+  uint64_t left_out = 0;
+  for (const Kept& kept : lines) {
+    if (!kept.cell.empty() && counted.count(kept.cell) != 0) {
+      const bool passed = kept.verdict == v1::VERDICT_PASS;
+      const int nth = ++seen[{kept.cell, passed ? "passed" : "signature " + kept.signature}];
+      if (nth > (passed ? kPassedKept : kPerSignatureKept)) {
+        ++left_out;
+        continue;
+      }
+    }
+    AppendEscaped(kept.text, out);
+    out += ",\n";
+  }
+  return out + "{\"embedding\": {\"unreadable_lines\": " + std::to_string(unreadable) +
+         ", \"left_out_execs\": " + std::to_string(left_out) + "}}]";
+}
+
+}  // namespace
+
+std::string RenderHtml(std::string_view run_jsonl) {
+  std::string out;
+  // The template is cut once, front to back: nothing that is put in is searched for tokens.
+  std::string_view rest = page::kTemplate;
+  while (!rest.empty()) {
+    const size_t style = rest.find(kStyleToken);
+    const size_t script = rest.find(kScriptToken);
+    const size_t data = rest.find(kDataToken);
+    const size_t at = std::min({style, script, data});
+    out += rest.substr(0, at);
+    if (at == rest.npos) break;
+    if (at == style) {
+      out += page::kStyle;
+      rest.remove_prefix(at + kStyleToken.size());
+    } else if (at == script) {
+      out += page::kScript;
+      rest.remove_prefix(at + kScriptToken.size());
+    } else {
+      out += Data(run_jsonl);
+      rest.remove_prefix(at + kDataToken.size());
+    }
+  }
+  return out;
+}
+
+}  // namespace counterpart::report

@@ -1,0 +1,114 @@
+#include "harness/report/run.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/report/line_json.h"
+#include "harness/report/run_file.h"
+#include "harness/report/tests/sample_run.h"
+#include "harness/report/trace_file.h"
+
+namespace counterpart::report {
+namespace {
+
+TEST(Run, IsReadBack) {
+  const report::Run run = SampleRun();
+  EXPECT_EQ(run.execs.size(), 400u);
+  EXPECT_EQ(run.cells.size(), 20u);
+  EXPECT_TRUE(run.complete()) << run.incomplete();
+  EXPECT_EQ(run.RuleText("channel.close.once"), "A channel closes once.");
+}
+
+TEST(Run, CutAnywhereIsReadAsIncomplete) {
+  const std::string text = SampleRunText();
+  const size_t header = text.find('\n') + 1;
+  for (size_t size = header; size < text.size(); size += 9973) {
+    const Result<report::Run> run = ParseRun(text.substr(0, size), "run.jsonl");
+    ASSERT_TRUE(run.ok()) << run.error().message;
+    EXPECT_FALSE((*run).complete());
+    for (const v1::Exec& exec : (*run).execs) {
+      ASSERT_TRUE(std::any_of((*run).cells.begin(), (*run).cells.end(),
+                              [&](const v1::Cell& cell) { return cell.id() == exec.cell(); }));
+    }
+  }
+}
+
+TEST(Run, ABrokenLineIsNamed) {
+  std::string text = SampleRunText();
+  size_t third = text.find('\n', text.find('\n') + 1) + 1;
+  text.insert(third, "{\"exec\": {\"id\": oops}}\n");
+  const Result<report::Run> run = ParseRun(text, "out/run.jsonl");
+  ASSERT_FALSE(run.ok());
+  EXPECT_EQ(run.error().kind, Error::Kind::kUsage);
+  EXPECT_EQ(run.error().message.find("out/run.jsonl:3:17: "), 0u) << run.error().message;
+
+  text.replace(third, 24, "{\"exec\":{\"ordinal\":\"no\"}}\n");
+  const Result<report::Run> mistyped = ParseRun(text, "r");
+  ASSERT_FALSE(mistyped.ok());
+  EXPECT_EQ(mistyped.error().message.find("r:3: JSON, but not a Line"), 0u)
+      << mistyped.error().message;
+}
+
+TEST(Run, UnknownFieldsAndKindsAreTolerated) {
+  const Result<report::Run> run =
+      ParseRun("{\"header\":{\"format\":1,\"new\":[1]}}\n\n{\"novelty\":{\"a\":1}}\n", "r");
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  EXPECT_FALSE((*run).complete());
+}
+
+TEST(Run, WhatIsNoRunIsRefused) {
+  for (const char* text : {"", "\n", "{\"cell\":{}}\n", "{\"header\":{\"format\":2}}\n",
+                           "{\"header\":{}}\n{\"header\":{}}\n",
+                           "{\"header\":{}}\n{\"footer\":{}}\n{\"exec\":{}}\n"}) {
+    EXPECT_FALSE(ParseRun(text, "r").ok()) << text;
+  }
+}
+
+TEST(LineJson, IsOneLineOfBoundedUtf8) {
+  v1::Line line;
+  line.mutable_exec()->set_reason(HostileText());
+  line.mutable_exec()->set_subject_stderr(std::string(1 << 20, '\xff'));
+  const std::string text = ToJsonLine(line);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+  EXPECT_LT(text.size(), 3u * kStringLimit + 4096);
+  v1::Line back;
+  ASSERT_TRUE(FromJsonLine(std::string_view(text).substr(0, text.size() - 1), "r", &back).ok());
+}
+
+TEST(Files, RoundTrip) {
+  const std::string folder =
+      (std::filesystem::path(testing::TempDir()) / "counterpart_report_files").string();
+  std::filesystem::remove_all(folder);
+  {
+    auto writer = RunWriter::Create(folder + "/a/run.jsonl");
+    ASSERT_TRUE(writer.ok()) << writer.error().message;
+    v1::Header header;
+    header.set_format(1);
+    ASSERT_TRUE((*writer)->Append(header).ok());
+    ASSERT_TRUE((*writer)->Append(MakeExec(kCell, 0, v1::VERDICT_PASS)).ok());
+    // Before the writer is gone: a killed harness leaves this.
+    const Result<report::Run> run = RunReader::Read(folder + "/a/run.jsonl");
+    ASSERT_TRUE(run.ok()) << run.error().message;
+    EXPECT_EQ((*run).execs.size(), 1u);
+    EXPECT_EQ((*run).cells.at(0).scenario(), "rpc_echo_roundtrip");
+  }
+  std::vector<v1::TraceLine> trace(3);
+  trace[0].mutable_header()->set_cell(kCell);
+  trace[1].mutable_entry()->set_data(std::string("\x00\xff", 2));
+  trace[2].mutable_footer()->set_entries(1);
+  const std::string path = folder + "/" + TracePath(std::string(kCell) + "#0");
+  ASSERT_TRUE(WriteTrace(path, trace).ok());
+  const auto back = ReadTrace(path);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  ASSERT_EQ((*back).size(), 3u);
+  EXPECT_EQ((*back)[1].entry().data(), trace[1].entry().data());
+  trace[1].mutable_entry()->set_index(5);
+  EXPECT_FALSE(ParseTrace(TraceText(trace), "t").ok());
+  EXPECT_FALSE(RunReader::Read(folder + "/none").ok());
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace counterpart::report
