@@ -230,7 +230,7 @@ Status EpollLiveWorld::Respawn() {
 
 void EpollLiveWorld::Kill() {
   if (!alive()) return;
-  subject_->process().Kill();
+  subject_->Kill();
   exit_due_ = true;
 }
 
@@ -535,6 +535,9 @@ bool EpollLiveWorld::MustHaveEnded(const Batch& batch) const {
 }
 
 void EpollLiveWorld::Look(int timeout_ms) {
+  if (subject_ != nullptr && subject_->wants_stdin()) {
+    Watch(subject_->stdin_fd(), EPOLLOUT, Tag(Source::kStdin));
+  }
   epoll_event woken;
   if (undelivered_.empty() && timeout_ms != 0) {
     while (epoll_wait(epoll_.get(), &woken, 1, timeout_ms) < 0 && errno == EINTR) {
@@ -547,6 +550,7 @@ void EpollLiveWorld::Look(int timeout_ms) {
     subject_->DrainStdout();
     if (subject_->stdout_fd() < 0) Unwatch(subject_->process().stdout_pipe().get());
     subject_->OnStdinWritable();
+    if (!subject_->wants_stdin() && subject_->stdin_fd() >= 0) Unwatch(subject_->stdin_fd());
   }
   batch.completions = sink_.Take();
   LookAtSockets(batch);
@@ -555,18 +559,14 @@ void EpollLiveWorld::Look(int timeout_ms) {
     Process& process = subject_->process();
     exited = process.AwaitExit();
     if (exited) {
-      process.Kill();  // what it left behind
+      subject_->Kill();  // what it left behind, too
       LookAtSockets(batch);
-      while (subject_->DrainStderr()) {
-      }
       Unwatch(process.exit_fd());
     } else {
       Watch(process.exit_fd(), EPOLLIN, Tag(Source::kExit));  // a wrapper's successor
     }
   }
-  if (exited) {
-    exit_due_ = true;
-  }
+  if (exited) exit_due_ = true;
   Deliver(std::move(batch));
 }
 

@@ -182,6 +182,11 @@ TEST(StartTest, RefusesAnEndlessFirstLine) {
   EXPECT_NE(error.find("longer than 4096 bytes"), std::string::npos) << error;
 }
 
+TEST(StartTest, KnowsThatASubjectWaitsForNothing) {
+  const std::string error = StartError(Shell("exec cat"));
+  EXPECT_NE(error.find("is waiting and has not said where it serves"), std::string::npos) << error;
+}
+
 TEST(StartTest, RefusesAClosedStdout) {
   const std::string error = StartError(Shell("exec >&-; exec sleep 1000"));
   EXPECT_NE(error.find("closed its stdout"), std::string::npos) << error;

@@ -23,6 +23,10 @@ std::vector<std::string_view> Words(std::string_view line) {
   }
 }
 
+std::string ItSaid(std::string_view said) {
+  return said.empty() ? "; it said nothing" : "; it said " + Quoted(said);
+}
+
 }  // namespace
 
 std::string Quoted(std::string_view bytes, size_t longest) {
@@ -82,10 +86,13 @@ Error StartLineTooLong(std::string_view said) {
 }
 
 Error StartLineMissing(std::string_view said, std::string_view ending) {
-  std::string text = "the subject " + std::string(ending) + " before it said where it serves; " +
-                     std::string(kExpected);
-  text += said.empty() ? "; it said nothing" : "; it said " + Quoted(said);
-  return Wrong(std::move(text));
+  return Wrong("the subject " + std::string(ending) + " before it said where it serves; " +
+               kExpected + ItSaid(said));
+}
+
+Error StartLineNotSaid(std::string_view said, std::string_view state) {
+  return Wrong("the subject " + std::string(state) + " and has not said where it serves; " +
+               kExpected + ItSaid(said));
 }
 
 }  // namespace counterpart::effects

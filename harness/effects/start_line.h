@@ -26,7 +26,8 @@ Result<StartLine> ParseStartLine(std::string_view line);
 
 // The errors of a subject that never finished the line. `said`: what it printed so far.
 Error StartLineTooLong(std::string_view said);
-Error StartLineMissing(std::string_view said, std::string_view ending);
+Error StartLineMissing(std::string_view said, std::string_view ending);  // "ended with exit 1"
+Error StartLineNotSaid(std::string_view said, std::string_view state);   // "is waiting"
 
 // Printable, quoted, shortened: for showing what a subject said.
 std::string Quoted(std::string_view bytes, size_t longest = 120);

@@ -13,6 +13,12 @@ namespace counterpart::effects {
 namespace {
 
 constexpr size_t kOutputPerTurn = 1u << 20;
+// A subject that waits for something that comes later than this has not started.
+constexpr auto kStartHorizon = std::chrono::seconds(10);
+// A question on its way to the subject is invisible to the kernel's view of it, so that an idle
+// look proves nothing; idle for this long means that it will not be answered.
+constexpr auto kStallCeiling = std::chrono::seconds(10);
+constexpr int kLookEveryMs = 20;
 
 // Calls `take` with what a non-blocking pipe holds, up to a bound. False at its end.
 template <class Take>
@@ -37,6 +43,7 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   if (!process) return process.error();
   std::unique_ptr<Subject> subject(new Subject);
   subject->process_ = std::move(*process);
+  subject->witness_ = MakeKernelWitness(subject->process_->pid(), subject->process_->token());
   Result<StartLine> line = subject->AwaitStartLine();
   if (!line) return subject->WithOutput(line.error());
   if (line->binding == StartLine::Binding::kGrpc) {
@@ -51,12 +58,22 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
     return subject->WithOutput(described.error());
   }
   subject->process_->SetServingOn(line->port);
+  subject->witness_.reset();
   return subject;
 }
 
 Subject::~Subject() {
-  if (process_) process_->Kill();  // first, so that no question is left for it
+  if (process_) Kill();  // first, so that no question is left for it
   control_.reset();
+}
+
+void Subject::Kill() {
+  process_->Kill();
+  while (DrainStdout()) {
+  }
+  while (DrainStderr()) {
+  }
+  if (stdio_ != nullptr) stdio_->OnOutputEnd();  // its pipes are gone
 }
 
 std::string Subject::exit_text() const {
@@ -91,18 +108,38 @@ bool Subject::DrainStderr() {
   return any;
 }
 
-bool Subject::AwaitAnything(ControlSink* sink, const char*, std::string&) {
+std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
   pollfd wait[5] = {{stdout_fd(), POLLIN, 0},
                     {stderr_fd(), POLLIN, 0},
                     {process_->exit_fd(), POLLIN, 0},
                     {sink != nullptr ? sink->fd() : -1, POLLIN, 0},
                     {wants_stdin() ? stdin_fd() : -1, POLLOUT, 0}};
-  while (poll(wait, 5, -1) < 0 && errno == EINTR) {
+  const auto look = [&wait](int timeout_ms) {
+    int ready;
+    while ((ready = poll(wait, 5, timeout_ms)) < 0 && errno == EINTR) {
+    }
+    return ready > 0;
+  };
+  if (!look(kLookEveryMs)) {
+    const KernelView view = witness_->Look({}, kStartHorizon);
+    if (!look(0)) {  // the view is of a moment when nothing had come
+      if (view.state == KernelView::State::kUnjudgeable) return "goes on and on: " + view.evidence;
+      if (view.state == KernelView::State::kBusy) {
+        idle_since_.reset();
+        return std::nullopt;
+      }
+      const auto now = std::chrono::steady_clock::now();
+      if (!idle_since_) idle_since_ = now;
+      if (sink == nullptr || now - *idle_since_ > kStallCeiling) return "is waiting";
+      return std::nullopt;
+    }
   }
+  idle_since_.reset();
+  witness_->OnActivity();
   if (wait[0].revents != 0) DrainStdout();
   if (wait[1].revents != 0) DrainStderr();
   if (wait[4].revents != 0) OnStdinWritable();
-  return true;
+  return std::nullopt;
 }
 
 std::string Subject::Ending() {
@@ -132,8 +169,9 @@ Result<StartLine> Subject::AwaitStartLine() {
       continue;
     }
     if (!stdout_open_) return StartLineMissing(first_output_, "closed its stdout");
-    std::string why;
-    if (!AwaitAnything(nullptr, "its start line", why)) return StartLineMissing(first_output_, why);
+    if (const auto hopeless = AwaitAnything(nullptr)) {
+      return StartLineNotSaid(first_output_, *hopeless);
+    }
   }
 }
 
@@ -148,9 +186,8 @@ Status Subject::AwaitDescription(ControlSink* sink) {
     if (process_->CheckExit()) {
       return failed("the subject " + Ending() + " before it answered Describe");
     }
-    std::string why;
-    if (!AwaitAnything(sink, "an answer to Describe", why)) {
-      return failed("the subject " + why + " and has not answered Describe");
+    if (const auto hopeless = AwaitAnything(sink)) {
+      return failed("the subject " + *hopeless + " and has not answered Describe");
     }
   }
   const ControlCompletion& completion = completions.front();

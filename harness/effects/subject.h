@@ -3,11 +3,13 @@
 #ifndef COUNTERPART_EFFECTS_SUBJECT_H_
 #define COUNTERPART_EFFECTS_SUBJECT_H_
 
-#include <functional>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "harness/effects/control_client.h"
+#include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_world.h"
 #include "harness/effects/output_tail.h"
 #include "harness/effects/process.h"
@@ -33,6 +35,9 @@ class Subject {
   // How it ended, with a sanitizer's first line; empty while it lives.
   std::string exit_text() const;
 
+  // Ends it and all it started, takes in its last words, and fails the questions still open.
+  void Kill();
+
   // What its owner waits on besides process().exit_fd(): -1 once at an end.
   int stdout_fd() const { return stdout_open_ ? process_->stdout_pipe().get() : -1; }
   int stderr_fd() const { return stderr_open_ ? process_->stderr_pipe().get() : -1; }
@@ -49,9 +54,9 @@ class Subject {
   Subject() = default;
   Result<StartLine> AwaitStartLine();
   Status AwaitDescription(ControlSink* sink);
-  // Waits for output, its end, an answer or the exit, and takes the output in. False: nothing can
-  // come any more; `why` says so.
-  bool AwaitAnything(ControlSink* sink, const char* awaited, std::string& why);
+  // Waits for output, its end, an answer or the exit, and takes the output in. Otherwise says why
+  // nothing can come any more: "is waiting", or what the kernel's view could not tell.
+  std::optional<std::string> AwaitAnything(ControlSink* sink);
   std::string Ending();
   Error WithOutput(Error error) const;
 
@@ -63,6 +68,8 @@ class Subject {
   bool stdout_open_ = true, stderr_open_ = true;
   OutputTail stdout_tail_, stderr_tail_;
   SubjectInfo info_;
+  std::unique_ptr<KernelWitness> witness_;  // while it starts
+  std::optional<std::chrono::steady_clock::time_point> idle_since_;
 };
 
 }  // namespace counterpart::effects
