@@ -10,10 +10,10 @@ import grpc
 from counterpart.control.v1 import control_pb2 as pb
 from counterpart.control.v1 import control_pb2_grpc
 from counterpart.testbed.v1 import testbed_pb2
-from runtime import framing, mutants
-from runtime.domain import Runtime
 
 from adapter.control import Control
+from runtime import framing, mutants
+from runtime.domain import Runtime
 
 METHODS = ("Describe", "Execute", "Status", "Journal", "Settle", "Reset")
 

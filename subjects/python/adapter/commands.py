@@ -3,6 +3,8 @@
 from counterpart.control.v1 import control_pb2 as pb
 from counterpart.testbed.v1 import testbed_pb2
 from counterpart.wire.v1 import wire_pb2
+
+from adapter.testbed import Testbed
 from runtime import wire
 from runtime.caller import Call
 from runtime.channels import EndFailed
@@ -11,8 +13,6 @@ from runtime.domain import Domain, Runtime
 from runtime.initiator import Dialling, GaveUp
 from runtime.journal import Event, Handler, Transition
 from runtime.session import SessionEnded, Settings
-
-from adapter.testbed import Testbed
 
 CAPABILITIES = (
     "bare resume root_calls channels cancel operations keepalive schemas control_lifecycle"

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import asdict
 
 from counterpart.control.v1 import control_pb2 as pb
+
+from adapter.commands import CAPABILITIES, Scope, failed
 from runtime.command_log import CommandLog, NotAccepted
 from runtime.domain import Runtime
 from runtime.journal import Event
-
-from adapter.commands import CAPABILITIES, Scope, failed
 
 _HOLDS = {pb.HoldAt.Value(f"HOLD_AT_{name}"): name.lower()
           for name in ("ACCEPTED", "STARTED", "EFFECT", "RECORDED")}  # fmt: skip
@@ -59,7 +59,7 @@ class Control:
 
     async def settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
         await asyncio.sleep(0)  # to the back of the loop's queue
-        runnable = len(asyncio.get_running_loop()._ready)  # noqa: SLF001 - there is no public count
+        runnable = len(asyncio.get_running_loop()._ready)  # there is no public count
         timers = [pb.PendingTimer(name=n, due_ms=due) for n, due in self._runtime.timers.pending()]
         return pb.SettleResponse(
             accepted=self._accepted, answered=self._answered, journal_seq=self._journal.seq,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from counterpart.testbed.v1 import testbed_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+
 from runtime.channels import EndFailed, ReceivingEnd, SendingEnd
 from runtime.service import Invocation, UserError
 

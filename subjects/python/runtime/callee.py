@@ -309,7 +309,7 @@ class Callee:
             outcome = {"user_error": error.value.SerializeToString()}
         except asyncio.CancelledError:
             outcome = None
-        except Exception:  # noqa: BLE001 - whatever a handler raises is its crash, not ours
+        except Exception:  # whatever a handler raises is its crash, not ours
             outcome = None
         if execution.over:
             if outcome is not None:

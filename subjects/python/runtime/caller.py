@@ -20,7 +20,7 @@ from counterpart.wire.v1 import wire_pb2 as pb
 from runtime.attachment import Attachment
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.journal import Discard
-from runtime.service import Method
+from runtime.service import ChannelArgument, Method
 from runtime.wire import Violation
 
 if TYPE_CHECKING:
@@ -283,7 +283,9 @@ class Caller:
         ends: dict[int, SendingEnd | ReceivingEnd] = {}
         for channel, reference in zip(method.channels, request.channels, strict=True):
             session.burn_channel_id(reference.channel_id)
-            ends[channel.field_number] = self._make_end(attachment, method, channel, reference)
+            ends[channel.field_number] = self._make_end(
+                attachment, method, channel, reference.channel_id
+            )
         call.attempts += 1
         attachment.outgoing[request.request_id] = call
         attachment.out.commit(request=request)
@@ -292,22 +294,18 @@ class Caller:
         call.progressed()
 
     @staticmethod
-    def _make_end(attachment, method, channel, reference):  # noqa: ANN001, ANN205
+    def _make_end(
+        attachment: Attachment, method: Method, channel: ChannelArgument, channel_id: int
+    ) -> SendingEnd | ReceivingEnd:
+        def check() -> None:
+            attachment.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
+
+        credit, out, record = channel.initial_credit, attachment.out, attachment.record
         end: SendingEnd | ReceivingEnd
         if channel.to_callee:
-            end = SendingEnd(
-                reference.channel_id, channel.initial_credit, attachment.out, attachment.record
-            )
+            end = SendingEnd(channel_id, credit, out, record)
         else:
-            end = ReceivingEnd(
-                reference.channel_id,
-                channel.initial_credit,
-                attachment.out,
-                attachment.record,
-                check=lambda: attachment.tracker.bound(
-                    method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number
-                ),
-            )
+            end = ReceivingEnd(channel_id, credit, out, record, check)
         attachment.add_end(end)
         end.bind()
         return end

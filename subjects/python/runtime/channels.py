@@ -1,6 +1,7 @@
 """Channel ends: one-way, ordered, credit-controlled streams of items.
 
-An end belongs to one attachment and dies with it: nothing can revive it (r[strict.rebind.generation]).
+An end belongs to one attachment and dies with it; nothing can revive it
+(r[strict.rebind.generation]).
 `SendingEnd` and `ReceivingEnd` each walk a table of their own; what the wire brings enters through
 `on_…` methods, which raise Violation, and what an application does through the others, which
 raise EndFailed. A reset, closed or defunct end is told by `status`.

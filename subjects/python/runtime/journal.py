@@ -163,7 +163,7 @@ class Journal:
 
 
 class Recorder:
-    """Stamps events with their scope, session and generation; mutable only until the id is known."""
+    """Stamps events with their scope, session and current generation."""
 
     def __init__(self, journal: Journal, scope: str) -> None:
         self._journal = journal
