@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import hmac
 import os
+import stat
 import sys
 
 import grpc
@@ -28,10 +29,20 @@ async def main() -> None:
     services = testbed_pb2.DESCRIPTOR.services_by_name.values()
     runtime = Runtime(services, os.environ.get("COUNTERPART_EXECUTIONS", ""))
     control = Control(runtime, options.mutant)
-    requests = asyncio.StreamReader(limit=1 << 20)
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
-    await (serve_grpc if options.control == "grpc" else serve_stdio)(control, requests)
+    serve = serve_grpc if options.control == "grpc" else serve_stdio
+    await serve(control, await open_stdin())
+    control.close()
+
+
+async def open_stdin() -> asyncio.StreamReader:
+    """Standard input, as a stream; what is neither pipe, socket nor terminal has ended."""
+    stream, mode = asyncio.StreamReader(limit=1 << 20), os.fstat(0).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(0):
+        connect = asyncio.get_running_loop().connect_read_pipe
+        await connect(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin)
+    else:
+        stream.feed_eof()
+    return stream
 
 
 async def serve_grpc(control: Control, stdin: asyncio.StreamReader) -> None:

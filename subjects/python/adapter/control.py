@@ -10,7 +10,7 @@ from runtime.command_log import CommandLog, NotAccepted
 from runtime.domain import Runtime
 from runtime.journal import Event
 
-_HOLDS = {pb.HoldAt.Value(f"HOLD_AT_{name}"): name.lower()
+HOLDS = {pb.HoldAt.Value(f"HOLD_AT_{name}"): name.lower()
           for name in ("ACCEPTED", "STARTED", "EFFECT", "RECORDED")}  # fmt: skip
 
 
@@ -23,10 +23,9 @@ class Control:
         self._accepted = self._answered = 0
 
     async def describe(self, request: pb.DescribeRequest) -> pb.DescribeResponse:
-        return pb.DescribeResponse(
-            name="python", version="1", language="python", capabilities=CAPABILITIES,
-            epoch=self._journal.epoch, mutant=self._mutant,
-        )  # fmt: skip
+        who = {"name": "python", "version": "1", "language": "python", "mutant": self._mutant}
+        epoch = self._journal.epoch
+        return pb.DescribeResponse(**who, capabilities=CAPABILITIES, epoch=epoch)
 
     async def execute(self, request: pb.ExecuteRequest) -> pb.ExecuteResponse:
         self._accepted += 1
@@ -35,7 +34,7 @@ class Control:
             said.ClearField("send")
             outcome = await self._log.execute(
                 request.command_id, request.send, request.scope,
-                said.SerializeToString(deterministic=True), _HOLDS.get(request.hold_at, ""),
+                said.SerializeToString(deterministic=True), HOLDS.get(request.hold_at, ""),
                 lambda: self._scope(request.scope).prepare(request),
             )  # fmt: skip
             return pb.ExecuteResponse(outcome=outcome)
@@ -75,6 +74,11 @@ class Control:
         self._journal.retire(request.scope)
         return pb.ResetResponse(**counts)
 
+    def close(self) -> None:
+        """End everything without a word, before the process ends."""
+        for scope in self._scopes.values():
+            scope.drop()
+
     def _scope(self, name: str) -> Scope:
         if name not in self._scopes:
             self._scopes[name] = Scope(self._runtime, name)
@@ -83,12 +87,12 @@ class Control:
 
 def _event(event: Event) -> pb.JournalEvent:
     """A journal event as the control plane says it: same names, enums by name."""
-    values, kind = asdict(event.body), type(event.body).__name__
-    for field, prefix in (("machine", "MACHINE_"), ("event", "HANDLER_EVENT_")):
-        if field == "machine" and kind == "Transition":
-            values[field] = pb.Machine.Value(prefix + values[field].upper())
-        elif field == "event" and kind == "Handler":
-            values[field] = pb.HandlerEvent.Value(prefix + values[field].upper())
-    body = {"PlannedDelay": "planned_delay"}.get(kind, kind.lower()), getattr(pb, kind)(**values)
-    stamped = {"seq": event.seq, "session_id": event.session_id, "generation": event.generation}
-    return pb.JournalEvent(**stamped, **dict([body]))
+    values, name = asdict(event.body), type(event.body).__name__
+    if name == "Transition":
+        values["machine"] = pb.Machine.Value(f"MACHINE_{values['machine'].upper()}")
+    elif name == "Handler":
+        values["event"] = pb.HandlerEvent.Value(f"HANDLER_EVENT_{values['event'].upper()}")
+    kind = "planned_delay" if name == "PlannedDelay" else name.lower()
+    said = pb.JournalEvent(**{kind: getattr(pb, name)(**values)})
+    said.seq, said.session_id, said.generation = event.seq, event.session_id, event.generation
+    return said

@@ -208,6 +208,7 @@ class ReceivingEnd(_End):
             while True:
                 if self._items:
                     item = self._items.popleft()
+                    self._taken += 1
                     self._replenish()
                     self._settle_closing()
                     return item
@@ -273,6 +274,7 @@ class ReceivingEnd(_End):
         else:
             self._items.append(item)
             self._step("item")
+            self._replenish()
 
     def on_close(self, aborted: bool) -> None:
         """The sender ended the stream."""
@@ -301,9 +303,11 @@ class ReceivingEnd(_End):
             self._step("delivered_all")
 
     def _replenish(self) -> None:
-        # r[rpc.flow-control.credit.replenish]
-        self._taken += 1
-        if self.state == "Open" and self._outstanding * 2 <= self._initial:
+        """Grant again what was taken, once half of the credit is used.
+
+        r[rpc.flow-control.credit.replenish]
+        """
+        if self.state == "Open" and self._taken and self._outstanding * 2 <= self._initial:
             self._grant(self._taken)
 
     def _grant(self, credit: int) -> None:

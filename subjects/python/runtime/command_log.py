@@ -89,7 +89,7 @@ class CommandLog:
         self.watermark = 0
         self._journal = journal
         self._commands: dict[int, Command] = {}
-        self._tombstones: dict[int, tuple[int, Machine]] = {}  # id → highest refused send
+        self._tombstones: dict[int, int] = {}  # id → highest refused send
 
     async def execute(
         self, command_id: int, send: int, scope: str, payload: bytes, hold: str,
@@ -116,13 +116,14 @@ class CommandLog:
             raise NotAccepted("INVALID", "command_id and send start at 1")
         if command_id <= self.watermark:
             raise NotAccepted("EVICTED", f"not above {self.watermark}")
-        refused, machine = self._tombstones.get(command_id, (0, None))
+        refused = self._tombstones.get(command_id, 0)
         if send <= refused:
             raise NotAccepted("TOMBSTONED", f"sends up to {refused} were proven unknown")
         run = prepare()
-        machine = machine or Machine(COMMAND, command_id, Recorder(self._journal, scope))
-        self._tombstones.pop(command_id, None)
         self._journal.revive(scope)
+        machine = Machine(COMMAND, command_id, Recorder(self._journal, scope))
+        if self._tombstones.pop(command_id, 0):
+            machine.state = "Tombstoned"  # journalled when the Status asked
         machine.step("accept")
         command = Command(command_id, scope, payload, machine)
         self._commands[command_id] = command
@@ -139,12 +140,11 @@ class CommandLog:
             )
         if command_id <= self.watermark:
             return "Evicted", None
-        refused, machine = self._tombstones.get(command_id, (0, None))
+        refused = self._tombstones.get(command_id, 0)
         if highest_send > refused:
-            if machine is None:
-                machine = Machine(COMMAND, command_id, Recorder(self._journal, ""))
-                machine.step("tombstone")
-            self._tombstones[command_id] = (highest_send, machine)
+            if not refused:
+                Machine(COMMAND, command_id, Recorder(self._journal, "")).step("tombstone")
+            self._tombstones[command_id] = highest_send
             if len(self._tombstones) > TOMBSTONES:
                 del self._tombstones[next(iter(self._tombstones))]
         return "NotAccepted", None

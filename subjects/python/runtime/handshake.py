@@ -232,6 +232,10 @@ class InitiatorHandshake(_Handshake):
     def opened(self, link: Link) -> None:
         """Speak first."""
         super().opened(link)
+        if self._session.over:
+            link.close()
+            return
+        self._session.handshakes.add(link)  # whatever ends the session closes it
         hello = pb.TransportHello(
             magic=wire.MAGIC,
             version=wire.VERSION,
@@ -249,6 +253,7 @@ class InitiatorHandshake(_Handshake):
         self._fail(Refused("protocol_error", "session.handshake", text))
 
     def _fail(self, error: Exception) -> None:
+        self._session.handshakes.discard(self.link)
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # whoever dialled may be gone

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 EVENTS_PER_SCOPE = 1 << 18
@@ -81,9 +80,43 @@ class Event:
     body: Body
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """What to watch for: an event matches if it has every property that is not empty."""
+
+    session_id: bytes = b""
+    machine: str = ""
+    key: int = 0
+    to_state: str = ""
+    handler_started: bool = False
+    handler_ended: bool = False
+    operation_id: int = 0
+
+    def matches(self, event: Event) -> bool:
+        """Invalid transitions match nothing but an empty pattern."""
+        body = event.body
+        if self.session_id not in (b"", event.session_id):
+            return False
+        if self.machine or self.key or self.to_state:
+            if not isinstance(body, Transition) or body.invalid:
+                return False
+            if self.machine not in ("", body.machine) or self.key not in (0, body.key):
+                return False
+            if self.to_state not in ("", body.to_state):
+                return False
+        if self.handler_started or self.handler_ended or self.operation_id:
+            if not isinstance(body, Handler):
+                return False
+            if self.operation_id not in (0, body.operation_id):
+                return False
+            wanted = self.handler_started if body.event == "started" else self.handler_ended
+            return wanted or not (self.handler_started or self.handler_ended)
+        return True
+
+
 @dataclass(eq=False)
 class _Watch:
-    matches: Callable[[Event], bool]
+    pattern: Pattern
     remaining: int
     reached: asyncio.Future[None]
 
@@ -125,10 +158,10 @@ class Journal:
             kept.lost if after_seq < kept.lost_seq else 0,
         )
 
-    async def watch(self, scope: str, count: int, matches: Callable[[Event], bool]) -> None:
+    async def watch(self, scope: str, count: int, pattern: Pattern) -> None:
         """Return once `count` events of the scope, past ones included, match."""
         kept = self._scopes.setdefault(scope, _Scope())
-        watch = _Watch(matches, count, asyncio.get_running_loop().create_future())
+        watch = _Watch(pattern, count, asyncio.get_running_loop().create_future())
         kept.watches.append(watch)
         try:
             for event in kept.events:
@@ -154,7 +187,7 @@ class Journal:
 
     @staticmethod
     def _offer(kept: _Scope, watch: _Watch, event: Event) -> None:
-        if watch.remaining and watch.matches(event):
+        if watch.remaining and watch.pattern.matches(event):
             watch.remaining -= 1
             if not watch.remaining:
                 kept.watches.remove(watch)

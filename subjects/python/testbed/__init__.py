@@ -1,0 +1,1 @@
+"""The application of this subject: the services of the testbed, served by the runtime."""
