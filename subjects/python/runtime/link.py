@@ -67,8 +67,11 @@ class Link(asyncio.Protocol):
         self._decoder.limit = maximum
 
     def send(self, payload: bytes) -> None:
-        """Hand one payload to the link, after all earlier ones."""
-        if self._open and self._transport is not None:
+        """Hand one payload to the link, after all earlier ones.
+
+        Once a write has failed the loss is on its way: nothing more is handed over.
+        """
+        if self._open and self._transport is not None and not self._transport.is_closing():
             self._transport.write(framing.encode(payload))
 
     async def writable(self) -> None:
