@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from counterpart_pytest.plugin import (  # noqa: E402, F401
+from counterpart_pytest.plugin import (  # noqa: F401
     pytest_addoption,
     pytest_collect_file,
     pytest_configure,

@@ -23,7 +23,7 @@ DEALT_BY_SCOPE = "counterpart_dealt_by_scope"
 RUNNERS = pytest.StashKey[dict[Path, "MatrixRunner"]]()
 
 
-class CellFailed(Exception):
+class RedCellError(Exception):
     """A cell is red; the text is the whole story."""
 
 
@@ -208,11 +208,11 @@ class CellItem(pytest.Item):
             ("n", str(len(outcome.counted))),
         ]
         if red:
-            raise CellFailed(red_text(outcome, rules))
+            raise RedCellError(red_text(outcome, rules))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the story, and no Python."""
-        if isinstance(excinfo.value, CellFailed):
+        if isinstance(excinfo.value, RedCellError):
             return str(excinfo.value)
         if isinstance(excinfo.value, ProgramError):
             return f"HARNESS ERROR: {excinfo.value}"

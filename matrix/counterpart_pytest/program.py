@@ -56,7 +56,7 @@ class Program:
             )
         add_generated_modules()
         self._command = [str(program), "serve", "--port", "0", "--subjects", str(subjects)]
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -115,7 +115,7 @@ class Program:
         if not self._stderr.closed:
             self._stderr.close()
 
-    def _read_start_line(self) -> bytes:
+    def _read_start_line(self) -> str:
         stdout = self._process.stdout
         assert stdout is not None
         line = b""
