@@ -191,6 +191,7 @@ Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& 
   report.write.Close();
   process->pidfd_ = UniqueFd(OpenPidfd(pid));
   if (!process->pidfd_) return Failed("no pidfd of the subject");
+  if (const auto stat = ReadStat(pid)) process->start_time_ = stat->start_time;
   int error = 0;
   if (read(report.read.get(), &error, sizeof error) == sizeof error) {
     return Error{Error::Kind::kSubject, "cannot start " + command[0] + ": " + std::strerror(error)};
@@ -239,7 +240,7 @@ std::vector<pid_t> Process::Kin() const {
   std::vector<std::pair<uint64_t, pid_t>> found;
   for (const pid_t pid : AllProcesses()) {
     const auto stat = ReadStat(pid);
-    if (stat && !stat->zombie() && HasEnvironment(pid, mark)) {
+    if (stat && stat->start_time >= start_time_ && !stat->zombie() && HasEnvironment(pid, mark)) {
       found.emplace_back(stat->start_time, pid);
     }
   }
@@ -307,7 +308,7 @@ void Process::Kill() {
     for (const pid_t pid : AllProcesses()) {
       if (pid == self || pid == group_) continue;
       const auto stat = ReadStat(pid);
-      if (!stat) continue;
+      if (!stat || stat->start_time < start_time_) continue;
       const bool ours = stat->group == group_ || (!stat->zombie() && HasEnvironment(pid, mark));
       if (!ours) continue;
       if (stat->zombie() && stat->parent != self) continue;  // its parent, or init, reaps it

@@ -64,6 +64,7 @@ class Process {
   pid_t pid_ = -1;
   pid_t group_ = -1;
   pid_t serving_ = -1;  // once known
+  uint64_t start_time_ = 0;
   bool ended_ = false;
   bool killed_all_ = false;
   std::string token_, folder_, executions_, exit_text_;

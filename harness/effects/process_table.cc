@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,6 +14,10 @@
 
 namespace counterpart::effects {
 namespace {
+
+constexpr uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD
+// Against processes whose memory we may not look at, which look like this for ever.
+constexpr int kMostTurns = 10'000;
 
 std::string ReadAll(const std::string& path) {
   std::string text;
@@ -31,23 +36,49 @@ std::optional<ProcessStat> ReadStat(pid_t pid) {
   const size_t name_end = text.rfind(')');  // the name may hold anything, ')' too
   if (name_end == text.npos) return std::nullopt;
   ProcessStat stat;
-  int parent = 0, group = 0;
-  unsigned long long flags = 0, start = 0;
-  // After the name: state ppid pgrp session tty tpgid flags, 12 more, starttime.
-  const int read =
-      std::sscanf(text.c_str() + name_end + 1,
-                  " %c %d %d %*d %*d %*d %llu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                  &stat.state, &parent, &group, &flags, &start);
-  if (read != 5) return std::nullopt;
-  stat.parent = parent;
-  stat.group = group;
-  stat.flags = flags;
-  stat.start_time = start;
+  // After the name, counted from 3 as in proc(5): 3 state, 4 ppid, 5 pgrp, 9 flags, 22 starttime,
+  // 51 env_end.
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string field;
+  for (int number = 3; number <= 51 && fields >> field; ++number) {
+    const uint64_t value = std::strtoull(field.c_str(), nullptr, 10);
+    switch (number) {
+      case 3:
+        stat.state = field[0];
+        break;
+      case 4:
+        stat.parent = static_cast<pid_t>(value);
+        break;
+      case 5:
+        stat.group = static_cast<pid_t>(value);
+        break;
+      case 9:
+        stat.flags = value;
+        break;
+      case 22:
+        stat.start_time = value;
+        break;
+      case 51:
+        stat.environment_end = value;
+        break;
+      default:
+        break;
+    }
+  }
   return stat;
 }
 
 bool HasEnvironment(pid_t pid, std::string_view entry) {
-  const std::string text = ReadAll("/proc/" + std::to_string(pid) + "/environ");
+  const std::string path = "/proc/" + std::to_string(pid) + "/environ";
+  std::string text = ReadAll(path);
+  for (int turn = 0; text.empty() && turn < kMostTurns; ++turn) {
+    const auto stat = ReadStat(pid);
+    if (!stat || stat->zombie() || (stat->flags & kKernelThread) != 0) return false;
+    const bool readable = stat->environment_end != 0;
+    if (!readable) sched_yield();
+    text = ReadAll(path);
+    if (readable) break;  // empty for good
+  }
   size_t at = 0;
   while ((at = text.find(entry, at)) != text.npos) {
     const bool begins = at == 0 || text[at - 1] == '\0';

@@ -16,14 +16,16 @@ struct ProcessStat {
   char state = '?';
   pid_t parent = 0;
   pid_t group = 0;
-  uint64_t flags = 0;       // PF_*
-  uint64_t start_time = 0;  // ticks since boot
+  uint64_t flags = 0;            // PF_*
+  uint64_t start_time = 0;       // ticks since boot
+  uint64_t environment_end = 0;  // an address; 0 in the middle of exec
   bool zombie() const { return state == 'Z' || state == 'X'; }
 };
 
 // Nothing if there is no such process.
 std::optional<ProcessStat> ReadStat(pid_t pid);
 // Whether the environment it was started with holds `entry` ("NAME=value"). False for zombies.
+// A process in the middle of exec shows no environment: this waits until it has one again.
 bool HasEnvironment(pid_t pid, std::string_view entry);
 // Every process id there is.
 std::vector<pid_t> AllProcesses();
