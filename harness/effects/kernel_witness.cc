@@ -23,7 +23,9 @@ using Clock = std::chrono::steady_clock;
 class SnapshotWitness final : public KernelWitness {
  public:
   SnapshotWitness(pid_t root, std::string token)
-      : root_(root), mark_("COUNTERPART_TOKEN=" + std::move(token)) {}
+      : root_(root), mark_("COUNTERPART_TOKEN=" + std::move(token)) {
+    if (const auto stat = ReadStat(root)) born_ = stat->start_time;
+  }
 
   void OnActivity() override { last_activity_ = busy_since_ = Clock::now(); }
 
@@ -76,7 +78,9 @@ class SnapshotWitness final : public KernelWitness {
     Threads threads;
     for (const pid_t pid : AllProcesses()) {
       const auto stat = ReadStat(pid);
-      if (!stat || stat->zombie() || (pid != root_ && !HasEnvironment(pid, mark_))) continue;
+      // Older than the subject: cannot be of it.
+      if (!stat || stat->start_time < born_ || stat->zombie()) continue;
+      if (pid != root_ && !HasEnvironment(pid, mark_)) continue;
       std::error_code failed;
       const std::string folder = "/proc/" + std::to_string(pid) + "/task";
       for (std::filesystem::directory_iterator task(folder, failed), end; !failed && task != end;
@@ -98,6 +102,7 @@ class SnapshotWitness final : public KernelWitness {
 
   const pid_t root_;
   const std::string mark_;
+  uint64_t born_ = 0;
   size_t threads_ = 0;
   Clock::time_point last_activity_ = Clock::now(), busy_since_ = Clock::now();
 };
