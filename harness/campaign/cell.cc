@@ -27,9 +27,9 @@ size_t Distance(std::string_view a, std::string_view b) {
 
 std::string NearestScenario(const std::string& pattern) {
   const size_t last = pattern.rfind("::");
-  const std::string_view tail =
-      last == std::string::npos ? std::string_view(pattern)
-                                : std::string_view(pattern).substr(last + 2);
+  const std::string_view tail = last == std::string::npos
+                                    ? std::string_view(pattern)
+                                    : std::string_view(pattern).substr(last + 2);
   std::string nearest;
   size_t best = std::numeric_limits<size_t>::max();
   for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {

@@ -28,8 +28,7 @@ struct Worker::Active {
   bool done = false;
 };
 
-Worker::Worker(Options options, Sink sink)
-    : options_(std::move(options)), sink_(std::move(sink)) {}
+Worker::Worker(Options options, Sink sink) : options_(std::move(options)), sink_(std::move(sink)) {}
 
 Worker::~Worker() = default;
 
@@ -140,9 +139,9 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     active.lane = world.OpenLane();
     active.started_us = options_.campaign_now_us();
     const uint64_t start = active.started_us;
-    active.run = std::make_unique<Run>(
-        *key.cell->scenario, key.cell->direction, key.seed,
-        [now = options_.campaign_now_us, start] { return now() - start; });
+    active.run =
+        std::make_unique<Run>(*key.cell->scenario, key.cell->direction, key.seed,
+                              [now = options_.campaign_now_us, start] { return now() - start; });
     by_lane[active.lane] = &active;
   }
   bool replace = false;
@@ -184,7 +183,9 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     if (arrivals.empty()) {
       const Calm calm = world.CheckCalm(horizon);
       switch (calm.state) {
-        case Calm::State::kNo: arrivals = world.Poll(calm.retry_after); break;
+        case Calm::State::kNo:
+          arrivals = world.Poll(calm.retry_after);
+          break;
         case Calm::State::kQuiescent:
         case Calm::State::kUnjudgeable:
           for (const Active& active : all) {
@@ -205,7 +206,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     if (!active.done) world.CloseLane(active.lane);
   }
   // What a red run leaves in the process must not touch the next one.
-  if (replace || Interrupted()) worlds_.erase(batch.front().cell->subject->id);
+  if (replace || options_.isolate || Interrupted()) worlds_.erase(batch.front().cell->subject->id);
 }
 
 }  // namespace counterpart::campaign

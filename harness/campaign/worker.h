@@ -26,6 +26,7 @@ class Worker {
   struct Options {
     uint32_t slot = 0;
     bool keep_all_traces = false;
+    bool isolate = false;  // each batch gets a process of its own
     std::function<uint64_t()> campaign_now_us;
     // Set from outside (Ctrl-C): runs in progress are abandoned, not counted.
     const std::atomic<bool>* interrupted = nullptr;

@@ -67,7 +67,8 @@ class ChannelMonitor : public Monitor {
         judge.Violation("rpc.channel.allocation", frame.from,
                         "bound channel " + std::to_string(id) + " to field " +
                             std::to_string(ref.field_number()) +
-                            ", out of order or no channel argument", &frame);
+                            ", out of order or no channel argument",
+                        &frame);
         continue;
       }
       last_field = ref.field_number();
@@ -76,9 +77,10 @@ class ChannelMonitor : public Monitor {
                         "allocated channel id " + std::to_string(id) + " of the wrong parity",
                         &frame);
       } else if (id <= last) {
-        judge.Violation("rpc.id.monotone", frame.from,
-                        "allocated channel id " + std::to_string(id) + " after " +
-                            std::to_string(last), &frame);
+        judge.Violation(
+            "rpc.id.monotone", frame.from,
+            "allocated channel id " + std::to_string(id) + " after " + std::to_string(last),
+            &frame);
       } else {
         judge.Held("rpc.channel.allocation");
       }
@@ -139,7 +141,8 @@ class ChannelMonitor : public Monitor {
       if (Past(channel.reset_fence, frame.from, channel)) {
         judge.Violation("rpc.channel.reset", frame.from,
                         std::string("sent ") + what + " on " + name +
-                            " after it had applied its reset (Pong to a later Ping)", &frame);
+                            " after it had applied its reset (Pong to a later Ping)",
+                        &frame);
         return false;
       }
     }
@@ -151,8 +154,8 @@ class ChannelMonitor : public Monitor {
     if (++channel.items > channel.credit) {
       judge.Violation("rpc.flow-control.credit.exceeded", frame.from,
                       "sent item " + std::to_string(channel.items) + " on channel " +
-                          std::to_string(id) + " with credit for " +
-                          std::to_string(channel.credit), &frame);
+                          std::to_string(id) + " with credit for " + std::to_string(channel.credit),
+                      &frame);
       return;
     }
     judge.Held("rpc.flow-control.credit.spend");
@@ -180,8 +183,7 @@ class ChannelMonitor : public Monitor {
     const std::string name = "channel " + std::to_string(id);
     if (frame.from == channel.sender) {
       judge.Violation("rpc.channel.ends", frame.from,
-                      std::string("sent ") + what + " on " + name + ", whose sender it is",
-                      &frame);
+                      std::string("sent ") + what + " on " + name + ", whose sender it is", &frame);
       return false;
     }
     if (channel.reset) {
@@ -193,7 +195,8 @@ class ChannelMonitor : public Monitor {
     if (channel.closed && Past(channel.close_fence, frame.from, channel)) {
       judge.Violation("rpc.channel.ends", frame.from,
                       std::string("sent ") + what + " on " + name +
-                          " after it had applied the close (Pong to a later Ping)", &frame);
+                          " after it had applied the close (Pong to a later Ping)",
+                      &frame);
       return false;
     }
     return true;
@@ -204,9 +207,10 @@ class ChannelMonitor : public Monitor {
     if (!ReceiverMaySpeak(frame, channel, grant.channel_id(), "GrantCredit", judge)) return;
     channel.credit += grant.credit();
     if (channel.credit - channel.items > UINT32_MAX) {
-      judge.Violation("rpc.flow-control.credit.overflow", frame.from,
-                      "granted more than a u32 of credit on channel " +
-                          std::to_string(grant.channel_id()), &frame);
+      judge.Violation(
+          "rpc.flow-control.credit.overflow", frame.from,
+          "granted more than a u32 of credit on channel " + std::to_string(grant.channel_id()),
+          &frame);
       return;
     }
     judge.Held("rpc.flow-control.credit.grant");

@@ -51,7 +51,8 @@ class ExecutionMonitor : public Monitor {
       if (times > asked->second.attempts) {
         judge.Violation("retry.layers.no-silent-retry", Side::kSubject,
                         "executed " + name + " " + std::to_string(times) + " times for " +
-                            std::to_string(asked->second.attempts) + " attempts", nullptr);
+                            std::to_string(asked->second.attempts) + " attempts",
+                        nullptr);
         continue;
       }
       judge.Held("retry.layers.no-silent-retry");

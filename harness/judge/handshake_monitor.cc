@@ -62,8 +62,8 @@ class HandshakeMonitor : public Monitor {
         prologue_due ? "transport.prologue.first-payload" : "session.handshake";
     const Transition* step = nullptr;
     for (const Transition& transition : kOrder) {
-      const bool right_envelope = prologue_due ? frame.prologue != nullptr
-                                               : frame.handshake != nullptr;
+      const bool right_envelope =
+          prologue_due ? frame.prologue != nullptr : frame.handshake != nullptr;
       if (transition.state == state && right_envelope && kind == transition.kind &&
           transition.by_initiator == (frame.from == link.initiator())) {
         step = &transition;
@@ -127,7 +127,8 @@ class HandshakeMonitor : public Monitor {
       if (yourself.session_id().size() != kKeyBytes) {
         judge.Violation("session.handshake", frame.from,
                         "sent a session_id of " + std::to_string(yourself.session_id().size()) +
-                            " bytes, not 16", &frame);
+                            " bytes, not 16",
+                        &frame);
       }
       if (yourself.protocol_schema() != kSchema) {
         judge.Violation("session.handshake.sorry", frame.from,

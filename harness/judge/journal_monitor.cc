@@ -17,16 +17,26 @@ using control::v1::Transition;
 uint64_t IdOf(const wire::v1::Message& message) {
   using wire::v1::Message;
   switch (message.payload_case()) {
-    case Message::kPing: return message.ping().nonce();
-    case Message::kPong: return message.pong().nonce();
-    case Message::kRequest: return message.request().request_id();
-    case Message::kResponse: return message.response().request_id();
-    case Message::kCancelRequest: return message.cancel_request().request_id();
-    case Message::kChannelItem: return message.channel_item().channel_id();
-    case Message::kCloseChannel: return message.close_channel().channel_id();
-    case Message::kResetChannel: return message.reset_channel().channel_id();
-    case Message::kGrantCredit: return message.grant_credit().channel_id();
-    default: return 0;
+    case Message::kPing:
+      return message.ping().nonce();
+    case Message::kPong:
+      return message.pong().nonce();
+    case Message::kRequest:
+      return message.request().request_id();
+    case Message::kResponse:
+      return message.response().request_id();
+    case Message::kCancelRequest:
+      return message.cancel_request().request_id();
+    case Message::kChannelItem:
+      return message.channel_item().channel_id();
+    case Message::kCloseChannel:
+      return message.close_channel().channel_id();
+    case Message::kResetChannel:
+      return message.reset_channel().channel_id();
+    case Message::kGrantCredit:
+      return message.grant_credit().channel_id();
+    default:
+      return 0;
   }
 }
 
@@ -104,9 +114,10 @@ class JournalMonitor : public Monitor {
     // may find it in any state it was in then.
     const bool driver = transition.machine() == control::v1::MACHINE_DRIVER;
     if (state->second != transition.from_state() && !(driver && fresh)) {
-      judge.Violation(table->rule, Side::kSubject,
-                      "reports a transition from a state it was not in (" + state->second +
-                          "): " + step, nullptr);
+      judge.Violation(
+          table->rule, Side::kSubject,
+          "reports a transition from a state it was not in (" + state->second + "): " + step,
+          nullptr);
       return;
     }
     state->second = transition.to_state();
@@ -121,7 +132,8 @@ class JournalMonitor : public Monitor {
       if (seen.subject_sent > told.subject_sent) {
         judge.Violation("control.journal.cross-check", Side::kSubject,
                         "sent " + std::get<2>(key) + " " + std::to_string(std::get<3>(key)) +
-                            " that its journal does not have", nullptr);
+                            " that its journal does not have",
+                        nullptr);
         return;
       }
       judge.Held("control.journal.cross-check");
@@ -129,8 +141,8 @@ class JournalMonitor : public Monitor {
     for (const auto& [key, told] : journal_) {
       if (told.harness_sent > wire_[key].harness_sent) {
         judge.Violation("control.journal.cross-check", Side::kSubject,
-                        "journalled " + std::get<2>(key) + " " +
-                            std::to_string(std::get<3>(key)) + " that was never sent to it",
+                        "journalled " + std::get<2>(key) + " " + std::to_string(std::get<3>(key)) +
+                            " that was never sent to it",
                         nullptr);
         return;
       }

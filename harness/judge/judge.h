@@ -27,9 +27,9 @@ struct LinkContext {
   std::string session_id;   // once HelloYourself was seen
   uint32_t generation = 0;  // of that session, from 1, once LetsGo was seen
   bool initiator_odd = true;
-  uint32_t limit[2] = {0, 0};  // max_concurrent_requests announced by harness, by subject
+  uint32_t limit[2] = {0, 0};          // max_concurrent_requests announced by harness, by subject
   bool last_sent[2] = {false, false};  // Goodbye, ProtocolError, Reject or Sorry by that side
-  bool deliberate = false;  // the harness broke a rule here on purpose
+  bool deliberate = false;             // the harness broke a rule here on purpose
   bool ended = false;
 
   Side initiator() const { return harness_dialled ? Side::kHarness : Side::kSubject; }
@@ -37,9 +37,7 @@ struct LinkContext {
 };
 
 inline int Index(Side side) { return side == Side::kHarness ? 0 : 1; }
-inline Side Other(Side side) {
-  return side == Side::kHarness ? Side::kSubject : Side::kHarness;
-}
+inline Side Other(Side side) { return side == Side::kHarness ? Side::kSubject : Side::kHarness; }
 const char* Name(Side side);
 
 class Judge;

@@ -35,12 +35,18 @@ std::map<std::string, MachineTable> ParseAll() {
 
 const char* FileName(control::v1::Machine machine) {
   switch (machine) {
-    case control::v1::MACHINE_DRIVER: return "driver";
-    case control::v1::MACHINE_CHANNEL_RECEIVER: return "channel_receiver";
-    case control::v1::MACHINE_CHANNEL_SENDER: return "channel_sender";
-    case control::v1::MACHINE_OPERATION: return "operation";
-    case control::v1::MACHINE_COMMAND: return "command";
-    default: return "";
+    case control::v1::MACHINE_DRIVER:
+      return "driver";
+    case control::v1::MACHINE_CHANNEL_RECEIVER:
+      return "channel_receiver";
+    case control::v1::MACHINE_CHANNEL_SENDER:
+      return "channel_sender";
+    case control::v1::MACHINE_OPERATION:
+      return "operation";
+    case control::v1::MACHINE_COMMAND:
+      return "command";
+    default:
+      return "";
   }
 }
 

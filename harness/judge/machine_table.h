@@ -12,7 +12,7 @@ namespace counterpart::judge {
 
 struct MachineTable {
   std::string name;
-  std::string rule;     // that the table makes precise
+  std::string rule;  // that the table makes precise
   std::string initial;
   std::set<std::string> final_states;
   std::map<std::pair<std::string, std::string>, std::string> next;  // (state, event) → state

@@ -26,17 +26,18 @@ class MessageMonitor : public Monitor {
     if (message.has_ping() || message.has_pong() || message.has_protocol_error() ||
         message.has_goodbye()) {
       if (message.connection_id() != 0) {
-        judge.Violation("session.message.connection-id", frame.from,
-                        "sent " + kind + " on connection " +
-                            std::to_string(message.connection_id()), &frame);
+        judge.Violation(
+            "session.message.connection-id", frame.from,
+            "sent " + kind + " on connection " + std::to_string(message.connection_id()), &frame);
       } else {
         judge.Held("session.message.connection-id");
       }
     } else if (message.connection_id() != 0) {
       // No virtual connections are opened by any scenario yet: all but root are unknown.
-      judge.Violation("connection.open", frame.from,
-                      "used connection " + std::to_string(message.connection_id()) +
-                          ", which is not open", &frame);
+      judge.Violation(
+          "connection.open", frame.from,
+          "used connection " + std::to_string(message.connection_id()) + ", which is not open",
+          &frame);
     }
     if (message.has_goodbye() || message.has_protocol_error()) {
       last_sent = true;
@@ -48,11 +49,11 @@ class MessageMonitor : public Monitor {
       pings_[link.link * 2 + Index(frame.from)].push_back(message.ping().nonce());
     } else if (message.has_pong()) {
       if (pings.empty() || pings.front() != message.pong().nonce()) {
-        judge.Violation("session.keepalive", frame.from,
-                        "sent Pong " + std::to_string(message.pong().nonce()) +
-                            (pings.empty() ? " to no Ping"
-                                           : ", not " + std::to_string(pings.front())),
-                        &frame);
+        judge.Violation(
+            "session.keepalive", frame.from,
+            "sent Pong " + std::to_string(message.pong().nonce()) +
+                (pings.empty() ? " to no Ping" : ", not " + std::to_string(pings.front())),
+            &frame);
         return;
       }
       pings.pop_front();

@@ -56,7 +56,8 @@ class RequestMonitor : public Monitor {
     if (id <= caller.last_request_id) {
       judge.Violation("rpc.id.monotone", frame.from,
                       "used request id " + std::to_string(id) + " after " +
-                          std::to_string(caller.last_request_id), &frame);
+                          std::to_string(caller.last_request_id),
+                      &frame);
     } else if (caller.last_request_id != 0) {
       judge.Held("rpc.id.monotone");
     }
@@ -71,7 +72,8 @@ class RequestMonitor : public Monitor {
     if (in_flight.size() > limit) {
       judge.Violation("rpc.flow-control.max-concurrent-requests.outbound", frame.from,
                       "has " + std::to_string(in_flight.size()) + " attempts in flight, over the " +
-                          std::to_string(limit) + " the other side announced", &frame);
+                          std::to_string(limit) + " the other side announced",
+                      &frame);
     } else if (in_flight.size() == limit) {
       judge.Held("rpc.flow-control.max-concurrent-requests.outbound");
     }
@@ -101,7 +103,8 @@ class RequestMonitor : public Monitor {
       if (operation.method != request.method() || operation.arguments != request.arguments()) {
         judge.Violation("retry.op-id.payload-binding", frame.from,
                         "used operation id " + std::to_string(request.operation_id()) +
-                            " again with another method or other bytes", &frame);
+                            " again with another method or other bytes",
+                        &frame);
       } else {
         judge.Held("retry.op-id.payload-binding");
       }
@@ -109,7 +112,8 @@ class RequestMonitor : public Monitor {
       if (operation.attempted_on.contains(link.link)) {
         judge.Violation("retry.resume.reattempt", frame.from,
                         "attempted operation " + std::to_string(request.operation_id()) +
-                            " twice in one generation", &frame);
+                            " twice in one generation",
+                        &frame);
       } else {
         judge.Held("retry.resume.reattempt");
       }
@@ -130,8 +134,7 @@ class RequestMonitor : public Monitor {
     }
     if (attempt->second.link != link.link) {
       judge.Violation("session.resume.discard", frame.from,
-                      "answered request " + std::to_string(id) + " of an older attachment",
-                      &frame);
+                      "answered request " + std::to_string(id) + " of an older attachment", &frame);
       return;
     }
     if (attempt->second.answered) {

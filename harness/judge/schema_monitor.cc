@@ -43,8 +43,8 @@ class SchemaMonitor : public Monitor {
       Used(frame, mine, Key(wire::v1::BINDING_ROLE_ARGUMENTS, request.method(), 0), judge);
     }
     if (message.has_response() && !message.response().has_runtime_error()) {
-      const auto method = methods_.find(
-          {link.link, Index(Other(frame.from)), message.response().request_id()});
+      const auto method =
+          methods_.find({link.link, Index(Other(frame.from)), message.response().request_id()});
       if (method != methods_.end()) {
         Used(frame, mine, Key(wire::v1::BINDING_ROLE_RESPONSE, method->second, 0), judge);
       }
@@ -70,8 +70,10 @@ class SchemaMonitor : public Monitor {
       const uint64_t id = wire::SchemaId(type);
       if (id != 0 && id != type.type_id()) {
         judge.Violation("schema.type-id.canonical", frame.from,
-                        "announced " + type.full_name() + " under an id its description does not "
-                        "hash to", &frame);
+                        "announced " + type.full_name() +
+                            " under an id its description does not "
+                            "hash to",
+                        &frame);
       } else if (id != 0) {
         judge.Held("schema.type-id.canonical");
       }

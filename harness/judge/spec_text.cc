@@ -42,10 +42,9 @@ const std::vector<Rule>& Rules() {
 
 const Rule* FindRule(std::string_view id) {
   const auto& rules = Rules();
-  const auto found = std::lower_bound(rules.begin(), rules.end(), id,
-                                      [](const Rule& rule, std::string_view key) {
-                                        return std::string_view(rule.id) < key;
-                                      });
+  const auto found = std::lower_bound(
+      rules.begin(), rules.end(), id,
+      [](const Rule& rule, std::string_view key) { return std::string_view(rule.id) < key; });
   return found != rules.end() && found->id == id ? &*found : nullptr;
 }
 

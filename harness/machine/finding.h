@@ -14,7 +14,7 @@ struct Finding {
   Level level = Level::kNone;
   std::string rule = {};  // "" where no rule of the spec is at stake
   std::string text = {};  // what was seen, and what was wanted
-  uint64_t entry = 0;  // trace index it rests on
+  uint64_t entry = 0;     // trace index it rests on
   // Where in the scenario, stable over runs: part of the failure signature.
   std::string place = {};
   bool stall = false;  // the awaited could no longer happen

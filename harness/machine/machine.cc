@@ -36,7 +36,9 @@ void Machine::Ingest(std::vector<Ingress> batch) {
       WakeReady();
       OnQuiescent(seen, index);
     } else if (seen.kind == IngressKind::kUnjudgeable) {
-      Report({.level = Level::kInconclusive, .text = seen.text, .entry = index,
+      Report({.level = Level::kInconclusive,
+              .text = seen.text,
+              .entry = index,
               .place = "unjudgeable"});
       stopped_ = true;
     }
@@ -67,13 +69,13 @@ void Machine::OnQuiescent(const Ingress& ingress, uint64_t entry) {
   if (anyone_ready) return;
   for (auto& role : roles_) {
     if (role->ended || role->daemon || !role->waiting) continue;
-    Report({.level = Level::kFail,
-            .rule = role->wait.rule,
-            .text = "awaited " + role->wait.awaited + ", which can no longer happen: " +
-                    ingress.text,
-            .entry = entry,
-            .place = role->wait.awaited,
-            .stall = true});
+    Report(
+        {.level = Level::kFail,
+         .rule = role->wait.rule,
+         .text = "awaited " + role->wait.awaited + ", which can no longer happen: " + ingress.text,
+         .entry = entry,
+         .place = role->wait.awaited,
+         .stall = true});
     return;
   }
 }
@@ -156,8 +158,9 @@ uint64_t Machine::Choose(uint64_t n, std::string what) {
   Entry entry{.kind = EntryKind::kChoice, .round = round_, .time_us = now_us_()};
   entry.choice = choice;
   entry.ingress.number = n;
-  entry.reading = {.edge = "", .label = what + ": " + std::to_string(choice) + " of " +
-                                        std::to_string(n), .text = ""};
+  entry.reading = {.edge = "",
+                   .label = what + ": " + std::to_string(choice) + " of " + std::to_string(n),
+                   .text = ""};
   trace_.Append(std::move(entry));
   return choice;
 }

@@ -90,10 +90,10 @@ class Machine {
   bool stopped() const { return stopped_; }
 
   struct Wait {
-    std::string awaited;                // "Response to request 3"
-    std::function<bool()> ready;        // over state that only answers change
-    bool wake_when_quiescent = false;   // else quiescence is a failure: it can no longer happen
-    std::string rule;                   // broken when it can no longer happen
+    std::string awaited;                   // "Response to request 3"
+    std::function<bool()> ready;           // over state that only answers change
+    bool wake_when_quiescent = false;      // else quiescence is a failure: it can no longer happen
+    std::string rule;                      // broken when it can no longer happen
     std::chrono::microseconds horizon{0};  // protocol delay it may legally wait for
   };
   // co_await: suspends until ready (or quiescent). Even when already ready it ends the step, so

@@ -11,7 +11,8 @@ std::string Describe(const Entry& entry) {
       return std::string(effects::Name(entry.effect.kind)) + " " + entry.reading.label;
     case EntryKind::kIngress:
       return std::string(effects::Name(entry.ingress.kind)) + " " + entry.reading.label;
-    default: return entry.reading.label;
+    default:
+      return entry.reading.label;
   }
 }
 

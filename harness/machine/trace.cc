@@ -93,7 +93,9 @@ std::string Canonical(const Entry& entry) {
       PutField(out, entry.ingress.bytes);
       PutField(out, entry.ingress.text);
       break;
-    case EntryKind::kNote: PutField(out, entry.reading.label); break;
+    case EntryKind::kNote:
+      PutField(out, entry.reading.label);
+      break;
     case EntryKind::kChoice:
       PutNumber(out, entry.choice);
       PutField(out, entry.reading.label);
@@ -119,12 +121,15 @@ bool DecodeCanonical(std::string_view bytes, Entry* entry) {
       entry->ingress.bytes = in.Field();
       entry->ingress.text = in.Field();
       break;
-    case EntryKind::kNote: entry->reading.label = in.Field(); break;
+    case EntryKind::kNote:
+      entry->reading.label = in.Field();
+      break;
     case EntryKind::kChoice:
       entry->choice = in.Number();
       entry->reading.label = in.Field();
       break;
-    default: return false;
+    default:
+      return false;
   }
   return in.ok_and_empty();
 }

@@ -26,10 +26,10 @@ struct Reading {
 struct Entry {
   EntryKind kind;
   uint32_t round = 0;
-  uint64_t time_us = 0;  // since the run began; informational, in no digest
+  uint64_t time_us = 0;           // since the run began; informational, in no digest
   effects::Effect effect = {};    // with kEffect
   effects::Ingress ingress = {};  // with kIngress
-  uint64_t choice = 0;       // with kChoice: what was chosen, of ingress.number
+  uint64_t choice = 0;            // with kChoice: what was chosen, of ingress.number
   Reading reading = {};
 };
 

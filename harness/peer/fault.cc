@@ -4,10 +4,14 @@ namespace counterpart::peer {
 
 const char* Name(How how) {
   switch (how) {
-    case How::kRst: return "rst";
-    case How::kFin: return "fin";
-    case How::kKill: return "sigkill";
-    case How::kListenerDown: return "listener_down";
+    case How::kRst:
+      return "rst";
+    case How::kFin:
+      return "fin";
+    case How::kKill:
+      return "sigkill";
+    case How::kListenerDown:
+      return "listener_down";
   }
   return "?";
 }

@@ -142,8 +142,8 @@ std::optional<uint32_t> Peer::CountFrame(Link& link, Side from, const std::strin
 void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
   armed.fired = true;
   armed.where = "link " + std::to_string(link.id) + ", " + std::move(where);
-  machine_->Note("fault", "fired " + std::string(Name(armed.fault.how)) + " " +
-                              DescribeMoment(armed.fault));
+  machine_->Note("fault",
+                 "fired " + std::string(Name(armed.fault.how)) + " " + DescribeMoment(armed.fault));
   if (armed.fault.how == How::kKill) {
     Kill();
   } else {
@@ -171,8 +171,8 @@ uint32_t Peer::Ask(control::v1::ControlRequest request) {
   Reading reading;
   reading.edge = "control." + std::to_string(id);
   reading.label = Read(request);
-  Effect effect{.kind = EffectKind::kAsk, .id = id, .number = 0,
-                .bytes = request.SerializeAsString()};
+  Effect effect{
+      .kind = EffectKind::kAsk, .id = id, .number = 0, .bytes = request.SerializeAsString()};
   machine_->Request(std::move(effect), std::move(reading));
   return id;
 }
@@ -186,28 +186,25 @@ uint32_t Peer::Start(control::v1::ExecuteRequest command) {
 }
 
 Task<> Peer::Answered(uint32_t id, std::string awaited) {
-  co_await Until(std::move(awaited), [this, id] {
-    return questions_.at(id).answered || questions_.at(id).lost;
-  });
+  co_await Until(std::move(awaited),
+                 [this, id] { return questions_.at(id).answered || questions_.at(id).lost; });
 }
 
 Task<control::v1::Outcome> Peer::OutcomeOf(uint32_t id, std::string awaited, std::string rule) {
   co_await Until(
       std::move(awaited),
-      [this, id] { return questions_.at(id).answered || questions_.at(id).lost; },
-      std::move(rule));
+      [this, id] { return questions_.at(id).answered || questions_.at(id).lost; }, std::move(rule));
   const Question& question = questions_.at(id);
   if (question.lost) co_await Fail("", "the control plane answers");
   if (question.reply.execute().has_refusal()) {
-    std::string text = "the subject runs the command; it refused: " +
-                       question.reply.execute().refusal().text();
+    std::string text =
+        "the subject runs the command; it refused: " + question.reply.execute().refusal().text();
     co_await Fail("", std::move(text));
   }
   co_return question.reply.execute().outcome();
 }
 
-Task<control::v1::Outcome> Peer::Execute(control::v1::ExecuteRequest command,
-                                         std::string awaited) {
+Task<control::v1::Outcome> Peer::Execute(control::v1::ExecuteRequest command, std::string awaited) {
   const uint32_t id = Start(std::move(command));
   control::v1::Outcome outcome = co_await OutcomeOf(id, std::move(awaited));
   co_return outcome;
@@ -334,8 +331,8 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   co_return link;
 }
 
-void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame,
-                       std::string kind, std::string label) {
+void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
+                       std::string label) {
   if (link.end) return;
   const std::string framed = wire::Frame(bytes);
   ArmedFault* due = nullptr;
@@ -353,18 +350,17 @@ void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   const size_t piece = link.segment == 0 ? std::max<size_t>(written.size(), 1) : link.segment;
   for (size_t at = 0; at == 0 || at < written.size(); at += piece) {
     if (written.empty()) break;
-    Effect effect{.kind = EffectKind::kWrite, .id = link.id, .number = 0,
-                  .bytes = written.substr(at, piece)};
-    entry = machine_->Request(std::move(effect),
-                              {.edge = Edge(link, true), .label = at == 0 ? label : "…",
-                               .text = ""});
+    Effect effect{
+        .kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = written.substr(at, piece)};
+    entry = machine_->Request(
+        std::move(effect), {.edge = Edge(link, true), .label = at == 0 ? label : "…", .text = ""});
   }
   frame.entry = entry;
   monitors_->OnFrame(frame);
   if (due != nullptr) {
     Fire(*due, link,
-         frame.cut_short ? std::to_string(written.size()) + " of " +
-                               std::to_string(framed.size()) + " bytes of " + label + " written"
+         frame.cut_short ? std::to_string(written.size()) + " of " + std::to_string(framed.size()) +
+                               " bytes of " + label + " written"
                          : label + " written");
   }
 }
@@ -390,14 +386,13 @@ void Peer::Send(Link& link, const wire::v1::Message& message, std::string delibe
   ObservedFrame frame{.from = Side::kHarness};
   frame.message = &message;
   frame.deliberate = std::move(deliberate);
-  SendPayload(link, message.SerializeAsString(), std::move(frame), KindOf(message),
-              Read(message));
+  SendPayload(link, message.SerializeAsString(), std::move(frame), KindOf(message), Read(message));
 }
 
 void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
-  machine_->Request({.kind = EffectKind::kWrite, .id = link.id, .number = 0,
-                     .bytes = std::move(bytes)},
-                    {.edge = Edge(link, true), .label = std::move(label), .text = ""});
+  machine_->Request(
+      {.kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = std::move(bytes)},
+      {.edge = Edge(link, true), .label = std::move(label), .text = ""});
 }
 
 void Peer::Close(Link& link, How how) {
@@ -419,9 +414,9 @@ void Peer::StopReading(Link& link) {
 Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awaited,
                                                      std::string rule) {
   Link* from = &link;
-  co_await Until(std::move(awaited),
-                 [from] { return !from->inbox.empty() || from->end.has_value(); },
-                 std::move(rule));
+  co_await Until(
+      std::move(awaited), [from] { return !from->inbox.empty() || from->end.has_value(); },
+      std::move(rule));
   if (from->inbox.empty()) co_return std::nullopt;
   Link::Inbound inbound = std::move(from->inbox.front());
   from->inbox.pop_front();
@@ -431,8 +426,9 @@ Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awa
 Task<> Peer::AwaitEnd(Link& link, std::string rule) {
   Link* from = &link;
   from->end_expected = true;
-  co_await Until("the end of link " + std::to_string(link.id),
-                 [from] { return from->end.has_value(); }, std::move(rule));
+  co_await Until(
+      "the end of link " + std::to_string(link.id), [from] { return from->end.has_value(); },
+      std::move(rule));
 }
 
 // ---------------------------------------------------------------- sessions
@@ -504,8 +500,10 @@ Task<> Peer::DoPrologue(Link& link) {
                   hello->prologue->hello().magic() == kMagic &&
                   hello->prologue->hello().version() == kVersion &&
                   hello->prologue->hello().conduit() == wire::v1::CONDUIT_BARE;
-  std::string wanted = "the first payload is a TransportHello of version 1 for a bare conduit, "
-                       "not " + DescribeInbound(hello, names_);
+  std::string wanted =
+      "the first payload is a TransportHello of version 1 for a bare conduit, "
+      "not " +
+      DescribeInbound(hello, names_);
   co_await Require(ok, "transport.prologue.first-payload", std::move(wanted));
   wire::v1::Prologue accept;
   accept.mutable_accept();
@@ -519,8 +517,8 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
     Send(link, hello);
     auto answer = co_await NextInbound(link, "HelloYourself", "session.handshake");
     const bool ok = answer && answer->handshake && answer->handshake->has_hello_yourself();
-    std::string wanted = "a Hello is answered by HelloYourself, not by " +
-                         DescribeInbound(answer, names_);
+    std::string wanted =
+        "a Hello is answered by HelloYourself, not by " + DescribeInbound(answer, names_);
     co_await Require(ok, resume_key.empty() ? "session.handshake" : "session.handshake.resume",
                      std::move(wanted));
     const auto& yourself = answer->handshake->hello_yourself();
@@ -539,7 +537,8 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
   }
   auto hello = co_await NextInbound(link, "Hello", "session.handshake");
   const bool ok = hello && hello->handshake && hello->handshake->has_hello();
-  std::string wanted = "the prologue is followed by Hello, not by " + DescribeInbound(hello, names_);
+  std::string wanted =
+      "the prologue is followed by Hello, not by " + DescribeInbound(hello, names_);
   co_await Require(ok, "session.handshake", std::move(wanted));
   const std::string& presented = hello->handshake->hello().resume_key();
   if (session.id.empty()) {
@@ -561,8 +560,8 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
   Send(link, yourself);
   auto lets_go = co_await NextInbound(link, "LetsGo", "session.handshake");
   const bool went = lets_go && lets_go->handshake && lets_go->handshake->has_lets_go();
-  std::string go = "a HelloYourself is answered by LetsGo, not by " +
-                   DescribeInbound(lets_go, names_);
+  std::string go =
+      "a HelloYourself is answered by LetsGo, not by " + DescribeInbound(lets_go, names_);
   co_await Require(went, "session.handshake", std::move(go));
   link.out = Link::Phase::kMessages;
   if (!link.end) session.Attach(&link, link.generation);
@@ -646,8 +645,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
           reading.text = std::to_string(ingress.number) + " bytes announced";
           OnLinkEnd(*link, LinkEnd::kOversize, 0, entry);
         } else {
-          OnLinkEnd(*link,
-                    ingress.kind == IngressKind::kEof ? LinkEnd::kEof : LinkEnd::kReset,
+          OnLinkEnd(*link, ingress.kind == IngressKind::kEof ? LinkEnd::kEof : LinkEnd::kReset,
                     ingress.number, entry);
         }
       }
@@ -683,7 +681,9 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       executions_[ingress.id] = ingress.bytes;
       break;
     case IngressKind::kQuiescent:
-    case IngressKind::kUnjudgeable: reading.text = ingress.text; break;
+    case IngressKind::kUnjudgeable:
+      reading.text = ingress.text;
+      break;
   }
   return reading;
 }

@@ -137,8 +137,7 @@ class Peer : public machine::Observer {
   // Leaves what the subject writes in the kernel from now on.
   void StopReading(Link& link);
   // co_await: the next payload that came before a session took the link over, or its end (null).
-  Task<std::optional<Link::Inbound>> NextInbound(Link& link, std::string awaited,
-                                                 std::string rule);
+  Task<std::optional<Link::Inbound>> NextInbound(Link& link, std::string awaited, std::string rule);
   // co_await: the end of a link; `end_expected` is set.
   Task<> AwaitEnd(Link& link, std::string rule);
 

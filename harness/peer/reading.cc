@@ -48,9 +48,15 @@ std::string ReadSchema(const wire::v1::Schema& schema) {
   for (const auto& binding : schema.bindings()) {
     text += "; " + ShortMethod(binding.method()) + " ";
     switch (binding.role()) {
-      case wire::v1::BINDING_ROLE_ARGUMENTS: text += "arguments"; break;
-      case wire::v1::BINDING_ROLE_RESPONSE: text += "response"; break;
-      default: text += "channel " + Number(binding.channel_field()); break;
+      case wire::v1::BINDING_ROLE_ARGUMENTS:
+        text += "arguments";
+        break;
+      case wire::v1::BINDING_ROLE_RESPONSE:
+        text += "response";
+        break;
+      default:
+        text += "channel " + Number(binding.channel_field());
+        break;
     }
   }
   return text;
@@ -59,12 +65,14 @@ std::string ReadSchema(const wire::v1::Schema& schema) {
 std::string ReadResponse(const wire::v1::Response& response) {
   const std::string text = "Response #" + Number(response.request_id()) + " ";
   switch (response.outcome_case()) {
-    case wire::v1::Response::kOk: return text + "ok " + Opaque(response.ok());
+    case wire::v1::Response::kOk:
+      return text + "ok " + Opaque(response.ok());
     case wire::v1::Response::kUserError:
       return text + "user error " + Opaque(response.user_error());
     case wire::v1::Response::kRuntimeError:
       return text + ShortName(response.runtime_error().code());
-    default: return text + "without outcome";
+    default:
+      return text + "without outcome";
   }
 }
 
@@ -73,8 +81,8 @@ std::string ReadRequest(const wire::v1::Request& request) {
                      ShortMethod(request.method()) + " op " + Number(request.operation_id()) +
                      " (" + Opaque(request.arguments()) + ")";
   for (const auto& channel : request.channels()) {
-    text += " field " + Number(channel.field_number()) + " = channel " +
-            Number(channel.channel_id());
+    text +=
+        " field " + Number(channel.field_number()) + " = channel " + Number(channel.channel_id());
   }
   return text;
 }
@@ -113,12 +121,14 @@ std::string Read(const wire::v1::Prologue& prologue) {
     case wire::v1::Prologue::kHello:
       return "TransportHello version " + Number(prologue.hello().version()) + " " +
              WithoutPrefix(wire::v1::Conduit_Name(prologue.hello().conduit()), "CONDUIT_");
-    case wire::v1::Prologue::kAccept: return "TransportAccept";
+    case wire::v1::Prologue::kAccept:
+      return "TransportAccept";
     case wire::v1::Prologue::kReject:
       return "TransportReject " +
              WithoutPrefix(wire::v1::TransportRejectReason_Name(prologue.reject().reason()),
                            "TRANSPORT_REJECT_REASON_");
-    default: return "empty Prologue";
+    default:
+      return "empty Prologue";
   }
 }
 
@@ -133,9 +143,12 @@ std::string Read(const wire::v1::Handshake& handshake, Names& names) {
     case wire::v1::Handshake::kHelloYourself:
       return "HelloYourself session " + names.Of("S", handshake.hello_yourself().session_id()) +
              " key " + names.Of("K", handshake.hello_yourself().resume_key());
-    case wire::v1::Handshake::kSorry: return "Sorry " + ShortName(handshake.sorry().reason());
-    case wire::v1::Handshake::kLetsGo: return "LetsGo";
-    default: return "empty Handshake";
+    case wire::v1::Handshake::kSorry:
+      return "Sorry " + ShortName(handshake.sorry().reason());
+    case wire::v1::Handshake::kLetsGo:
+      return "LetsGo";
+    default:
+      return "empty Handshake";
   }
 }
 
@@ -147,16 +160,26 @@ std::string Read(const wire::v1::Message& message) {
     case Message::kProtocolError:
       return "ProtocolError " + ShortName(message.protocol_error().code()) + " (" +
              message.protocol_error().rule() + ")";
-    case Message::kPing: return "Ping " + Number(message.ping().nonce()) + on;
-    case Message::kPong: return "Pong " + Number(message.pong().nonce()) + on;
-    case Message::kGoodbye: return "Goodbye" + on;
-    case Message::kOpenConnection: return "OpenConnection" + on;
-    case Message::kAcceptConnection: return "AcceptConnection" + on;
-    case Message::kRejectConnection: return "RejectConnection" + on;
-    case Message::kCloseConnection: return "CloseConnection" + on;
-    case Message::kSchema: return ReadSchema(message.schema()) + on;
-    case Message::kRequest: return ReadRequest(message.request()) + on;
-    case Message::kResponse: return ReadResponse(message.response()) + on;
+    case Message::kPing:
+      return "Ping " + Number(message.ping().nonce()) + on;
+    case Message::kPong:
+      return "Pong " + Number(message.pong().nonce()) + on;
+    case Message::kGoodbye:
+      return "Goodbye" + on;
+    case Message::kOpenConnection:
+      return "OpenConnection" + on;
+    case Message::kAcceptConnection:
+      return "AcceptConnection" + on;
+    case Message::kRejectConnection:
+      return "RejectConnection" + on;
+    case Message::kCloseConnection:
+      return "CloseConnection" + on;
+    case Message::kSchema:
+      return ReadSchema(message.schema()) + on;
+    case Message::kRequest:
+      return ReadRequest(message.request()) + on;
+    case Message::kResponse:
+      return ReadResponse(message.response()) + on;
     case Message::kCancelRequest:
       return "CancelRequest #" + Number(message.cancel_request().request_id()) + on;
     case Message::kChannelItem:
@@ -170,15 +193,16 @@ std::string Read(const wire::v1::Message& message) {
     case Message::kGrantCredit:
       return "GrantCredit " + Number(message.grant_credit().channel_id()) + " +" +
              Number(message.grant_credit().credit()) + on;
-    default: return "empty Message" + on;
+    default:
+      return "empty Message" + on;
   }
 }
 
 std::string Read(const control::v1::ControlRequest& request) {
   if (!request.has_execute()) return OneofMember(request, "kind");
   const auto& execute = request.execute();
-  std::string text = "command " + Number(execute.command_id()) + ": " +
-                     OneofMember(execute, "command");
+  std::string text =
+      "command " + Number(execute.command_id()) + ": " + OneofMember(execute, "command");
   if (execute.has_call()) {
     text += " " + ShortMethod(execute.call().method()) + " as " + execute.call().handle();
   } else if (execute.has_channel_send()) {
@@ -192,9 +216,9 @@ std::string Read(const control::v1::ControlRequest& request) {
 std::string Read(const control::v1::ControlReply& reply) {
   if (!reply.has_execute()) return "answer: " + OneofMember(reply, "kind");
   if (reply.execute().has_refusal()) {
-    return "refused: " + WithoutPrefix(control::v1::RefusalReason_Name(
-                                           reply.execute().refusal().reason()),
-                                       "REFUSAL_REASON_");
+    return "refused: " +
+           WithoutPrefix(control::v1::RefusalReason_Name(reply.execute().refusal().reason()),
+                         "REFUSAL_REASON_");
   }
   const auto& outcome = reply.execute().outcome();
   switch (outcome.kind_case()) {
@@ -205,12 +229,13 @@ std::string Read(const control::v1::ControlReply& reply) {
       return "sent " + Number(outcome.sent().accepted()) + ", " +
              ShortName(outcome.sent().status());
     case control::v1::Outcome::kReceived:
-      return "received " + Number(static_cast<uint64_t>(outcome.received().values_size())) +
-             ", " + ShortName(outcome.received().status());
+      return "received " + Number(static_cast<uint64_t>(outcome.received().values_size())) + ", " +
+             ShortName(outcome.received().status());
     case control::v1::Outcome::kFailed:
       return "failed: " + WithoutPrefix(control::v1::FailureReason_Name(outcome.failed().reason()),
                                         "FAILURE_REASON_");
-    default: return OneofMember(outcome, "kind");
+    default:
+      return OneofMember(outcome, "kind");
   }
 }
 

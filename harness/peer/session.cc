@@ -15,8 +15,8 @@ using wire::v1::Message;
 
 // ---------------------------------------------------------------- channel
 
-Channel::Channel(Session* session, uint64_t id, const ChannelArgument* argument,
-                 bool harness_sends, const Method* method)
+Channel::Channel(Session* session, uint64_t id, const ChannelArgument* argument, bool harness_sends,
+                 const Method* method)
     : session_(session),
       id_(id),
       argument_(argument),
@@ -35,9 +35,9 @@ bool Channel::ended() const {
 Task<> Channel::Send(uint64_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
     if (credit_ == 0) {
-      co_await session_->peer().Until("credit on channel " + std::to_string(id_),
-                                      [this] { return credit_ > 0 || ended(); },
-                                      "rpc.flow-control.credit.replenish");
+      co_await session_->peer().Until(
+          "credit on channel " + std::to_string(id_), [this] { return credit_ > 0 || ended(); },
+          "rpc.flow-control.credit.replenish");
     }
     if (ended()) co_return;
     SendNow(first + i);
@@ -68,9 +68,9 @@ Task<std::vector<uint64_t>> Channel::Receive(uint32_t count) {
       if (ended()) break;
       // r[rpc.flow-control.credit.replenish]: waiting on an empty channel with none outstanding.
       if (auto_grant_ && granted_ == received_) Grant(std::max(argument_->initial_credit, 4u));
-      co_await session_->peer().Until("an item on channel " + std::to_string(id_),
-                                      [this] { return !items_.empty() || ended(); },
-                                      "rpc.channel.no-silent-drop");
+      co_await session_->peer().Until(
+          "an item on channel " + std::to_string(id_),
+          [this] { return !items_.empty() || ended(); }, "rpc.channel.no-silent-drop");
       continue;
     }
     values.push_back(items_.front());
@@ -235,8 +235,8 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   request.set_method(method.name);
   request.set_arguments(call->arguments);
   for (const ChannelArgument& argument : method.channels) {
-    Channel* channel =
-        AddChannel(NextId(next_channel_id_), method, argument, /*harness_sends=*/argument.to_callee);
+    Channel* channel = AddChannel(NextId(next_channel_id_), method, argument,
+                                  /*harness_sends=*/argument.to_callee);
     call->channels[argument.field_number] = channel;
     auto* ref = request.add_channels();
     ref->set_field_number(argument.field_number);
@@ -269,8 +269,9 @@ Call* Session::StartBareCall(const std::string& method_name, std::string argumen
 
 Task<wire::v1::Response> Session::ResponseTo(Call& call, std::string rule) {
   Call* awaited = &call;
-  co_await peer_->Until("the response to request " + std::to_string(call.request_id),
-                        [awaited] { return awaited->response.has_value(); }, std::move(rule));
+  co_await peer_->Until(
+      "the response to request " + std::to_string(call.request_id),
+      [awaited] { return awaited->response.has_value(); }, std::move(rule));
   co_return *awaited->response;
 }
 
@@ -281,8 +282,8 @@ void Session::Cancel(const Call& call) {
 }
 
 Task<Incoming*> Session::NextRequest(std::string awaited, std::string rule) {
-  co_await peer_->Until(std::move(awaited), [this] { return waiting_requests() > 0; },
-                        std::move(rule));
+  co_await peer_->Until(
+      std::move(awaited), [this] { return waiting_requests() > 0; }, std::move(rule));
   co_return incoming_[taken_requests_++].get();
 }
 
@@ -325,8 +326,8 @@ uint64_t Session::SendPing() {
 
 Task<> Session::Fence(std::string rule) {
   const uint64_t nonce = SendPing();
-  co_await peer_->Until("Pong " + std::to_string(nonce), [this, nonce] { return PongSeen(nonce); },
-                        std::move(rule));
+  co_await peer_->Until(
+      "Pong " + std::to_string(nonce), [this, nonce] { return PongSeen(nonce); }, std::move(rule));
 }
 
 Task<> Session::SayGoodbye() {
@@ -338,9 +339,9 @@ Task<> Session::SayGoodbye() {
   Message message;
   message.mutable_goodbye();
   Send(std::move(message));
-  co_await peer_->Until("Goodbye in answer to Goodbye",
-                        [this, old] { return goodbye_received_ || old->end.has_value(); },
-                        "session.goodbye");
+  co_await peer_->Until(
+      "Goodbye in answer to Goodbye",
+      [this, old] { return goodbye_received_ || old->end.has_value(); }, "session.goodbye");
   co_await peer_->Require(goodbye_received_, "session.goodbye",
                           "a Goodbye is answered by Goodbye before the link closes");
   peer_->Close(*old, How::kFin);
@@ -353,19 +354,20 @@ Task<> Session::AwaitProtocolError(wire::v1::ProtocolErrorCode accepted, std::st
   Link* old = link;
   if (old == nullptr) co_return;
   old->end_expected = true;
-  co_await peer_->Until("a ProtocolError",
-                        [this, old] { return protocol_error_.has_value() || old->end.has_value(); },
-                        rule);
+  co_await peer_->Until(
+      "a ProtocolError",
+      [this, old] { return protocol_error_.has_value() || old->end.has_value(); }, rule);
   co_await peer_->Require(protocol_error_.has_value(), "session.protocol-error",
                           "a violation is answered by a ProtocolError before the link closes");
   const auto code = protocol_error_->code();
   std::string wanted = "ProtocolError has code " + ShortName(accepted) + ", not " + ShortName(code);
   const bool right =
-      code == accepted || (or_accepted != wire::v1::PROTOCOL_ERROR_CODE_UNSPECIFIED &&
-                           code == or_accepted);
+      code == accepted ||
+      (or_accepted != wire::v1::PROTOCOL_ERROR_CODE_UNSPECIFIED && code == or_accepted);
   co_await peer_->Require(right, std::move(rule), std::move(wanted));
-  co_await peer_->Until("the link to end after a ProtocolError",
-                        [old] { return old->end.has_value(); }, "session.protocol-error.delivery");
+  co_await peer_->Until(
+      "the link to end after a ProtocolError", [old] { return old->end.has_value(); },
+      "session.protocol-error.delivery");
   peer_->Close(*old, How::kFin);
   Detach();
 }
@@ -396,7 +398,9 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
       Send(std::move(pong));
       break;
     }
-    case Message::kPong: pongs_.insert(message.pong().nonce()); break;
+    case Message::kPong:
+      pongs_.insert(message.pong().nonce());
+      break;
     case Message::kProtocolError:
       protocol_error_ = message.protocol_error();
       if (link != nullptr) link->end_expected = true;
@@ -469,7 +473,8 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
         channel->OnCredit(message.grant_credit().credit());
       }
       break;
-    default: break;  // announcements and connection matters are the monitors'
+    default:
+      break;  // announcements and connection matters are the monitors'
   }
 }
 

@@ -137,7 +137,8 @@ class Session {
   // Announces nothing; any method name, any bytes.
   Call* StartBareCall(const std::string& method_name, std::string arguments);
   // co_await: its response, moved out.
-  Task<wire::v1::Response> ResponseTo(Call& call, std::string rule = "rpc.response.one-per-request");
+  Task<wire::v1::Response> ResponseTo(Call& call,
+                                      std::string rule = "rpc.response.one-per-request");
   void Cancel(const Call& call);
   uint64_t NextOperationId() { return next_operation_id_++; }
 
@@ -194,7 +195,7 @@ class Session {
   Peer* peer_;
   bool odd_;
   uint64_t next_request_id_ = 0, next_channel_id_ = 0, next_operation_id_ = 1, next_nonce_ = 1;
-  std::set<uint64_t> announced_types_;     // on this attachment, by the harness
+  std::set<uint64_t> announced_types_;  // on this attachment, by the harness
   std::set<std::string> announced_bindings_;
   std::vector<std::unique_ptr<Call>> calls_;
   std::map<uint64_t, Call*> calls_by_request_;

@@ -14,9 +14,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::MethodDescriptor;
 
 const Descriptor* Type(const std::string& full_name) {
-  return full_name.empty()
-             ? nullptr
-             : DescriptorPool::generated_pool()->FindMessageTypeByName(full_name);
+  return full_name.empty() ? nullptr
+                           : DescriptorPool::generated_pool()->FindMessageTypeByName(full_name);
 }
 
 Method Describe(const MethodDescriptor& descriptor) {

@@ -35,8 +35,8 @@ std::vector<uint64_t> Values(const Outcome& outcome) {
 // co_await: a Receive command got just these values, and this end.
 Task<> RequireReceived(Peer& peer, const Outcome& outcome, std::vector<uint64_t> values,
                        control::v1::EndStatus status, const std::string& rule) {
-  const bool same = outcome.has_received() && Values(outcome) == values &&
-                    outcome.received().status() == status;
+  const bool same =
+      outcome.has_received() && Values(outcome) == values && outcome.received().status() == status;
   std::string wanted = "the application takes all " + std::to_string(values.size()) +
                        " items in order, then sees " + peer::ShortName(status) + "; it took " +
                        std::to_string(outcome.received().values_size()) + " and saw " +
@@ -46,8 +46,8 @@ Task<> RequireReceived(Peer& peer, const Outcome& outcome, std::vector<uint64_t>
 
 Task<> RequireSum(Peer& peer, const Response& response, uint64_t sum, uint32_t count) {
   testbed::v1::SumResponse reply;
-  const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) &&
-                  reply.sum() == sum && reply.count() == count;
+  const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) && reply.sum() == sum &&
+                  reply.count() == count;
   co_await peer.Require(ok, "rpc.channel.close",
                         "everything sent before the close is delivered, then the end of stream");
 }
@@ -116,12 +116,12 @@ Task<> SumOver(Peer& peer, const char* method, uint32_t count) {
   co_await peer.Require(values == Sequence(1, count), "rpc.channel.no-silent-drop",
                         "every item arrives once, in order");
   Outcome sent = co_await peer.OutcomeOf(sending, "the application's sends to be accepted");
-  co_await peer.Require(sent.sent().accepted() == count &&
-                            sent.sent().status() == control::v1::END_STATUS_OPEN,
-                        "rpc.flow-control.credit.grant", "sends go on as credit comes");
+  co_await peer.Require(
+      sent.sent().accepted() == count && sent.sent().status() == control::v1::END_STATUS_OPEN,
+      "rpc.flow-control.credit.grant", "sends go on as credit comes");
   const uint32_t closing = peer.Start(CloseEnd("call", kSumInput));
-  co_await peer.Until("CloseChannel", [input] { return input->closed_by_subject(); },
-                      "rpc.channel.close");
+  co_await peer.Until(
+      "CloseChannel", [input] { return input->closed_by_subject(); }, "rpc.channel.close");
   Outcome closed = co_await peer.OutcomeOf(closing, "the close to end");
   session->RespondOk(*incoming, SumReply(sum, count));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
@@ -169,8 +169,8 @@ Task<> Transform(Peer& peer) {
     co_await output->Send(2 * i, 1);
   }
   peer.Start(CloseEnd("call", kTransformInput));
-  co_await peer.Until("CloseChannel", [input] { return input->closed_by_subject(); },
-                      "rpc.channel.close");
+  co_await peer.Until(
+      "CloseChannel", [input] { return input->closed_by_subject(); }, "rpc.channel.close");
   output->Close();
   testbed::v1::TransformResponse reply;
   reply.set_count(kItems);
@@ -211,8 +211,8 @@ Task<> CreditExhaustion(Peer& peer) {
   co_await channel->AwaitReceived(kInitialCredit + 5);
   co_await session->Fence();
   co_await peer.Settle();
-  co_await peer.Require(channel->received() == kInitialCredit + 5,
-                        "rpc.flow-control.credit.grant", "grants add up, each item costs one");
+  co_await peer.Require(channel->received() == kInitialCredit + 5, "rpc.flow-control.credit.grant",
+                        "grants add up, each item costs one");
   channel->Grant(kItems - kInitialCredit - 5);
   std::vector<uint64_t> values = co_await channel->Receive(kItems);
   co_await peer.Require(values == Sequence(1, kItems), "rpc.channel.no-silent-drop",
@@ -226,8 +226,8 @@ Task<> CreditExhaustion(Peer& peer) {
   co_await peer.Require(sent.sent().accepted() == kItems, "rpc.flow-control.credit.zero-blocks",
                         "a send that waited for credit ends once there is some");
   peer.Start(CloseEnd("call", kSumInput));
-  co_await peer.Until("CloseChannel", [channel] { return channel->closed_by_subject(); },
-                      "rpc.channel.close");
+  co_await peer.Until(
+      "CloseChannel", [channel] { return channel->closed_by_subject(); }, "rpc.channel.close");
   session->RespondOk(*incoming, SumReply(1, 1));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, SumReply(1, 1).SerializeAsString());
@@ -246,8 +246,8 @@ Task<> OverCredit(Peer& peer) {
     Call* call = session->StartCall("Sum", request);
     channel = call->channels[kSumInput];
   } else {
-    question = peer.StartCallBySubject(*session, "Generate",
-                                       Generate(1, 1).SerializeAsString(), "call");
+    question =
+        peer.StartCallBySubject(*session, "Generate", Generate(1, 1).SerializeAsString(), "call");
     Incoming* incoming = co_await session->NextRequest("the subject's Request");
     channel = incoming->channels[kGenerateOutput];
   }
@@ -284,6 +284,13 @@ Task<> ItemAfterClose(Peer& peer) {
   channel->SendNow(2, rule);
   co_await session->AwaitProtocolError(wire::v1::PROTOCOL_ERROR_CODE_CHANNEL_STATE, rule);
   peer.Release("gate");
+  if (!peer.harness_calls()) {
+    // What was received before the session died stays deliverable, and so does the clean end.
+    Outcome received =
+        co_await peer.Execute(ReceiveItems("call", kGenerateOutput, 0, 1), "the item kept");
+    co_await RequireReceived(peer, received, Sequence(1, 1), control::v1::END_STATUS_CLOSED,
+                             "rpc.channel.detach.buffered");
+  }
 }
 
 // ---------------------------------------------------------------- channel_reset_stops_sender
@@ -310,11 +317,11 @@ Task<> ResetStopsSender(Peer& peer) {
   const uint32_t sending = peer.Start(SendItems("call", kSumInput, 1, 1000));
   std::vector<uint64_t> some = co_await input->Receive(5);
   input->Reset();
-  Outcome sent = co_await peer.OutcomeOf(sending, "the application's send to fail",
-                                         "rpc.channel.reset");
-  co_await peer.Require(sent.sent().status() == control::v1::END_STATUS_RESET &&
-                            sent.sent().accepted() < 1000,
-                        "rpc.channel.reset", "a send fails once the receiver has reset");
+  Outcome sent =
+      co_await peer.OutcomeOf(sending, "the application's send to fail", "rpc.channel.reset");
+  co_await peer.Require(
+      sent.sent().status() == control::v1::END_STATUS_RESET && sent.sent().accepted() < 1000,
+      "rpc.channel.reset", "a send fails once the receiver has reset");
   co_await session->Fence();
   session->RespondOk(*incoming, SumReply(0, 5));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
@@ -352,8 +359,8 @@ Task<> SlowConsumer(Peer& peer) {
     uint32_t sent = 0;
     while (true) {
       while (input->credit() > 0 && sent < kItems) input->SendNow(++sent);
-      const bool more = co_await peer.ReadyBeforeQuiet(
-          "more credit", [input] { return input->credit() > 0; });
+      const bool more =
+          co_await peer.ReadyBeforeQuiet("more credit", [input] { return input->credit() > 0; });
       if (!more) break;
     }
     co_await peer.Require(sent < kItems, "rpc.flow-control.credit.replenish",
@@ -370,15 +377,14 @@ Task<> SlowConsumer(Peer& peer) {
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
   Channel* output = incoming->channels[kGenerateOutput];
   for (uint32_t i = 1; i <= kInitialCredit; ++i) output->SendNow(i);
-  Outcome three = co_await peer.Execute(ReceiveItems("call", kGenerateOutput, 3, 1),
-                                        "three items");
+  Outcome three = co_await peer.Execute(ReceiveItems("call", kGenerateOutput, 3, 1), "three items");
   co_await RequireReceived(peer, three, Sequence(1, 3), control::v1::END_STATUS_OPEN,
                            "rpc.channel.no-silent-drop");
   uint32_t sent = kInitialCredit;
   while (true) {
     while (output->credit() > 0 && sent < kItems) output->SendNow(++sent);
-    const bool more = co_await peer.ReadyBeforeQuiet("more credit",
-                                                     [output] { return output->credit() > 0; });
+    const bool more =
+        co_await peer.ReadyBeforeQuiet("more credit", [output] { return output->credit() > 0; });
     if (!more) break;
   }
   co_await peer.Require(sent < kItems, "rpc.flow-control.credit.replenish",
@@ -450,47 +456,95 @@ std::vector<Scenario> ChannelScenarios() {
   const std::vector<Direction> both = {Direction::kHarnessToSubject, Direction::kSubjectToHarness};
   const std::vector<std::string> needs = {"root_calls", "channels"};
   return {
-      {"channeling_generate_server_to_client", "channel",
-       "A handler streams to its caller; every item arrives once, in order, then the end.", both,
+      {"channeling_generate_server_to_client",
+       "channel",
+       "A handler streams to its caller; every item arrives once, in order, then the end.",
+       both,
        {"rpc.channel.no-silent-drop", "rpc.flow-control.credit.spend"},
-       {"rpc.channel.no-silent-drop", "rpc.flow-control.credit.grant"}, needs,
+       {"rpc.channel.no-silent-drop", "rpc.flow-control.credit.grant"},
+       needs,
        &GenerateServerToClient},
-      {"channeling_sum_client_to_server", "channel",
-       "A caller streams to the handler; everything before the close counts.", both,
-       {"rpc.channel.close"}, {"rpc.channel.close", "rpc.channel.no-silent-drop"}, needs,
+      {"channeling_sum_client_to_server",
+       "channel",
+       "A caller streams to the handler; everything before the close counts.",
+       both,
+       {"rpc.channel.close"},
+       {"rpc.channel.close", "rpc.channel.no-silent-drop"},
+       needs,
        &SumClientToServer},
-      {"channeling_transform", "channel", "Two channels at once, one each way, do not hold each "
-       "other up.", both, {"rpc.channel.no-silent-drop"}, {"rpc.channel.no-silent-drop"}, needs,
+      {"channeling_transform",
+       "channel",
+       "Two channels at once, one each way, do not hold each "
+       "other up.",
+       both,
+       {"rpc.channel.no-silent-drop"},
+       {"rpc.channel.no-silent-drop"},
+       needs,
        &Transform},
-      {"channel_credit_exhaustion_blocks_sender", "channel",
-       "At zero credit the sender waits; grants add up and set it going again.", both,
+      {"channel_credit_exhaustion_blocks_sender",
+       "channel",
+       "At zero credit the sender waits; grants add up and set it going again.",
+       both,
        {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.exceeded"},
-       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.exceeded"}, needs,
+       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.exceeded"},
+       needs,
        &CreditExhaustion},
-      {"channel_zero_initial_credit", "channel",
-       "A channel declared with no credit starts with the receiver's first grant.", both,
-       {"rpc.flow-control.credit.grant"}, {"rpc.flow-control.credit.grant"}, needs,
+      {"channel_zero_initial_credit",
+       "channel",
+       "A channel declared with no credit starts with the receiver's first grant.",
+       both,
+       {"rpc.flow-control.credit.grant"},
+       {"rpc.flow-control.credit.grant"},
+       needs,
        &ZeroInitialCredit},
-      {"channel_over_credit_is_refused", "channel",
-       "An item beyond the credit is a protocol error that ends the session.", both,
+      {"channel_over_credit_is_refused",
+       "channel",
+       "An item beyond the credit is a protocol error that ends the session.",
+       both,
        {"rpc.flow-control.credit.exceeded"},
-       {"rpc.flow-control.credit.exceeded", "session.protocol-error.effect"}, needs, &OverCredit},
-      {"channel_item_after_close_is_refused", "channel",
-       "An item after CloseChannel is a protocol error.", both, {"rpc.channel.data-after-close"},
-       {"rpc.channel.data-after-close"}, needs, &ItemAfterClose},
-      {"channel_reset_stops_sender", "channel",
-       "A reset stops the sender at once, and its send fails; the session lives.", both,
-       {"rpc.channel.reset"}, {"rpc.channel.reset"}, needs, &ResetStopsSender},
-      {"channel_items_before_binding_are_kept", "channel",
+       {"rpc.flow-control.credit.exceeded", "session.protocol-error.effect"},
+       needs,
+       &OverCredit},
+      {"channel_item_after_close_is_refused",
+       "channel",
+       "An item after CloseChannel is a protocol error.",
+       both,
+       {"rpc.channel.data-after-close"},
+       {"rpc.channel.data-after-close", "rpc.channel.detach.buffered"},
+       needs,
+       &ItemAfterClose},
+      {"channel_reset_stops_sender",
+       "channel",
+       "A reset stops the sender at once, and its send fails; the session lives.",
+       both,
+       {"rpc.channel.reset"},
+       {"rpc.channel.reset"},
+       needs,
+       &ResetStopsSender},
+      {"channel_items_before_binding_are_kept",
+       "channel",
        "Items that arrive before the handler takes its end are kept, in order.",
-       {Direction::kHarnessToSubject}, {"rpc.channel.binding"}, {}, needs, &ItemsBeforeBinding},
-      {"channel_slow_consumer_loses_nothing", "channel",
-       "A consumer that waits grants no credit and loses nothing.", both,
+       {Direction::kHarnessToSubject},
+       {"rpc.channel.binding"},
+       {},
+       needs,
+       &ItemsBeforeBinding},
+      {"channel_slow_consumer_loses_nothing",
+       "channel",
+       "A consumer that waits grants no credit and loses nothing.",
+       both,
        {"rpc.flow-control.credit.replenish", "rpc.channel.close"},
-       {"rpc.flow-control.credit.replenish", "rpc.channel.no-silent-drop"}, needs, &SlowConsumer},
-      {"channel_close_race_settles_alike", "channel",
-       "Close and reset that cross leave both ends at rest and the session alive.", both,
-       {"strict.channel.close-race"}, {"strict.channel.close-race"}, needs, &CloseRace},
+       {"rpc.flow-control.credit.replenish", "rpc.channel.no-silent-drop"},
+       needs,
+       &SlowConsumer},
+      {"channel_close_race_settles_alike",
+       "channel",
+       "Close and reset that cross leave both ends at rest and the session alive.",
+       both,
+       {"strict.channel.close-race"},
+       {"strict.channel.close-race"},
+       needs,
+       &CloseRace},
   };
 }
 

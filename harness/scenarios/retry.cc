@@ -44,8 +44,7 @@ testbed::v1::GenerateRequest Generate(uint32_t count) {
   return request;
 }
 
-Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times,
-                         const std::string& rule) {
+Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule) {
   size_t ran = 0;
   std::vector<ObservedEnd::Execution> executions = co_await peer.ReadExecutions();
   for (const ObservedEnd::Execution& execution : executions) {
@@ -120,11 +119,10 @@ Task<> IdemReruns(Peer& peer) {
                                         "retry.channel.disconnect.closes");
   co_await RequireCutPrefix(peer, old);
   Outcome fresh = co_await peer.OutcomeOf(again, "the second attempt's stream to end", rule);
-  std::vector<uint64_t> values(fresh.received().values().begin(),
-                               fresh.received().values().end());
-  co_await peer.Require(values == Sequence(1, kItems) &&
-                            fresh.received().status() == control::v1::END_STATUS_CLOSED,
-                        rule, "the application gets the second stream whole, from its start");
+  std::vector<uint64_t> values(fresh.received().values().begin(), fresh.received().values().end());
+  co_await peer.Require(
+      values == Sequence(1, kItems) && fresh.received().status() == control::v1::END_STATUS_CLOSED,
+      rule, "the application gets the second stream whole, from its start");
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, reply.SerializeAsString());
   co_await peer.Require(outcome.attempts() == 2, "retry.resume.reattempt",
@@ -151,26 +149,26 @@ Task<> NonIdemFailsClosed(Peer& peer) {
         response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE, rule,
         "a non-idem operation with channels that was cut answers INDETERMINATE");
     const Channel* output = second->channels[kOutput];
-    co_await peer.Require(output->received() == 0 && output->closed_by_subject() &&
-                              output->aborted_by_subject(),
-                          "rpc.channel.abandon",
-                          "the channels of a refused attempt are ended, aborted, before its "
-                          "response, and carry nothing");
+    co_await peer.Require(
+        output->received() == 0 && output->closed_by_subject() && output->aborted_by_subject(),
+        "rpc.channel.abandon",
+        "the channels of a refused attempt are ended, aborted, before its "
+        "response, and carry nothing");
     co_await session->Fence();
     co_await peer.Settle();
     co_await RequireExecutions(peer, first->operation_id, 1, rule);
     co_return;
   }
-  const uint32_t question = peer.StartCallBySubject(*session, "Generate",
-                                                    Generate(kItems).SerializeAsString(), "call");
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "Generate", Generate(kItems).SerializeAsString(), "call");
   Incoming* first = co_await session->NextRequest("the subject's Request");
   CutAfterItem(peer, Side::kHarness);
   const uint32_t receiving = peer.Start(ReceiveItems("call", kOutput, 0, 1));
   co_await first->channels[kOutput]->Send(1, kItems);
   co_await peer.Require(!session->attached(), "", "the cut came before the stream's end");
   co_await peer.Resume(*session);
-  Outcome old = co_await peer.OutcomeOf(receiving, "the handle to fail",
-                                        "retry.channel.disconnect.closes");
+  Outcome old =
+      co_await peer.OutcomeOf(receiving, "the handle to fail", "retry.channel.disconnect.closes");
   co_await RequireCutPrefix(peer, old);
   CallOutcome outcome = co_await peer.CallOutcomeOf(question, "retry.outcome.indeterminate");
   co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_INDETERMINATE, rule,
@@ -212,8 +210,8 @@ Task<> StaleGeneration(Peer& peer) {
     co_await RequireExecutions(peer, first->operation_id, 2, rule);
     co_return;
   }
-  const uint32_t question = peer.StartCallBySubject(*session, "GenerateIdem",
-                                                    Generate(10).SerializeAsString(), "call");
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "GenerateIdem", Generate(10).SerializeAsString(), "call");
   Incoming* first = co_await session->NextRequest("the subject's Request");
   first->channels[kOutput]->SendNow(1);
   peer.Close(*session->link, CutBySeed(peer));
@@ -235,9 +233,9 @@ Task<> StaleGeneration(Peer& peer) {
   Outcome received = co_await peer.OutcomeOf(receiving, "the new stream to end", rule);
   std::vector<uint64_t> values(received.received().values().begin(),
                                received.received().values().end());
-  co_await peer.Require(values == Sequence(1, 10) &&
-                            received.received().status() == control::v1::END_STATUS_CLOSED,
-                        rule, "the new stream is whole");
+  co_await peer.Require(
+      values == Sequence(1, 10) && received.received().status() == control::v1::END_STATUS_CLOSED,
+      rule, "the new stream is whole");
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, reply.SerializeAsString());
 }
@@ -301,7 +299,8 @@ Task<> SealedReplayed(Peer& peer) {
   testbed::v1::TestbedError error;
   const bool same = user_error ? error.ParseFromString(response.user_error()) && error.code() == 7
                                : response.ok() == EchoReply("sealed").SerializeAsString();
-  co_await peer.Require(same, "retry.seal.replay-exact", "the sealed outcome is replayed as it was");
+  co_await peer.Require(same, "retry.seal.replay-exact",
+                        "the sealed outcome is replayed as it was");
   co_await session->Fence();
   co_await peer.Settle();
   co_await RequireExecutions(peer, first->operation_id, 1, rule);
@@ -361,33 +360,54 @@ std::vector<Scenario> RetryScenarios() {
   const std::vector<std::string> channels = {"root_calls", "channels", "resume", "operations"};
   const std::vector<std::string> calls = {"root_calls", "resume", "operations"};
   return {
-      {"channel_retry_idem_reruns_with_fresh_channels", "channel_retry",
-       "An idem call cut after its 20th item runs again from the start on fresh channels.", both,
+      {"channel_retry_idem_reruns_with_fresh_channels",
+       "channel_retry",
+       "An idem call cut after its 20th item runs again from the start on fresh channels.",
+       both,
        {"retry.channel.volatile.rebinding.fresh", "retry.duplicate.released.idem"},
        {"retry.channel.volatile.rebinding.fresh", "retry.channel.disconnect.closes",
         "retry.op-id.survives-resume", "retry.resume.reattempt"},
-       channels, &IdemReruns},
-      {"channel_retry_non_idem_fails_closed", "channel_retry",
-       "A non-idem call cut after its 20th item ends Indeterminate and never runs twice.", both,
+       channels,
+       &IdemReruns},
+      {"channel_retry_non_idem_fails_closed",
+       "channel_retry",
+       "A non-idem call cut after its 20th item ends Indeterminate and never runs twice.",
+       both,
        {"retry.channel.recovery.non-idem", "rpc.channel.abandon"},
-       {"retry.channel.recovery.non-idem", "retry.channel.disconnect.closes"}, channels,
+       {"retry.channel.recovery.non-idem", "retry.channel.disconnect.closes"},
+       channels,
        &NonIdemFailsClosed},
-      {"channel_stale_generation_changes_nothing", "channel_retry",
-       "Late ends, handlers and handles of an old generation change nothing of the new one.", both,
-       {"strict.rebind.generation"}, {"strict.rebind.generation", "retry.resume.reattempt"},
-       channels, &StaleGeneration},
-      {"retry_live_duplicate_attaches", "retry",
-       "A new attempt of an operation that still runs attaches to it; it runs once.", both,
-       {"retry.duplicate.live.attach"}, {"retry.resume.reattempt", "retry.op-id.survives-resume"},
-       calls, &LiveDuplicate},
-      {"retry_sealed_outcome_is_replayed", "retry",
+      {"channel_stale_generation_changes_nothing",
+       "channel_retry",
+       "Late ends, handlers and handles of an old generation change nothing of the new one.",
+       both,
+       {"strict.rebind.generation"},
+       {"strict.rebind.generation", "retry.resume.reattempt"},
+       channels,
+       &StaleGeneration},
+      {"retry_live_duplicate_attaches",
+       "retry",
+       "A new attempt of an operation that still runs attaches to it; it runs once.",
+       both,
+       {"retry.duplicate.live.attach"},
+       {"retry.resume.reattempt", "retry.op-id.survives-resume"},
+       calls,
+       &LiveDuplicate},
+      {"retry_sealed_outcome_is_replayed",
+       "retry",
        "An outcome whose reply was lost is replayed as it was, not executed again.",
-       {Direction::kHarnessToSubject}, {"retry.duplicate.sealed", "retry.seal.replay-exact"}, {},
-       calls, &SealedReplayed},
-      {"retry_released_non_idem_is_indeterminate", "retry",
+       {Direction::kHarnessToSubject},
+       {"retry.duplicate.sealed", "retry.seal.replay-exact"},
+       {},
+       calls,
+       &SealedReplayed},
+      {"retry_released_non_idem_is_indeterminate",
+       "retry",
        "A released non-idem operation answers INDETERMINATE, which the application sees as such.",
-       both, {"retry.duplicate.released.non-idem"},
-       {"retry.outcome.indeterminate.distinct", "retry.outcome.indeterminate"}, calls,
+       both,
+       {"retry.duplicate.released.non-idem"},
+       {"retry.outcome.indeterminate.distinct", "retry.outcome.indeterminate"},
+       calls,
        &ReleasedNonIdem},
   };
 }

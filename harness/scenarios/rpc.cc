@@ -30,9 +30,9 @@ Task<> EchoRoundtrip(Peer& peer) {
       peer.StartCallBySubject(*session, "Echo", Echo(text).SerializeAsString(), "call");
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
   testbed::v1::EchoRequest asked;
-  co_await peer.Require(asked.ParseFromString(incoming->request.arguments()) &&
-                            asked.text() == text,
-                        "retry.op-id.payload-binding", "the arguments arrive as they were given");
+  co_await peer.Require(
+      asked.ParseFromString(incoming->request.arguments()) && asked.text() == text,
+      "retry.op-id.payload-binding", "the arguments arrive as they were given");
   session->RespondOk(*incoming, EchoReply(text));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, EchoReply(text).SerializeAsString());
@@ -101,7 +101,10 @@ Task<> InvalidPayload(Peer& peer) {
   Session* session = co_await peer.Establish();
   if (peer.harness_calls()) {
     // A length-delimited field that announces more bytes than there are.
-    Call* call = session->StartCallRaw(*peer::FindMethod("Echo"), "\x0a\x7f" "abc", 0);
+    Call* call = session->StartCallRaw(*peer::FindMethod("Echo"),
+                                       "\x0a\x7f"
+                                       "abc",
+                                       0);
     Response response = co_await session->ResponseTo(*call);
     co_await peer.Require(
         response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INVALID_PAYLOAD,
@@ -127,15 +130,15 @@ Task<> Pipelining(Peer& peer) {
   if (peer.harness_calls()) {
     std::vector<Call*> calls;
     for (int i = 0; i < kCalls; ++i) {
-      calls.push_back(session->StartCall("Echo", WaitingEcho("text " + std::to_string(i),
-                                                             "gate " + std::to_string(i))));
+      calls.push_back(session->StartCall(
+          "Echo", WaitingEcho("text " + std::to_string(i), "gate " + std::to_string(i))));
     }
     // Released in another order than asked: each response comes without the others.
     for (int i = 0; i < kCalls; ++i) {
       const int next = (i * 7 + 3) % kCalls;
       peer.Release("gate " + std::to_string(next));
-      Response response = co_await session->ResponseTo(*calls[static_cast<size_t>(next)],
-                                                       "rpc.pipelining");
+      Response response =
+          co_await session->ResponseTo(*calls[static_cast<size_t>(next)], "rpc.pipelining");
       co_await RequireEcho(peer, response, "text " + std::to_string(next));
     }
     co_return;
@@ -227,9 +230,9 @@ Task<> RequestLimit(Peer& peer) {
                         "at the limit further calls are queued by the caller");
   for (uint32_t i = 0; i < 2 * kLimit; ++i) {
     if (i >= kLimit) {
-      requests.push_back(co_await session->NextRequest(
-          "a queued Request once a slot is free",
-          "rpc.flow-control.max-concurrent-requests.counting"));
+      requests.push_back(
+          co_await session->NextRequest("a queued Request once a slot is free",
+                                        "rpc.flow-control.max-concurrent-requests.counting"));
     }
     session->RespondOk(*requests[i], EchoReply("x"));
   }
@@ -248,9 +251,9 @@ Task<> CancelLateResponse(Peer& peer) {
     co_await peer.AwaitHandlerStarted(*session, call->operation_id);
     session->Cancel(*call);
     Response response = co_await session->ResponseTo(*call, "rpc.cancel.response");
-    co_await peer.Require(
-        response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_CANCELLED,
-        "rpc.cancel.response", "a cancel processed before the handler returned answers CANCELLED");
+    co_await peer.Require(response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_CANCELLED,
+                          "rpc.cancel.response",
+                          "a cancel processed before the handler returned answers CANCELLED");
     // Cancelling a finished attempt is harmless, and a second response would be seen.
     session->Cancel(*call);
     peer.Release("gate");
@@ -264,7 +267,8 @@ Task<> CancelLateResponse(Peer& peer) {
   control::v1::ExecuteRequest cancel;
   cancel.mutable_cancel()->set_handle("call");
   peer.Start(std::move(cancel));
-  co_await peer.Until("CancelRequest", [incoming] { return incoming->cancelled; }, "rpc.cancel");
+  co_await peer.Until(
+      "CancelRequest", [incoming] { return incoming->cancelled; }, "rpc.cancel");
   CallOutcome outcome = co_await peer.CallOutcomeOf(question, "rpc.cancel.response");
   co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_CANCELLED,
                         "rpc.cancel.response", "the caller reports Cancelled at once");
@@ -280,37 +284,72 @@ std::vector<Scenario> RpcScenarios() {
   const std::vector<Direction> both = {Direction::kHarnessToSubject, Direction::kSubjectToHarness};
   const std::vector<std::string> calls = {"root_calls"};
   return {
-      {"rpc_echo_roundtrip", "rpc", "A call is answered with what its handler returned.", both,
+      {"rpc_echo_roundtrip",
+       "rpc",
+       "A call is answered with what its handler returned.",
+       both,
        {"rpc.response.one-per-request", "rpc.request.id-allocation", "schema.exchange.required"},
-       {"rpc.request.id-allocation", "retry.op-id.scope", "schema.exchange.required"}, calls,
+       {"rpc.request.id-allocation", "retry.op-id.scope", "schema.exchange.required"},
+       calls,
        &EchoRoundtrip},
-      {"rpc_user_error_roundtrip", "rpc",
-       "A user error arrives as the typed user error, apart from every runtime error.", both,
-       {"rpc.fallible"}, {"rpc.fallible"}, calls, &UserErrorRoundtrip},
-      {"rpc_unknown_method", "rpc",
-       "An unknown method is a call error; the connection and other calls live on.", both,
-       {"rpc.unknown-method", "rpc.error.scope"}, {"rpc.unknown-method", "rpc.error.scope"}, calls,
+      {"rpc_user_error_roundtrip",
+       "rpc",
+       "A user error arrives as the typed user error, apart from every runtime error.",
+       both,
+       {"rpc.fallible"},
+       {"rpc.fallible"},
+       calls,
+       &UserErrorRoundtrip},
+      {"rpc_unknown_method",
+       "rpc",
+       "An unknown method is a call error; the connection and other calls live on.",
+       both,
+       {"rpc.unknown-method", "rpc.error.scope"},
+       {"rpc.unknown-method", "rpc.error.scope"},
+       calls,
        &UnknownMethod},
-      {"rpc_invalid_payload", "rpc",
-       "Undecodable arguments are a call error; the connection and other calls live on.", both,
-       {"rpc.invalid-payload", "rpc.error.scope"}, {"rpc.invalid-payload", "rpc.error.scope"},
-       calls, &InvalidPayload},
-      {"rpc_pipelining_10_concurrent", "rpc",
-       "Ten calls at once are answered each on its own, in whatever order they complete.", both,
-       {"rpc.pipelining"}, {"rpc.pipelining"}, calls, &Pipelining},
-      {"rpc_blocked_call_delays_nobody", "rpc", "A call that waits holds up no other.", both,
-       {"rpc.pipelining"}, {"rpc.pipelining"}, calls, &BlockedCallDelaysNobody},
-      {"rpc_request_limit_is_kept", "rpc",
+      {"rpc_invalid_payload",
+       "rpc",
+       "Undecodable arguments are a call error; the connection and other calls live on.",
+       both,
+       {"rpc.invalid-payload", "rpc.error.scope"},
+       {"rpc.invalid-payload", "rpc.error.scope"},
+       calls,
+       &InvalidPayload},
+      {"rpc_pipelining_10_concurrent",
+       "rpc",
+       "Ten calls at once are answered each on its own, in whatever order they complete.",
+       both,
+       {"rpc.pipelining"},
+       {"rpc.pipelining"},
+       calls,
+       &Pipelining},
+      {"rpc_blocked_call_delays_nobody",
+       "rpc",
+       "A call that waits holds up no other.",
+       both,
+       {"rpc.pipelining"},
+       {"rpc.pipelining"},
+       calls,
+       &BlockedCallDelaysNobody},
+      {"rpc_request_limit_is_kept",
+       "rpc",
        "The announced number of concurrent requests is kept by the caller and enforced by the "
        "callee.",
-       both, {"rpc.flow-control.max-concurrent-requests.inbound"},
+       both,
+       {"rpc.flow-control.max-concurrent-requests.inbound"},
        {"rpc.flow-control.max-concurrent-requests.outbound",
         "rpc.flow-control.max-concurrent-requests.counting"},
-       calls, &RequestLimit},
-      {"rpc_cancel_late_response_is_ignored", "rpc",
-       "A cancelled call ends once; what comes later changes nothing.", both,
-       {"rpc.cancel", "rpc.cancel.response"}, {"rpc.cancel", "rpc.cancel.response"},
-       {"root_calls", "cancel"}, &CancelLateResponse},
+       calls,
+       &RequestLimit},
+      {"rpc_cancel_late_response_is_ignored",
+       "rpc",
+       "A cancelled call ends once; what comes later changes nothing.",
+       both,
+       {"rpc.cancel", "rpc.cancel.response"},
+       {"rpc.cancel", "rpc.cancel.response"},
+       {"root_calls", "cancel"},
+       &CancelLateResponse},
   };
 }
 

@@ -27,7 +27,8 @@ void Run::Conclude() { judge_.Conclude(scenario_.Rules(direction_)); }
 
 void Run::ConcludeStuck() {
   std::string awaited;
-  for (const std::string& what : machine_.Awaited()) awaited += (awaited.empty() ? "" : ", ") + what;
+  for (const std::string& what : machine_.Awaited())
+    awaited += (awaited.empty() ? "" : ", ") + what;
   machine::Finding finding;
   finding.level = machine::Level::kFail;
   finding.text = "awaited " + awaited + ", and nothing is left that could answer";

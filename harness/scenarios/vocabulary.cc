@@ -37,8 +37,8 @@ control::v1::ExecuteRequest SendItems(const std::string& handle, uint32_t field,
   return command;
 }
 
-control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field,
-                                         uint32_t count, uint32_t attempt) {
+control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field, uint32_t count,
+                                         uint32_t attempt) {
   control::v1::ExecuteRequest command;
   auto& receive = *command.mutable_channel_receive();
   receive.mutable_end()->set_handle(handle);
@@ -48,8 +48,7 @@ control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t fie
   return command;
 }
 
-control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field,
-                                     uint32_t attempt) {
+control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field, uint32_t attempt) {
   control::v1::ExecuteRequest command;
   auto& end = *command.mutable_channel_close()->mutable_end();
   end.set_handle(handle);
@@ -58,8 +57,7 @@ control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field,
   return command;
 }
 
-control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field,
-                                     uint32_t attempt) {
+control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field, uint32_t attempt) {
   control::v1::ExecuteRequest command;
   auto& end = *command.mutable_channel_reset()->mutable_end();
   end.set_handle(handle);
@@ -76,8 +74,7 @@ std::vector<uint64_t> Sequence(uint64_t first, uint32_t count) {
 
 Task<> RequireEcho(Peer& peer, const Response& response, const std::string& text) {
   testbed::v1::EchoResponse reply;
-  const bool ok =
-      response.has_ok() && reply.ParseFromString(response.ok()) && reply.text() == text;
+  const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) && reply.text() == text;
   co_await peer.Require(ok, "rpc.response.shape", "Echo returns the text it was given");
 }
 

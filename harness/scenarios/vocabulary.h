@@ -21,8 +21,8 @@ testbed::v1::EchoRequest WaitingEcho(const std::string& text, const std::string&
 // Commands for caller-side channel ends of the subject's application.
 control::v1::ExecuteRequest SendItems(const std::string& handle, uint32_t field, uint64_t first,
                                       uint32_t count, uint32_t attempt = 0);
-control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field,
-                                         uint32_t count, uint32_t attempt = 0);
+control::v1::ExecuteRequest ReceiveItems(const std::string& handle, uint32_t field, uint32_t count,
+                                         uint32_t attempt = 0);
 control::v1::ExecuteRequest CloseEnd(const std::string& handle, uint32_t field,
                                      uint32_t attempt = 0);
 control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field,

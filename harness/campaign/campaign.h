@@ -1,0 +1,62 @@
+// Which runs, in what order, on which subject processes, and what they add up to.
+#ifndef COUNTERPART_CAMPAIGN_CAMPAIGN_H_
+#define COUNTERPART_CAMPAIGN_CAMPAIGN_H_
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/campaign/cell.h"
+#include "harness/result.h"
+
+namespace counterpart::report::v1 {
+class Line;
+}
+
+namespace counterpart::campaign {
+
+struct Progress {
+  uint64_t elapsed_us = 0;
+  uint64_t finished = 0;
+  uint64_t planned = 0;  // 0: open-ended (--for)
+  uint64_t red = 0;
+  std::string latest;  // cell id
+};
+
+struct CampaignOptions {
+  std::vector<Cell> cells;
+  uint32_t runs = 1;                             // per cell
+  std::optional<std::chrono::seconds> duration;  // instead of runs: rounds until it has passed
+  uint64_t seed = 1;
+  std::optional<uint64_t> run_seed;  // every run with this very seed, for driving one again
+  uint32_t jobs = 1;                 // workers, each with subject processes of its own
+  uint32_t lanes = 16;               // runs at once on one subject process
+  bool isolate = false;              // a process of its own for each run
+  uint32_t load = 0;                 // busy processes beside it all
+  bool keep_all_traces = false;
+  bool stop_at_first_red = false;
+  std::string out;                   // folder for run.jsonl and traces
+  std::vector<std::string> command;  // argv, for the header
+  std::string program;               // path of this program, for commands in the report
+  std::string subject_arguments;     // how the subjects were named, for the same
+  std::atomic<bool>* interrupted = nullptr;
+  std::function<void(const Progress&)> on_progress;  // at each finished run; any worker's thread
+  // Every line of run.jsonl as it is written, in order.
+  std::function<void(const report::v1::Line&)> on_line;
+};
+
+struct CampaignResult {
+  int exit_code = 4;
+  std::string run_jsonl;  // path
+};
+
+// Runs it all and writes <out>/run.jsonl, which has its footer when this returns, also after an
+// interruption. An error means that nothing could be written.
+Result<CampaignResult> RunCampaign(CampaignOptions options);
+
+}  // namespace counterpart::campaign
+
+#endif  // COUNTERPART_CAMPAIGN_CAMPAIGN_H_

@@ -1,0 +1,180 @@
+// mutants: run deliberately broken subjects, and see that each is caught by the rule it breaks.
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/campaign.h"
+#include "harness/campaign/pattern.h"
+#include "harness/cli/command.h"
+
+namespace counterpart::cli {
+namespace {
+
+struct Mutant {
+  std::string id, wrong;
+  std::vector<std::string> rules;  // any of which may name it; none: a canary, must stay green
+  std::vector<std::string> cells;  // patterns of "direction::scenario"
+};
+
+Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
+  std::vector<Mutant> mutants;
+  try {
+    const YAML::Node document = YAML::LoadFile(path);
+    for (const YAML::Node& row : document["mutants"]) {
+      Mutant mutant;
+      mutant.id = row["id"].as<std::string>();
+      mutant.wrong = row["wrong"].as<std::string>();
+      for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
+      for (const YAML::Node& cell : row["cells"]) mutant.cells.push_back(cell.as<std::string>());
+      mutants.push_back(std::move(mutant));
+    }
+  } catch (const YAML::BadFile&) {
+    return Error{Error::Kind::kUsage, "cannot read the catalogue " + path};
+  } catch (const YAML::Exception& error) {
+    return Error{Error::Kind::kUsage, path + ":" + std::to_string(error.mark.line + 1) + ":" +
+                                          std::to_string(error.mark.column + 1) + ": " + error.msg};
+  }
+  if (mutants.empty()) return Error{Error::Kind::kUsage, path + " lists no mutants"};
+  return mutants;
+}
+
+struct Outcome {
+  uint32_t runs = 0;
+  std::map<std::string, uint32_t> red_by_rule;
+  std::string first_reason, first_cell, no_start;
+};
+
+enum class Fate { kKilled, kOtherRule, kSurvived, kCanaryGreen, kCanaryRed, kNotStarted };
+
+Fate FateOf(const Mutant& mutant, const Outcome& outcome) {
+  if (!outcome.no_start.empty()) return Fate::kNotStarted;
+  const bool red = !outcome.red_by_rule.empty();
+  if (mutant.rules.empty()) return red ? Fate::kCanaryRed : Fate::kCanaryGreen;
+  if (!red) return Fate::kSurvived;
+  for (const std::string& rule : mutant.rules) {
+    if (outcome.red_by_rule.contains(rule)) return Fate::kKilled;
+  }
+  return Fate::kOtherRule;
+}
+
+Result<Outcome> Try(Context& context, const Mutant& mutant, effects::SubjectSpec subject,
+                    uint32_t runs) {
+  subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
+  const std::vector<effects::SubjectSpec> subjects = {subject};
+  campaign::CampaignOptions options;
+  const std::vector<campaign::Cell> all = campaign::AllCells(subjects);
+  Result<std::vector<campaign::Cell>> cells = campaign::SelectCells(all, mutant.cells, {});
+  if (!cells.ok()) return cells.error();
+  options.cells = std::move(cells).value();
+  options.runs = runs;
+  options.seed = 1;
+  options.jobs = std::max(1u, std::thread::hardware_concurrency());
+  options.lanes = 1;  // a broken subject must not be blamed for a neighbour's run
+  options.out = "reports/out/mutants/" + mutant.id;
+  options.command = context.argv;
+  options.program = context.program;
+  options.interrupted = &context.interrupted;
+  Outcome outcome;
+  std::mutex mutex;
+  options.on_line = [&](const report::v1::Line& line) {
+    if (!line.has_exec()) return;
+    std::lock_guard lock(mutex);
+    ++outcome.runs;
+    const report::v1::Exec& exec = line.exec();
+    if (exec.ending() == report::v1::ENDING_NO_START) outcome.no_start = exec.reason();
+    if (exec.verdict() != report::v1::VERDICT_FAIL) return;
+    const std::string rule =
+        exec.rule().empty() && exec.ending() == report::v1::ENDING_CRASH ? "crash" : exec.rule();
+    if (outcome.red_by_rule.empty()) {
+      outcome.first_reason = exec.reason();
+      outcome.first_cell = exec.cell();
+    }
+    ++outcome.red_by_rule[rule];
+  };
+  Result<campaign::CampaignResult> result = campaign::RunCampaign(std::move(options));
+  if (!result.ok()) return result.error();
+  return outcome;
+}
+
+int Mutants(Context& context, Selection& selection, const std::string& catalogue,
+            const std::vector<std::string>& wanted, uint32_t runs) {
+  Result<std::vector<campaign::Cell>> cells = selection.Resolve(context);
+  if (!cells.ok()) return Complain(cells.error());
+  const std::string path = !catalogue.empty()
+                               ? catalogue
+                               : (std::filesystem::path(context.build_folder).parent_path() /
+                                  "subjects/mutants/catalog.yaml")
+                                     .string();
+  Result<std::vector<Mutant>> mutants = ReadCatalogue(path);
+  if (!mutants.ok()) return Complain(mutants.error());
+  const auto cpp = std::find_if(selection.subjects.begin(), selection.subjects.end(),
+                                [](const auto& subject) { return subject.id == "cpp"; });
+  if (cpp == selection.subjects.end()) {
+    return Complain({Error::Kind::kUsage, "no subject `cpp` is listed: mutants are made of it"});
+  }
+  uint32_t good = 0, bad = 0;
+  for (const Mutant& mutant : *mutants) {
+    if (context.interrupted) return kHarnessError;
+    if (!wanted.empty() &&
+        std::none_of(wanted.begin(), wanted.end(), [&mutant](const std::string& pattern) {
+          return campaign::Matches(pattern, mutant.id);
+        })) {
+      continue;
+    }
+    Result<Outcome> outcome = Try(context, mutant, *cpp, runs);
+    if (!outcome.ok()) return Complain(outcome.error());
+    const Fate fate = FateOf(mutant, *outcome);
+    const bool ok = fate == Fate::kKilled || fate == Fate::kCanaryGreen;
+    ++(ok ? good : bad);
+    static constexpr const char* kWords[] = {"killed",     "killed by another rule",
+                                             "SURVIVED",   "canary stayed green",
+                                             "CANARY RED", "did not start"};
+    std::cout << (ok ? "✓ " : "✗ ") << mutant.id << ": " << kWords[static_cast<int>(fate)];
+    for (const auto& [rule, times] : outcome->red_by_rule) {
+      std::cout << " · " << (rule.empty() ? "(no rule)" : rule) << " ×" << times;
+    }
+    std::cout << " in " << outcome->runs << " runs\n";
+    if (!ok) {
+      std::cout << "    " << mutant.wrong << "\n    wanted:";
+      for (const std::string& rule : mutant.rules) std::cout << " r[" << rule << "]";
+      std::cout << (mutant.rules.empty() ? " nothing red\n" : "\n");
+      if (!outcome->first_reason.empty()) {
+        std::cout << "    first: " << outcome->first_cell << ": " << outcome->first_reason << "\n";
+      }
+      if (!outcome->no_start.empty()) std::cout << "    " << outcome->no_start << "\n";
+    }
+    std::cout << std::flush;
+  }
+  if (good + bad == 0) {
+    return Complain({Error::Kind::kUsage, "no mutant of the catalogue matches; see " + path});
+  }
+  std::cout << good << " passed, " << bad << " failed, 0 skipped\n";
+  return bad == 0 ? kOk : kRed;
+}
+
+}  // namespace
+
+void AddMutants(CLI::App& app, Context& context) {
+  auto* verb = app.add_subcommand(
+      "mutants", "Run deliberately broken subjects: each must be caught by the rule it breaks");
+  auto* selection = new Selection;  // lives as long as the command line
+  auto* catalogue = new std::string;
+  auto* wanted = new std::vector<std::string>;
+  auto* runs = new uint32_t(4);
+  selection->AddTo(verb, false);
+  verb->add_option("mutants", *wanted, "Globs on mutant ids; none: all")->type_name("PATTERN");
+  verb->add_option("--catalogue", *catalogue, "Default: subjects/mutants/catalog.yaml")
+      ->type_name("FILE");
+  verb->add_option("--runs", *runs, "Runs of each cell it should be red in")->capture_default_str();
+  verb->callback([&context, selection, catalogue, wanted, runs] {
+    context.exit_code = Mutants(context, *selection, *catalogue, *wanted, *runs);
+  });
+}
+
+}  // namespace counterpart::cli
