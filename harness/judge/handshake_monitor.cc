@@ -40,6 +40,7 @@ constexpr Transition kOrder[] = {
     {Next::kHello, false, "sorry", Next::kNothing},
     {Next::kHelloAnswer, false, "hello_yourself", Next::kLetsGo},
     {Next::kHelloAnswer, false, "sorry", Next::kNothing},
+    {Next::kHelloAnswer, true, "sorry", Next::kNothing},  // it read something that was no answer
     {Next::kLetsGo, true, "lets_go", Next::kMessages},
     {Next::kLetsGo, true, "sorry", Next::kNothing},
     {Next::kLetsGo, false, "sorry", Next::kNothing},

@@ -604,6 +604,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       listeners_[ingress.id].port = static_cast<uint16_t>(ingress.number);
       break;
     case IngressKind::kLinkAccepted: {
+      ++links_accepted_;
       auto fresh = std::make_unique<Link>();
       fresh->id = ingress.id;
       fresh->up = true;

@@ -128,6 +128,8 @@ class Peer : public machine::Observer {
   // pending (a redial).
   Task<Link*> OpenLink(const SessionOptions& options);
   Link* FindLink(uint32_t id);
+  // Connects of the subject so far.
+  uint32_t links_accepted() const { return links_accepted_; }
   void Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate = "");
   void Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate = "");
   void Send(Link& link, const wire::v1::Message& message, std::string deliberate = "");
@@ -222,7 +224,7 @@ class Peer : public machine::Observer {
   uint32_t next_generation_ = 1;
   uint16_t subject_port_ = 0;
   uint32_t connect_question_ = 0;
-  uint32_t refuse_connects_ = 0;
+  uint32_t links_accepted_ = 0;
   uint64_t minted_ = 0;
   bool subject_exited_ = false;
   bool exit_expected_ = false;

@@ -12,7 +12,8 @@ const char* Name(Direction direction) {
 const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
-    for (auto* family : {&RpcScenarios, &ChannelScenarios, &RetryScenarios}) {
+    for (auto* family : {&RpcScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
+                         &LinkScenarios, &SchemaScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }
