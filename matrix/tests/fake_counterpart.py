@@ -36,9 +36,9 @@ CELLS = {
 def red(one: report.Exec) -> report.Exec:
     """Make it a failure with all that comes with one."""
     one.verdict = report.VERDICT_FAIL
-    one.rule = "channel.close.once"
+    one.rule = "rpc.channel.lifecycle"
     one.reason = "the subject closed channel 4 a second time"
-    one.signature = "channel.close.once at Close #2"
+    one.signature = "rpc.channel.lifecycle at Close #2"
     one.subject_stderr = "first line\nlast words \x1b[31m"
     one.replay = f"counterpart replay traces/{one.ordinal}.jsonl"
     one.redrive = "counterpart run --run-seed 7"
@@ -81,7 +81,7 @@ class Runner(runner_pb2_grpc.RunnerServicer):
         with Path(os.environ["FAKE_LOG"]).open("a") as log:
             log.write(f"{os.getpid()} {' '.join(request.patterns)}\n")
         header = report.Header(format=1, seed=request.seed)
-        header.rules.add(id="channel.close.once", text="A channel MUST be closed at most once.")
+        header.rules.add(id="rpc.channel.lifecycle", text="A channel MUST be closed at most once.")
         yield runner.RunResponse(line=report.Line(header=header))
         for number, cell in enumerate(request.patterns):
             if MODE == "dies" and number == 1:

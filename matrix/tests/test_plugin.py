@@ -113,7 +113,7 @@ def test_outcomes(run, batches):
 def test_a_failure_tells_its_whole_story(run):
     result = run("-k", "fails")
     order = [
-        "FAIL r[channel.close.once]: the subject closed channel 4 a second time",
+        "FAIL r[rpc.channel.lifecycle]: the subject closed channel 4 a second time",
         "A channel MUST be closed at most once.",
         "1.500 ms <- s1.g1.link1  Close #2",
         "last words \\x1b[31m",
@@ -130,7 +130,7 @@ def test_some_red_runs_are_a_flaky_cell(run):
     result = run("-k", "flaky", "--runs", "6")
     assert result.returncode == 1
     assert "in 2 of 6 runs (flaky)" in result.stdout
-    assert "2 x channel.close.once at Close #2" in result.stdout
+    assert "2 x rpc.channel.lifecycle at Close #2" in result.stdout
 
 
 def test_only_what_is_selected_runs(run, batches):
@@ -167,8 +167,8 @@ def test_junit_has_rule_seed_and_counts(run, tmp_path):
         for case in ElementTree.parse(xml).iter("testcase")
     }
     assert cases == {
-        "fails": {"rule": "channel.close.once", "seed": "7", "k": "3", "n": "3"},
-        "flaky": {"rule": "channel.close.once", "seed": "7", "k": "1", "n": "3"},
+        "fails": {"rule": "rpc.channel.lifecycle", "seed": "7", "k": "3", "n": "3"},
+        "flaky": {"rule": "rpc.channel.lifecycle", "seed": "7", "k": "1", "n": "3"},
     }
 
 
