@@ -41,21 +41,21 @@ struct Effect {
 };
 
 enum class IngressKind : uint8_t {
-  kListening,    // id: listener, number: port.
+  kListening,     // id: listener, number: port.
   kLinkAccepted,  // id: link as numbered by the world (from 1001 up, per run), number: listener.
-  kLinkUp,       // id: link. Our dial succeeded.
-  kLinkRefused,  // id: link, text: why.
-  kPayload,      // id: link, bytes: one whole payload.
-  kOversize,     // id: link, number: the announced length. Nothing more is read from this link.
-  kEof,          // id: link, number: bytes of an unfinished payload before it (header included).
-  kReset,        // id: link, number: the same. The other side reset, or a write failed.
-  kAnswer,       // id: question, bytes: control.v1.ControlReply.
-  kNoAnswer,     // id: question, text: why (the control plane broke).
-  kExited,       // text: "exit 3" or "signal 9", plus a sanitizer's first line if there is one.
-  kStarted,      // number: incarnation.
-  kExecutions,   // id: question, bytes: the executions file's lines of this run's sessions.
-  kQuiescent,    // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
-  kUnjudgeable,  // text: class and dump. The world cannot tell: the run is inconclusive.
+  kLinkUp,        // id: link. Our dial succeeded.
+  kLinkRefused,   // id: link, text: why.
+  kPayload,       // id: link, bytes: one whole payload.
+  kOversize,      // id: link, number: the announced length. Nothing more is read from this link.
+  kEof,           // id: link, number: bytes of an unfinished payload before it (header included).
+  kReset,         // id: link, number: the same. The other side reset, or a write failed.
+  kAnswer,        // id: question, bytes: control.v1.ControlReply.
+  kNoAnswer,      // id: question, text: why (the control plane broke).
+  kExited,        // text: "exit 3" or "signal 9", plus a sanitizer's first line if there is one.
+  kStarted,       // number: incarnation.
+  kExecutions,    // id: question, bytes: the executions file's lines of this run's sessions.
+  kQuiescent,     // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
+  kUnjudgeable,   // text: class and dump. The world cannot tell: the run is inconclusive.
 };
 
 struct Ingress {

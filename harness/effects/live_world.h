@@ -38,8 +38,8 @@ struct Arrival {
 // The answer to "can anything still arrive by itself?".
 struct Calm {
   enum class State { kNo, kQuiescent, kUnjudgeable } state = State::kNo;
-  int tier = 0;              // with kQuiescent: 1-3
-  std::string evidence;      // with kQuiescent and kUnjudgeable
+  int tier = 0;                              // with kQuiescent: 1-3
+  std::string evidence;                      // with kQuiescent and kUnjudgeable
   std::chrono::microseconds retry_after{0};  // with kNo: look again then, or at the next arrival
 };
 

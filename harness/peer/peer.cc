@@ -257,6 +257,7 @@ Task<> Peer::Restart() {
   machine_->Request({.kind = EffectKind::kRestart, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "restart", .text = ""});
   const uint32_t starts = starts_;
+  restarting_ = true;
   co_await Until("the subject to start again", [this, starts] { return starts_ > starts; });
   exit_expected_ = false;
   subject_port_ = 0;
@@ -667,6 +668,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
     case IngressKind::kExited:
       subject_exited_ = true;
       exit_text_ = ingress.text;
+      restarting_ = false;
       reading.edge = "process";
       reading.label = "exited: " + ingress.text;
       if (!exit_expected_) {
@@ -674,7 +676,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       }
       break;
     case IngressKind::kStarted:
-      subject_exited_ = false;
+      subject_exited_ = restarting_ = false;
       ++starts_;
       reading.edge = "process";
       break;
@@ -765,7 +767,7 @@ void Peer::OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry) 
 }
 
 bool Peer::OutsideOpen() const {
-  if (!subject_exited_) return true;
+  if (!subject_exited_ || restarting_) return true;
   for (const auto& [id, question] : questions_) {
     if (!question.answered && !question.lost) return true;
   }

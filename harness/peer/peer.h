@@ -111,7 +111,8 @@ class Peer : public machine::Observer {
   void Release(const std::string& gate);  // opens a gate for handlers of this run
   // co_await: until the subject's journal says so.
   Task<> AwaitHandlerStarted(Session& session, uint64_t operation_id);
-  uint64_t last_command_id() const { return next_command_id_ - 1; }
+  // An id for a command that is to be sent in other than the usual way.
+  uint64_t NextCommandId() { return next_command_id_++; }
 
   // ---- process
 
@@ -229,6 +230,7 @@ class Peer : public machine::Observer {
   bool subject_exited_ = false;
   bool exit_expected_ = false;
   bool killed_ = false;
+  bool restarting_ = false;
   uint32_t starts_ = 0;
   std::string exit_text_;
 };

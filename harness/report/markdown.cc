@@ -197,7 +197,8 @@ std::string RenderMarkdown(const Run& run, size_t cap) {
   }
   if (left_out > 0) out += "**" + std::to_string(left_out) + " more** rows are not shown.\n\n";
   out +=
-      "✅ passed ❌ failed ⚠️ flaky 💥 harness error ❔ not judged ➖ unsupported ⬜ not "
+      "✅ passed ❌ failed ⚠️ flaky 💥 harness error ❔ not judged ➖ unsupported ⬜ "
+      "not "
       "run\n";
   return out;
 }

@@ -1,0 +1,293 @@
+#include "runtime/callee.h"
+
+#include <google/protobuf/dynamic_message.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/mutation.h"
+#include "runtime/session.h"
+
+namespace subject {
+namespace {
+
+constexpr uint32_t kMostHandlers =
+    1024;  // r[rpc.flow-control.max-concurrent-requests.attachment-loss]
+
+bool Decodes(const google::protobuf::Descriptor* type, const std::string& bytes) {
+  const auto* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(type);
+  const std::unique_ptr<google::protobuf::Message> message(prototype->New());
+  return message->ParseFromString(bytes);
+}
+
+// r[rpc.channel.abandon]
+void Abandon(const Ends& ends) {
+  for (const auto& [field, end] : ends) {
+    if (end.sending) end.sending->Abort();
+    if (end.receiving) end.receiving->Reset();
+  }
+}
+
+wire::Response RuntimeError(wire::RuntimeErrorCode code, const std::string& text) {
+  wire::Response response;
+  response.mutable_runtime_error()->set_code(code);
+  response.mutable_runtime_error()->set_text(text);
+  return response;
+}
+
+}  // namespace
+
+MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& request) {
+  if (!session_->SeeRequestId(request.request_id())) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone",
+                     "request id " + std::to_string(request.request_id())};
+  }
+  if (request.operation_id() == 0) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation id 0"};
+  }
+  if (attachment.incoming.size() >= session_->settings().max_concurrent_requests) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
+                     "rpc.flow-control.max-concurrent-requests.inbound", "too many requests"};
+  }
+  uint32_t newest = 0;
+  for (const auto& reference : request.channels()) {
+    if (reference.field_number() <= newest) {
+      return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.payload-binding",
+                       "channels not ascending by field"};
+    }
+    newest = reference.field_number();
+    if (!session_->SeeChannelId(reference.channel_id())) {
+      return Violation{wire::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.id.monotone",
+                       "channel id " + std::to_string(reference.channel_id())};
+    }
+  }
+  if (!attachment.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS)) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required",
+                     "arguments of " + request.method()};
+  }
+  const auto& methods = session_->runtime().methods;
+  const auto found = methods.find(request.method());
+  const Method* method = found == methods.end() ? nullptr : &found->second;
+  if (method != nullptr &&
+      !std::equal(request.channels().begin(), request.channels().end(), method->channels.begin(),
+                  method->channels.end(), [](const auto& reference, const auto& channel) {
+                    return reference.field_number() == channel.field_number;
+                  })) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.channel.allocation",
+                     "not one channel per channel field"};
+  }
+  attachment.incoming[request.request_id()] = nullptr;  // counts from here
+  Decide(attachment, request, method);
+  return std::nullopt;
+}
+
+void Callee::Decide(Attachment& attachment, const wire::Request& request, const Method* method) {
+  const uint64_t id = request.operation_id(), attempt = request.request_id();
+  if (request.settled_below() > expired_below_) {  // r[retry.gc.settled-below]
+    expired_below_ = request.settled_below();
+    std::erase_if(operations_, [&](const auto& entry) {
+      return entry.first < expired_below_ && !entry.second->machine.Is("Live");
+    });
+  }
+  Ends ends;
+  for (const auto& reference : request.channels()) {
+    if (method == nullptr) {
+      attachment.nameless.insert(reference.channel_id());
+      continue;
+    }
+    const auto& argument = method->channels[ends.size()];
+    ends[argument.field_number] =
+        attachment.MakeEnd(*method, argument, reference.channel_id(), !argument.to_callee);
+  }
+  const auto refuse = [&](wire::RuntimeErrorCode code, const std::string& text) {
+    Refuse(attachment, attempt, ends, code, text);
+  };
+  const auto known = operations_.find(id);
+  auto operation = known == operations_.end() ? nullptr : known->second;
+  if (id < expired_below_) return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED, "expired");
+  if (operation && (operation->method != method || operation->arguments != request.arguments())) {
+    return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "another method or other bytes");
+  }
+  if (method == nullptr) return refuse(wire::RUNTIME_ERROR_CODE_UNKNOWN_METHOD, request.method());
+  std::string why = attachment.tracker.Mismatch(method->name, wire::BINDING_ROLE_ARGUMENTS);
+  for (const auto& channel : method->channels) {
+    if (!why.empty() || !channel.to_callee) continue;
+    why =
+        attachment.tracker.Mismatch(method->name, wire::BINDING_ROLE_CHANNEL, channel.field_number);
+  }
+  if (!why.empty()) return refuse(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why);
+  const Recorder& record = session_->record();
+  if (operation && operation->machine.Is("Live")) {  // r[retry.duplicate.live.attach]
+    operation->machine.Step(record, "attach");
+    operation->attempts.insert(attempt);
+    attachment.incoming[attempt] = operation;
+    return Abandon(ends);  // the handler has the ends of its own attempt
+  }
+  if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
+    operation->machine.Step(record, "replay");
+    Abandon(ends);  // r[retry.channel.sealed-result]
+    return Respond(attachment, attempt, operation->outcome, method);
+  }
+  if (operation && !method->idem && !operation->machine.Is("Sealed")) {
+    operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
+    return refuse(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "may have run, and must not run again");
+  }
+  if (!Decodes(method->request, request.arguments())) {
+    return refuse(wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "arguments do not decode");
+  }
+  if (running() >= kMostHandlers) {
+    return refuse(wire::RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED, "too many handlers");
+  }
+  if (!operation) {
+    operation = std::make_shared<Operation>(
+        Operation{id, method, request.arguments(), Machine(kOperation, id), {}, {}, 0, nullptr});
+    operations_[id] = operation;
+  }
+  operation->machine.Step(record, operation->executions == 0 ? "admit" : "rerun");
+  attachment.incoming[attempt] = operation;
+  operation->attempts = {attempt};
+  Admit(operation, attempt, std::move(ends));
+}
+
+void Callee::Refuse(Attachment& attachment, uint64_t request_id, const Ends& ends,
+                    wire::RuntimeErrorCode code, const std::string& text) {
+  Abandon(ends);
+  Respond(attachment, request_id, RuntimeError(code, text), nullptr);
+}
+
+void Callee::Respond(Attachment& attachment, uint64_t request_id, wire::Response response,
+                     const Method* method) {
+  wire::Message message;
+  *message.mutable_response() = std::move(response);
+  message.mutable_response()->set_request_id(request_id);
+  if (!attachment.Fits(message)) {  // r[link.limit.announce]
+    *message.mutable_response() =
+        RuntimeError(wire::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE, "above the caller's limit");
+    message.mutable_response()->set_request_id(request_id);
+  }
+  if (!message.response().has_runtime_error()) {
+    attachment.Announce(*method, wire::BINDING_ROLE_RESPONSE);
+  }
+  attachment.incoming.erase(request_id);  // r[...max-concurrent-requests.counting]
+  attachment.Commit(std::move(message));
+}
+
+void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends) {
+  auto execution = std::make_shared<Execution>();
+  execution->number = ++operation->executions;
+  execution->request_id = request_id;
+  execution->ends = std::move(ends);
+  operation->execution = execution;
+  session_->runtime().loop.Post([this, operation, weak = std::weak_ptr(execution)] {
+    const auto current = weak.lock();
+    if (current && operation->execution == current) Begin(operation);
+  });
+}
+
+void Callee::Begin(const std::shared_ptr<Operation>& operation) {
+  const auto execution = operation->execution;
+  const Recorder& record = session_->record();
+  session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
+                                        record.generation);
+  record.Handler(control::HANDLER_EVENT_STARTED, operation->id, execution->request_id,
+                 execution->number);
+  for (auto& [field, end] : execution->ends) {
+    if (end.sending) end.sending->Bind();
+    if (end.receiving) end.receiving->Bind();
+  }
+  Loop& loop = session_->runtime().loop;
+  const std::weak_ptr<Execution> weak = execution;
+  Invocation invocation;
+  invocation.method = operation->method;
+  invocation.arguments = operation->arguments;
+  invocation.ends = execution->ends;
+  invocation.wake = [&loop, weak] {
+    loop.Post([weak] {
+      if (const auto current = weak.lock()) current->run->Advance();
+    });
+  };
+  invocation.finish = [this, held = std::weak_ptr(operation), weak](HandlerResult result) {
+    const auto done = held.lock();
+    const auto current = weak.lock();
+    if (done && current && done->execution == current) Finished(done, std::move(result));
+  };
+  execution->run = session_->handler()(std::move(invocation));
+  execution->run->Advance();
+}
+
+void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult result) {
+  const auto execution = std::exchange(operation->execution, nullptr);
+  const Recorder& record = session_->record();
+  const bool returned = result.kind != HandlerResult::Kind::kPanic;
+  record.Handler(returned ? control::HANDLER_EVENT_RETURNED : control::HANDLER_EVENT_PANICKED,
+                 operation->id, execution->request_id, execution->number);
+  wire::Response response;
+  if (returned) {  // r[retry.seal.only-return]
+    operation->machine.Step(record, "seal");
+    const bool ok = result.kind == HandlerResult::Kind::kOk;
+    *(ok ? response.mutable_ok() : response.mutable_user_error()) = std::move(result.value);
+    operation->outcome = response;
+  } else {
+    operation->machine.Step(record, "lose");
+    Abandon(execution->ends);
+    response = RuntimeError(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "the handler crashed");
+  }
+  for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
+    Respond(*session_->attachment(), attempt, response, operation->method);
+  }
+}
+
+MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
+  const auto found = attachment.incoming.find(request_id);
+  if (found == attachment.incoming.end() || found->second == nullptr) {
+    if (session_->OfOlderGeneration(request_id)) {  // r[session.resume.discard]
+      return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "session.resume.discard",
+                       "cancel of request " + std::to_string(request_id)};
+    }
+    attachment.record().Discard("cancel_request", "rpc.cancel", request_id);
+    return std::nullopt;
+  }
+  const auto operation = found->second;
+  operation->attempts.erase(request_id);
+  if (operation->attempts.empty()) {
+    Ends ends = operation->execution ? operation->execution->ends : Ends{};
+    Drop(*operation, "release");  // r[retry.cancel.volatile]
+    Abandon(ends);
+  }
+  Respond(attachment, request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_CANCELLED, "cancelled"),
+          nullptr);
+  return std::nullopt;
+}
+
+void Callee::Drop(Operation& operation, std::string_view event) {
+  operation.machine.Step(session_->record(), event);
+  const auto execution = std::exchange(operation.execution, nullptr);
+  if (execution && execution->run) {
+    session_->record().Handler(control::HANDLER_EVENT_CANCELLED, operation.id,
+                               execution->request_id, execution->number);
+  }
+}
+
+void Callee::Detached(Attachment& attachment) {
+  attachment.incoming.clear();
+  for (auto& [id, operation] : operations_) {
+    operation->attempts.clear();
+    if (operation->machine.Is("Live") && !operation->method->channels.empty()) {
+      Drop(*operation, operation->method->idem ? "release" : "lose");  // r[retry.channel.detach]
+    }
+  }
+}
+
+void Callee::Ended() {
+  for (auto& [id, operation] : operations_) {
+    operation->attempts.clear();
+    if (operation->machine.Is("Live")) Drop(*operation, "lose");
+  }
+}
+
+uint32_t Callee::running() const {
+  return std::count_if(operations_.begin(), operations_.end(),
+                       [](const auto& entry) { return entry.second->execution != nullptr; });
+}
+
+}  // namespace subject

@@ -1,0 +1,60 @@
+// Operations the counterpart minted, and the handlers that run for them. The record alone decides
+// what an attempt gets.  r[retry.duplicate]
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "runtime/attachment.h"
+
+namespace subject {
+
+// One run of a handler. Dropping it stops it for good: whatever still points here is weak.
+struct Execution {
+  uint32_t number = 0;  // of the operation, from 1
+  uint64_t request_id = 0;
+  Ends ends;
+  std::unique_ptr<Run> run;  // null until it starts
+};
+
+struct Operation {
+  uint64_t id;
+  const Method* method;
+  std::string arguments;
+  Machine machine;
+  wire::Response outcome;       // once sealed; without request id
+  std::set<uint64_t> attempts;  // of the current attachment
+  uint32_t executions = 0;
+  std::shared_ptr<Execution> execution;
+};
+
+class Callee {
+ public:
+  explicit Callee(Session* session) : session_(session) {}
+
+  MaybeViolation OnRequest(Attachment& attachment, const wire::Request& request);
+  MaybeViolation OnCancel(Attachment& attachment, uint64_t request_id);
+  void Detached(Attachment& attachment);
+  void Ended();
+  uint32_t running() const;
+
+ private:
+  void Decide(Attachment& attachment, const wire::Request& request, const Method* method);
+  void Refuse(Attachment& attachment, uint64_t request_id, const Ends& ends,
+              wire::RuntimeErrorCode code, const std::string& text);
+  void Respond(Attachment& attachment, uint64_t request_id, wire::Response response,
+               const Method* method);
+  void Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends);
+  void Begin(const std::shared_ptr<Operation>& operation);
+  void Finished(const std::shared_ptr<Operation>& operation, HandlerResult result);
+  void Drop(Operation& operation, std::string_view event);
+
+  Session* session_;
+  std::map<uint64_t, std::shared_ptr<Operation>> operations_;
+  uint64_t expired_below_ = 0;
+};
+
+}  // namespace subject

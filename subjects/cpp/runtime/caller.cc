@@ -1,0 +1,221 @@
+#include "runtime/caller.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/session.h"
+
+namespace subject {
+namespace {
+
+control::CallStatus StatusOf(wire::RuntimeErrorCode code, bool idem) {
+  switch (code) {
+    case wire::RUNTIME_ERROR_CODE_UNKNOWN_METHOD:
+      return control::CALL_STATUS_UNKNOWN_METHOD;
+    case wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD:
+      return control::CALL_STATUS_INVALID_PAYLOAD;
+    case wire::RUNTIME_ERROR_CODE_CANCELLED:
+      return control::CALL_STATUS_CANCELLED;
+    case wire::RUNTIME_ERROR_CODE_INDETERMINATE:
+      return control::CALL_STATUS_INDETERMINATE;
+    case wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT:
+      return control::CALL_STATUS_OPERATION_CONFLICT;
+    case wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED:  // r[retry.gc.settled-below]
+      return idem ? control::CALL_STATUS_OPERATION_EXPIRED : control::CALL_STATUS_INDETERMINATE;
+    case wire::RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED:
+      return control::CALL_STATUS_RESOURCE_EXHAUSTED;
+    case wire::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE:
+      return control::CALL_STATUS_PAYLOAD_TOO_LARGE;
+    case wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH:
+      return control::CALL_STATUS_SCHEMA_MISMATCH;
+    default:
+      return control::CALL_STATUS_OTHER_RUNTIME_ERROR;
+  }
+}
+
+CallResult Local(control::CallStatus status, std::string text) {
+  return {status, "", std::move(text), {}};
+}
+
+}  // namespace
+
+void Call::Wake() {
+  for (auto& wake : std::exchange(waiting, {})) wake();
+}
+
+void Call::Resolve(CallResult outcome) {
+  if (std::exchange(resolved, true)) return;
+  result = std::move(outcome);
+  Wake();
+  if (done) std::exchange(done, nullptr)(*this);
+}
+
+void Caller::Start(const std::shared_ptr<Call>& call) {
+  call->cancel = [this, weak = std::weak_ptr(call)] {
+    if (const auto held = weak.lock()) Cancel(held);
+  };
+  const auto& methods = session_->runtime().methods;
+  const auto method = methods.find(call->method_name);
+  if (call->resolved) return;
+  if (session_->over()) {
+    return call->Resolve(Local(control::CALL_STATUS_SESSION_SHUTDOWN, "the session is over"));
+  }
+  if (method == methods.end()) {  // its types cannot be announced
+    return call->Resolve(Local(control::CALL_STATUS_UNKNOWN_METHOD, "unknown here as well"));
+  }
+  call->method = &method->second;
+  if (session_->peer_limit() == 0) {
+    return call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the counterpart takes no calls"));
+  }
+  call->operation_id = next_operation_++;  // r[retry.op-id.per-intention]
+  queue_.push_back(call);
+  Pump();
+}
+
+// r[rpc.flow-control.max-concurrent-requests.outbound]
+void Caller::Pump() {
+  while (!queue_.empty() && session_->attachment() != nullptr &&
+         session_->attachment()->outgoing.size() < session_->peer_limit()) {
+    const auto call = queue_.front();
+    queue_.pop_front();
+    if (!call->resolved) Attempt(call);
+  }
+}
+
+void Caller::Attempt(const std::shared_ptr<Call>& call) {
+  Attachment& attachment = *session_->attachment();
+  wire::Message message;
+  auto* request = message.mutable_request();
+  request->set_request_id(session_->peek_request_id());
+  request->set_operation_id(call->operation_id);
+  request->set_method(call->method_name);
+  request->set_arguments(call->arguments);
+  for (const auto& entry : call->metadata) *request->add_metadata() = entry;
+  uint64_t channel_id = session_->peek_channel_id();
+  for (const auto& channel : call->method->channels) {  // r[rpc.channel.allocation]
+    auto* reference = request->add_channels();
+    reference->set_field_number(channel.field_number);
+    reference->set_channel_id(channel_id);
+    channel_id += 2;
+  }
+  if (!attachment.Fits(message)) {
+    return call->Resolve(Local(control::CALL_STATUS_PAYLOAD_TOO_LARGE, "above the peer's limit"));
+  }
+  attachment.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
+  session_->BurnIds(call->method->channels.size());
+  Ends ends;
+  for (const auto& channel : call->method->channels) {
+    const auto& reference = request->channels(static_cast<int>(ends.size()));
+    End end = attachment.MakeEnd(*call->method, channel, reference.channel_id(), channel.to_callee);
+    if (end.sending) end.sending->Bind();
+    if (end.receiving) end.receiving->Bind();
+    ends[channel.field_number] = end;
+  }
+  call->request_id = request->request_id();
+  attachment.outgoing[call->request_id] = call;
+  ++call->attempts;
+  attachment.Commit(std::move(message));
+  call->sets.push_back(std::move(ends));
+  call->Wake();
+}
+
+MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& response) {
+  const auto found = attachment.outgoing.find(response.request_id());
+  if (found == attachment.outgoing.end()) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.response.one-per-request",
+                     "no request " + std::to_string(response.request_id()) + " in flight"};
+  }
+  const auto call = found->second;
+  CallResult result;
+  switch (response.outcome_case()) {
+    case wire::Response::kOk:
+      result.status = control::CALL_STATUS_OK;
+      result.value = response.ok();
+      break;
+    case wire::Response::kUserError:
+      result.status = control::CALL_STATUS_USER_ERROR;
+      result.value = response.user_error();
+      break;
+    case wire::Response::kRuntimeError:
+      result.status = StatusOf(response.runtime_error().code(), call->method->idem);
+      result.text = response.runtime_error().text();
+      break;
+    default:
+      return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.response.shape", "no outcome"};
+  }
+  if (!response.has_runtime_error()) {
+    if (!attachment.tracker.Bound(call->method_name, wire::BINDING_ROLE_RESPONSE) ||
+        (response.has_user_error() && !attachment.tracker.BoundError(call->method_name))) {
+      return Violation{wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required",
+                       "response of " + call->method_name};
+    }
+    std::string why = attachment.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_RESPONSE);
+    if (!why.empty()) result = Local(control::CALL_STATUS_SCHEMA_MISMATCH, std::move(why));
+  }
+  result.metadata.assign(response.metadata().begin(), response.metadata().end());
+  attachment.outgoing.erase(found);
+  call->request_id = 0;
+  if (call->resolved) {
+    attachment.record().Discard("response", "rpc.cancel", response.request_id());
+  }
+  call->Resolve(std::move(result));
+  Pump();
+  return std::nullopt;
+}
+
+void Caller::Cancel(const std::shared_ptr<Call>& call) {
+  if (call->resolved) return;
+  std::erase(queue_, call);
+  if (call->request_id != 0 && session_->attachment() != nullptr) {
+    wire::Message message;
+    message.mutable_cancel_request()->set_request_id(call->request_id);
+    session_->attachment()->Commit(std::move(message));
+  }
+  call->Resolve(Local(control::CALL_STATUS_CANCELLED, "cancelled"));  // r[rpc.cancel]
+}
+
+void Caller::Bound() { Pump(); }
+
+void Caller::Detached(Attachment& attachment) {
+  std::deque<std::shared_ptr<Call>> again;
+  for (auto& [id, call] : std::exchange(attachment.outgoing, {})) {
+    call->request_id = 0;
+    if (call->resolved) continue;
+    if (!call->method->channels.empty() && !call->method->idem) {  // r[retry.channel.detach]
+      call->Resolve(Local(control::CALL_STATUS_INDETERMINATE, "link lost with channels open"));
+    } else {
+      again.push_back(call);
+    }
+  }
+  queue_.insert(queue_.begin(), again.begin(), again.end());
+}
+
+std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std::string& text,
+                                                 bool keep) {
+  std::vector<std::shared_ptr<Call>> kept;
+  for (const auto& call : std::exchange(queue_, {})) {
+    if (call->resolved) continue;
+    if (keep && call->method->idem) {
+      kept.push_back(call);
+    } else if (call->method->idem || call->attempts == 0) {
+      call->Resolve(Local(control::CALL_STATUS_SESSION_SHUTDOWN, text));
+    } else {
+      call->Resolve(Local(
+          protocol_error ? control::CALL_STATUS_PROTOCOL_ERROR : control::CALL_STATUS_INDETERMINATE,
+          text));
+    }
+  }
+  return kept;
+}
+
+uint32_t Caller::unresolved() const {
+  size_t count = queue_.size();
+  if (session_->attachment() != nullptr) {
+    const auto& outgoing = session_->attachment()->outgoing;
+    count += std::count_if(outgoing.begin(), outgoing.end(),
+                           [](const auto& entry) { return !entry.second->resolved; });
+  }
+  return count;
+}
+
+}  // namespace subject

@@ -1,0 +1,64 @@
+// Calls made here: operation ids, attempts, what the application is told.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/attachment.h"
+
+namespace subject {
+
+struct CallResult {
+  control::CallStatus status = control::CALL_STATUS_UNSPECIFIED;
+  std::string value, text;
+  std::vector<wire::MetadataEntry> metadata;
+};
+
+// One call. Its bytes are those of every attempt.  r[retry.op-id.payload-binding]
+struct Call {
+  std::string method_name, arguments;
+  std::vector<wire::MetadataEntry> metadata;
+  std::function<void(const Call&)> done;
+
+  const Method* method = nullptr;
+  uint64_t operation_id = 0;
+  uint32_t attempts = 0;    // committed to a link
+  uint64_t request_id = 0;  // of the attempt in flight, else 0
+  bool resolved = false;
+  CallResult result;
+  std::vector<Ends> sets;                      // channel sets, by attempt
+  std::vector<std::function<void()>> waiting;  // for the next set, or the result
+  std::function<void()> cancel;                // set by the session that has it
+
+  void Resolve(CallResult outcome);
+  void Wake();
+};
+
+class Caller {
+ public:
+  explicit Caller(Session* session) : session_(session) {}
+
+  void Start(const std::shared_ptr<Call>& call);
+  void Bound();  // a generation began  r[retry.resume.reattempt]
+  void Detached(Attachment& attachment);
+  // The session is over. With `keep`, idem calls are returned instead of ended.
+  // r[retry.session-lost.policy], r[rpc.error.ambiguous]
+  std::vector<std::shared_ptr<Call>> Ended(bool protocol_error, const std::string& text, bool keep);
+  MaybeViolation OnResponse(Attachment& attachment, const wire::Response& response);
+  uint32_t unresolved() const;
+
+ private:
+  void Cancel(const std::shared_ptr<Call>& call);
+  void Pump();
+  void Attempt(const std::shared_ptr<Call>& call);
+
+  Session* session_;
+  uint64_t next_operation_ = 1;
+  std::deque<std::shared_ptr<Call>> queue_;  // to be attempted, in order
+};
+
+}  // namespace subject

@@ -1,0 +1,211 @@
+#include "runtime/channel.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "runtime/mutation.h"
+
+namespace subject {
+
+void ChannelEndBase::Changed() {
+  for (auto& wake : std::exchange(waiting_, {})) loop_.Post(std::move(wake));
+}
+
+Violation ChannelEndBase::Wrong(wire::ProtocolErrorCode code, std::string rule,
+                                const std::string& what) const {
+  return {code, std::move(rule),
+          what + " on channel " + std::to_string(id_) + " in " + std::string(machine_.state())};
+}
+
+// ------------------------------------------------------------------ sending end
+
+EndStatus SendingEnd::status() const {
+  if (machine_.Is("Reset")) return EndStatus::kReset;
+  if (machine_.Is("Defunct")) return EndStatus::kDefunct;
+  return machine_.Is("Closed") ? EndStatus::kClosed : EndStatus::kOpen;
+}
+
+bool SendingEnd::Send(const std::string& item) {
+  if (host_ == nullptr || !machine_.Is("Open") || credit_ == 0) return false;
+  host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
+  --credit_;  // r[rpc.flow-control.credit.spend]
+  Step("item");
+  wire::Message message;
+  message.mutable_channel_item()->set_channel_id(id_);
+  message.mutable_channel_item()->set_item(item);
+  return host_->Commit(std::move(message));
+}
+
+void SendingEnd::SendClose(bool aborted) {
+  Step(aborted ? "abort" : "close");
+  wire::Message message;
+  message.mutable_close_channel()->set_channel_id(id_);
+  message.mutable_close_channel()->set_aborted(aborted);
+  host_->Commit(std::move(message));
+  Changed();
+}
+
+void SendingEnd::Close() {
+  if (host_ != nullptr && machine_.Allows("close")) SendClose(false);
+}
+
+void SendingEnd::Abort() {
+  if (host_ != nullptr && machine_.Allows("abort")) SendClose(true);
+}
+
+void SendingEnd::Detach() {
+  host_ = nullptr;
+  if (!machine_.Allows("detach")) return;
+  Step("detach");
+  Changed();
+}
+
+MaybeViolation SendingEnd::OnCredit(uint32_t credit) {
+  if (machine_.Is("Closed")) {  // crossed our close
+    Step("late_credit");
+    record_.Discard("grant_credit", "rpc.channel.ends", id_);
+    return std::nullopt;
+  }
+  if (!Step("credit")) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "credit");
+  }
+  if (credit > std::numeric_limits<uint32_t>::max() - credit_) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CREDIT_OVERFLOW, "rpc.flow-control.credit.overflow",
+                 "credit");
+  }
+  credit_ += credit;
+  Changed();
+  return std::nullopt;
+}
+
+MaybeViolation SendingEnd::OnReset() {
+  if (machine_.Is("Closed") && !std::exchange(late_reset_, true)) {
+    Step("late_reset");
+    record_.Discard("reset_channel", "rpc.channel.ends", id_);
+    return std::nullopt;
+  }
+  if (machine_.Is("Closed") || !Step("reset")) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "reset");
+  }
+  Changed();
+  return std::nullopt;
+}
+
+MaybeViolation SendingEnd::OnForeign(const char* what) {
+  return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", what);
+}
+
+// ------------------------------------------------------------------ receiving end
+
+bool ReceivingEnd::Take(std::string& item) {
+  if (items_.empty() || machine_.Is("Reset") || machine_.Is("Reserved")) return false;
+  item = std::move(items_.front());
+  items_.pop_front();
+  ++taken_;
+  DeliveredAll();
+  // Granted anew once half of the initial credit is used up.
+  if (host_ != nullptr && machine_.Is("Open") && outstanding_ <= argument_.initial_credit / 2 &&
+      argument_.initial_credit > 0) {
+    Grant(taken_);
+  }
+  return true;
+}
+
+EndStatus ReceivingEnd::status() const {
+  if (machine_.Is("Reset")) return EndStatus::kReset;
+  if (!items_.empty()) return EndStatus::kOpen;
+  if (closed_) return aborted_ ? EndStatus::kAborted : EndStatus::kClosed;
+  return machine_.Is("Defunct") ? EndStatus::kDefunct : EndStatus::kOpen;
+}
+
+void ReceivingEnd::OnItemOrEnd(std::function<void()> wake) {
+  OnChange(std::move(wake));
+  if (host_ != nullptr && machine_.Is("Open") && items_.empty() && outstanding_ == 0) {
+    Grant(std::max<uint32_t>(taken_, 1));
+  }
+}
+
+void ReceivingEnd::Grant(uint32_t credit) {
+  taken_ = 0;
+  outstanding_ += credit;
+  Step("credit");
+  wire::Message message;
+  message.mutable_grant_credit()->set_channel_id(id_);
+  message.mutable_grant_credit()->set_credit(credit);
+  host_->Commit(std::move(message));
+}
+
+void ReceivingEnd::DeliveredAll() {
+  if (machine_.Is("Closing") && items_.empty()) Step("delivered_all");
+}
+
+void ReceivingEnd::Reset() {
+  if (host_ == nullptr || !machine_.Allows("reset")) return;
+  const bool tell = !closed_;  // r[rpc.channel.reset]: after its close, nothing is sent
+  Step("reset");
+  if (!items_.empty()) {
+    record_.Discard("channel_item", "rpc.channel.reset", id_, items_.size());
+    items_.clear();
+  }
+  if (tell) {
+    wire::Message message;
+    message.mutable_reset_channel()->set_channel_id(id_);
+    host_->Commit(std::move(message));
+  }
+  Changed();
+}
+
+void ReceivingEnd::Detach() {
+  host_ = nullptr;
+  if (!machine_.Allows("detach")) return;
+  Step("detach");  // r[rpc.channel.detach.buffered]: items_ stay
+  Changed();
+}
+
+MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
+  const bool late = machine_.Is("Reset");
+  if (closed_ || late_close_ || !machine_.Allows(late ? "late_item" : "item")) {
+    Step("item");  // r[rpc.channel.data-after-close]
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.data-after-close", "item");
+  }
+  if (!bound) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required", "item");
+  }
+  if (outstanding_ == 0 && !Mutated("ignore_credit_limit")) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CREDIT_EXCEEDED, "rpc.flow-control.credit.exceeded",
+                 "item");
+  }
+  if (outstanding_ > 0) --outstanding_;
+  Step(late ? "late_item" : "item");
+  if (late) {
+    record_.Discard("channel_item", "rpc.channel.ends", id_);
+    return std::nullopt;
+  }
+  items_.push_back(item);
+  Changed();
+  return std::nullopt;
+}
+
+MaybeViolation ReceivingEnd::OnClose(bool aborted) {
+  const bool late = machine_.Is("Reset") && !closed_;
+  if (late && !std::exchange(late_close_, true)) {
+    Step("late_close");
+    record_.Discard("close_channel", "rpc.channel.ends", id_);
+    return std::nullopt;
+  }
+  if (late || closed_ || !Step("close")) {
+    return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "close");
+  }
+  closed_ = true;
+  aborted_ = aborted;
+  DeliveredAll();
+  Changed();
+  return std::nullopt;
+}
+
+MaybeViolation ReceivingEnd::OnForeign(const char* what) {
+  return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", what);
+}
+
+}  // namespace subject

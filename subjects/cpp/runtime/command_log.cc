@@ -1,0 +1,135 @@
+#include "runtime/command_log.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace subject {
+namespace {
+
+constexpr size_t kCommandsKept = 256;  // r[control.lifecycle.retention]
+
+control::ExecuteResponse Refused(control::RefusalReason reason, const char* text) {
+  control::ExecuteResponse response;
+  response.mutable_refusal()->set_reason(reason);
+  response.mutable_refusal()->set_text(text);
+  return response;
+}
+
+}  // namespace
+
+void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& prepare,
+                         Reply reply) {
+  const uint64_t id = request.command_id();
+  auto without_send = request;
+  without_send.clear_send();
+  std::string payload = without_send.SerializeAsString();
+  if (id == 0) return reply(Refused(control::REFUSAL_REASON_INVALID, "command id 0"));
+  if (id <= watermark_) return reply(Refused(control::REFUSAL_REASON_EVICTED, "evicted"));
+  if (const auto known = commands_.find(id); known != commands_.end()) {
+    Command& command = known->second;
+    if (command.payload != payload) {  // r[control.lifecycle.conflict]
+      return reply(Refused(control::REFUSAL_REASON_CONFLICT, "another command has this id"));
+    }
+    command.waiting.push_back(std::move(reply));  // r[control.lifecycle.attach]
+    if (command.has_outcome && command.hold != control::HOLD_AT_RECORDED) Answer(command);
+    return;
+  }
+  const auto tombstone = tombstones_.find(id);
+  if (tombstone != tombstones_.end() && request.send() <= tombstone->second) {
+    return reply(Refused(control::REFUSAL_REASON_TOMBSTONED, "proven unknown"));
+  }
+  auto prepared = prepare();
+  if (auto* refusal = std::get_if<control::Refusal>(&prepared)) {
+    control::ExecuteResponse response;
+    *response.mutable_refusal() = std::move(*refusal);
+    return reply(std::move(response));
+  }
+  const Recorder record{&journal_, request.scope(), "", 0};
+  Command command{
+      Machine(kCommand, id), request.scope(), std::move(payload), request.hold_at(), false, {}, {}};
+  command.waiting.push_back(std::move(reply));
+  command.machine.Step(record, "accept");  // r[control.lifecycle.accept-first]
+  const control::HoldAt hold = command.hold;
+  tombstones_.erase(id);
+  Command& kept = commands_.emplace(id, std::move(command)).first->second;
+  if (hold == control::HOLD_AT_ACCEPTED) return;
+  kept.machine.Step(record, "start");
+  if (hold == control::HOLD_AT_STARTED) return;
+  std::get<Work>(prepared)([this, id, hold](control::Outcome outcome) {
+    if (hold != control::HOLD_AT_EFFECT) Record(id, std::move(outcome));
+  });
+}
+
+void CommandLog::Record(uint64_t id, control::Outcome outcome) {
+  const auto found = commands_.find(id);
+  if (found == commands_.end() || found->second.has_outcome) return;  // dropped meanwhile
+  Command& command = found->second;
+  command.has_outcome = true;
+  command.outcome = std::move(outcome);
+  // r[control.lifecycle.record-first]
+  command.machine.Step({&journal_, command.scope, "", 0},
+                       command.outcome.has_failed() ? "fail" : "complete");
+  if (command.hold != control::HOLD_AT_RECORDED) Answer(command);
+  Evict();
+}
+
+void CommandLog::Answer(Command& command) {
+  control::ExecuteResponse response;
+  *response.mutable_outcome() = command.outcome;
+  for (auto& reply : std::exchange(command.waiting, {})) reply(response);
+}
+
+void CommandLog::Evict() {
+  while (commands_.size() > kCommandsKept && commands_.begin()->second.has_outcome &&
+         commands_.begin()->second.waiting.empty()) {
+    watermark_ = commands_.begin()->first;
+    commands_.erase(commands_.begin());
+    tombstones_.erase(tombstones_.begin(), tombstones_.upper_bound(watermark_));
+  }
+}
+
+control::StatusResponse CommandLog::Status(uint64_t id, uint32_t highest_send) {
+  control::StatusResponse response;
+  response.set_epoch(journal_.epoch());
+  response.set_watermark(watermark_);
+  if (id <= watermark_) {
+    response.set_state(control::COMMAND_STATE_EVICTED);
+  } else if (const auto found = commands_.find(id); found != commands_.end()) {
+    const Command& command = found->second;
+    response.set_state(command.machine.Is("Accepted")    ? control::COMMAND_STATE_ACCEPTED
+                       : command.machine.Is("Started")   ? control::COMMAND_STATE_STARTED
+                       : command.machine.Is("Completed") ? control::COMMAND_STATE_COMPLETED
+                                                         : control::COMMAND_STATE_FAILED);
+    if (command.has_outcome) *response.mutable_outcome() = command.outcome;
+  } else {  // r[control.lifecycle.send-ordinal]
+    uint32_t& refused = tombstones_[id];
+    refused = std::max(refused, highest_send);
+    response.set_state(control::COMMAND_STATE_NOT_ACCEPTED);
+  }
+  return response;
+}
+
+void CommandLog::Drop(const std::string& scope) {
+  control::Outcome dropped;
+  dropped.mutable_failed()->set_reason(control::FAILURE_REASON_DROPPED);
+  dropped.mutable_failed()->set_text("its scope was reset");
+  std::vector<uint64_t> ids;
+  for (const auto& [id, command] : commands_) {
+    if (command.scope == scope) ids.push_back(id);
+  }
+  for (const uint64_t id : ids) {
+    const auto found = commands_.find(id);
+    if (found == commands_.end()) continue;
+    Command& command = found->second;
+    command.hold = control::HOLD_AT_UNSPECIFIED;
+    if (command.has_outcome) {
+      Answer(command);
+      continue;
+    }
+    if (command.machine.Is("Accepted")) command.machine.Step({&journal_, scope, "", 0}, "start");
+    Record(id, dropped);
+  }
+  Evict();
+}
+
+}  // namespace subject

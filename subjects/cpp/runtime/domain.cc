@@ -1,0 +1,488 @@
+#include "runtime/domain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/schema_id.h"
+
+namespace subject {
+namespace {
+
+using asio::ip::tcp;
+
+uint64_t ProtocolSchema() { return TypeId(wire::Message::descriptor()); }
+
+void Send(Link& link, const google::protobuf::Message& envelope) {
+  link.Write(envelope.SerializeAsString());
+}
+
+void SendSorry(Link& link, wire::SorryReason reason, const std::string& detail) {
+  wire::Handshake handshake;
+  handshake.mutable_sorry()->set_reason(reason);
+  handshake.mutable_sorry()->set_detail(detail);
+  Send(link, handshake);
+  link.Finish();
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------ the accepting side
+
+class Domain::Listener : public std::enable_shared_from_this<Listener> {
+ public:
+  Listener(Domain* domain, Settings settings, bool resumable)
+      : domain_(domain),
+        settings_(settings),
+        resumable_(resumable),
+        acceptor_(domain->runtime_.loop.io()) {}
+
+  uint16_t Open() {
+    std::error_code error;
+    acceptor_.open(tcp::v4(), error);
+    if (!error) acceptor_.bind({asio::ip::address_v4::loopback(), 0}, error);
+    if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
+    if (error) return 0;
+    Accept();
+    return acceptor_.local_endpoint(error).port();
+  }
+
+  void Close() {
+    std::error_code ignored;
+    acceptor_.close(ignored);
+  }
+
+ private:
+  void Accept();
+
+  Domain* domain_;
+  Settings settings_;
+  bool resumable_;
+  tcp::acceptor acceptor_;
+};
+
+// Prologue and handshake on an accepted link.
+class Domain::Accepting : public LinkUser {
+ public:
+  Accepting(Domain* domain, std::shared_ptr<Link> link, Settings settings, bool resumable)
+      : domain_(domain), link_(std::move(link)), settings_(settings), resumable_(resumable) {}
+
+  void OnPayload(const std::string& payload) override {
+    switch (phase_) {
+      case Phase::kPrologue:
+        return Prologue(DecodeEnvelope<wire::Prologue>(payload));
+      case Phase::kHello:
+        return Hello(DecodeEnvelope<wire::Handshake>(payload));
+      case Phase::kLetsGo:
+        return LetsGo(DecodeEnvelope<wire::Handshake>(payload));
+    }
+  }
+
+  void OnOversize() override {
+    phase_ == Phase::kPrologue ? Reject(wire::TRANSPORT_REJECT_REASON_MALFORMED)
+                               : Sorry(wire::SORRY_REASON_MALFORMED, "payload too large");
+  }
+
+  void OnLost() override {
+    if (fresh_) session_->End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
+  }
+
+ private:
+  enum class Phase { kPrologue, kHello, kLetsGo };
+
+  void Reject(wire::TransportRejectReason reason) {
+    wire::Prologue prologue;
+    prologue.mutable_reject()->set_reason(reason);
+    Send(*link_, prologue);
+    link_->Finish();  // r[transport.prologue.reject-close]
+  }
+
+  void Sorry(wire::SorryReason reason, const std::string& detail) {
+    OnLost();
+    SendSorry(*link_, reason, detail);
+  }
+
+  // r[transport.prologue.no-fallback]
+  void Prologue(const std::optional<wire::Prologue>& prologue) {
+    if (!prologue || !prologue->has_hello()) {
+      return Reject(wire::TRANSPORT_REJECT_REASON_MALFORMED);
+    }
+    const auto& hello = prologue->hello();
+    if (hello.magic() != kMagic) return Reject(wire::TRANSPORT_REJECT_REASON_BAD_MAGIC);
+    if (hello.version() != kVersion) {
+      return Reject(wire::TRANSPORT_REJECT_REASON_UNSUPPORTED_VERSION);
+    }
+    if (hello.conduit() != wire::CONDUIT_BARE) {
+      return Reject(wire::TRANSPORT_REJECT_REASON_UNSUPPORTED_CONDUIT);
+    }
+    const auto maximum = AcceptedMaximum(hello.max_payload());
+    if (!maximum) return Reject(wire::TRANSPORT_REJECT_REASON_MALFORMED);
+    peer_.max_payload = *maximum;
+    wire::Prologue accept;
+    accept.mutable_accept()->set_max_payload(settings_.max_payload);
+    Send(*link_, accept);
+    phase_ = Phase::kHello;
+  }
+
+  void Hello(const std::optional<wire::Handshake>& handshake) {
+    if (!handshake || !handshake->has_hello()) {
+      return Sorry(wire::SORRY_REASON_MALFORMED, "not a Hello");
+    }
+    const auto& hello = handshake->hello();
+    if (hello.protocol_schema() != ProtocolSchema()) {
+      return Sorry(wire::SORRY_REASON_INCOMPATIBLE_SCHEMA, "another wire.v1.Message");
+    }
+    if (hello.parity() != wire::PARITY_ODD && hello.parity() != wire::PARITY_EVEN) {
+      return Sorry(wire::SORRY_REASON_INCOMPATIBLE_SETTINGS, "no parity");
+    }
+    peer_.parity = hello.parity() == wire::PARITY_ODD ? 1 : 0;
+    peer_.max_concurrent_requests = hello.settings().max_concurrent_requests();
+    presented_ = hello.resume_key();
+    if (presented_.empty()) {
+      session_ = domain_->NewSession(settings_);
+      session_->set_session_id(RandomBytes(16));
+      fresh_ = true;
+      if (resumable_) session_->current_key = offered_ = RandomBytes(16);
+    } else {
+      bool successor = false;
+      session_ = domain_->FindKey(presented_, &successor);
+      if (session_ == nullptr || session_->generation() == 0) {  // r[session.resume.unknown]
+        session_ = nullptr;
+        return Sorry(wire::SORRY_REASON_UNKNOWN_SESSION, "unknown resume key");
+      }
+      const Peer& known = session_->peer();
+      if (known.parity != peer_.parity ||
+          known.max_concurrent_requests != peer_.max_concurrent_requests ||
+          peer_.max_payload < known.max_payload) {
+        return Sorry(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
+      }
+      if (successor) {  // r[session.resume.key-rotation]
+        session_->current_key = std::exchange(session_->successor_key, "");
+      }
+      if (session_->successor_key.empty()) session_->successor_key = RandomBytes(16);
+      offered_ = session_->successor_key;
+    }
+    wire::Handshake reply;
+    auto* yourself = reply.mutable_hello_yourself();
+    yourself->mutable_settings()->set_max_concurrent_requests(
+        session_->settings().max_concurrent_requests);
+    yourself->set_protocol_schema(ProtocolSchema());
+    yourself->set_resume_key(offered_);
+    yourself->set_session_id(session_->record().session_id);
+    Send(*link_, reply);
+    phase_ = Phase::kLetsGo;
+  }
+
+  void LetsGo(const std::optional<wire::Handshake>& handshake) {
+    if (handshake && handshake->has_sorry()) {
+      OnLost();
+      return link_->Close();
+    }
+    if (!handshake || !handshake->has_lets_go()) {
+      return Sorry(wire::SORRY_REASON_MALFORMED, "not LetsGo");
+    }
+    if (!fresh_) {
+      if (session_->over() || session_->current_key != presented_) return link_->Close();
+      session_->current_key = std::exchange(session_->successor_key, "");
+    }
+    fresh_ = false;
+    if (resumable_) session_->when_lost = [] {};  // the initiator dials
+    session_->Bind(link_, peer_, [] {});
+  }
+
+  Domain* domain_;
+  std::shared_ptr<Link> link_;
+  Settings settings_;
+  bool resumable_;
+  Phase phase_ = Phase::kPrologue;
+  Peer peer_;
+  std::shared_ptr<Session> session_;
+  bool fresh_ = false;  // session_ is new, and not established yet
+  std::string presented_, offered_;
+};
+
+void Domain::Listener::Accept() {
+  acceptor_.async_accept([self = shared_from_this()](std::error_code error, tcp::socket socket) {
+    if (error || !self->acceptor_.is_open()) return;
+    const auto link = self->domain_->NewLink(std::move(socket));
+    link->set_user(
+        std::make_shared<Accepting>(self->domain_, link, self->settings_, self->resumable_));
+    link->Start();
+    self->Accept();
+  });
+}
+
+// ------------------------------------------------------------------ the dialling side
+
+// One establishment: up to so many dials, until a session is bound or refused.
+struct Domain::Establishment {
+  std::shared_ptr<Session> session;
+  Settings settings;
+  Dialling dialling;
+  Connected connected;  // null when resuming
+  uint32_t dials = 0;
+  std::vector<std::shared_ptr<Call>> again;  // calls to be made in the fresh session
+};
+
+// Prologue and handshake on a dialled link.
+class Domain::Greeting : public LinkUser {
+ public:
+  Greeting(Domain* domain, std::shared_ptr<Link> link, std::shared_ptr<Establishment> establishment)
+      : domain_(domain), link_(std::move(link)), establishment_(std::move(establishment)) {}
+
+  void Start() {
+    wire::Prologue prologue;
+    auto* hello = prologue.mutable_hello();
+    hello->set_magic(kMagic);
+    hello->set_version(kVersion);
+    hello->set_conduit(wire::CONDUIT_BARE);
+    hello->set_max_payload(establishment_->settings.max_payload);
+    Send(*link_, prologue);
+    link_->Start();
+  }
+
+  void OnPayload(const std::string& payload) override {
+    accepted_ ? Answer(DecodeEnvelope<wire::Handshake>(payload))
+              : Prologue(DecodeEnvelope<wire::Prologue>(payload));
+  }
+  void OnOversize() override { Malformed("payload too large"); }
+  void OnLost() override { domain_->DialAgain(establishment_); }
+
+ private:
+  void Refuse(control::FailureReason reason, std::string text, std::string name) {
+    link_->Close();
+    domain_->Refused(establishment_, {reason, std::move(text), std::move(name)});
+  }
+
+  void Malformed(const std::string& what) { Decline(wire::SORRY_REASON_MALFORMED, what); }
+
+  void Decline(wire::SorryReason reason, const std::string& what) {
+    if (accepted_) {
+      SendSorry(*link_, reason, what);
+    } else {
+      link_->Close();
+    }
+    domain_->Refused(establishment_, {control::FAILURE_REASON_PROTOCOL_ERROR, what,
+                                      wire::SorryReason_Name(reason)});
+  }
+
+  void Prologue(const std::optional<wire::Prologue>& prologue) {
+    if (prologue && prologue->has_reject()) {
+      return Refuse(control::FAILURE_REASON_REJECTED, prologue->reject().text(),
+                    wire::TransportRejectReason_Name(prologue->reject().reason()));
+    }
+    const auto maximum = prologue && prologue->has_accept()
+                             ? AcceptedMaximum(prologue->accept().max_payload())
+                             : std::nullopt;
+    if (!maximum) return Malformed("not a TransportAccept");
+    accepted_ = true;
+    peer_.max_payload = *maximum;
+    const Dialling& dialling = establishment_->dialling;
+    wire::Handshake handshake;
+    auto* hello = handshake.mutable_hello();
+    hello->set_parity(dialling.own_parity == 1 ? wire::PARITY_ODD : wire::PARITY_EVEN);
+    hello->mutable_settings()->set_max_concurrent_requests(
+        establishment_->settings.max_concurrent_requests);
+    hello->set_protocol_schema(ProtocolSchema());
+    hello->set_resume_key(establishment_->session->resume_key);
+    Send(*link_, handshake);
+  }
+
+  void Answer(const std::optional<wire::Handshake>& handshake) {
+    const auto& session = establishment_->session;
+    if (handshake && handshake->has_sorry()) {
+      return Refuse(control::FAILURE_REASON_SORRY, handshake->sorry().detail(),
+                    wire::SorryReason_Name(handshake->sorry().reason()));
+    }
+    if (!handshake || !handshake->has_hello_yourself()) return Malformed("not a HelloYourself");
+    const auto& yourself = handshake->hello_yourself();
+    const bool resuming = session->generation() > 0;
+    if (yourself.protocol_schema() != ProtocolSchema()) {
+      return Decline(wire::SORRY_REASON_INCOMPATIBLE_SCHEMA, "another wire.v1.Message");
+    }
+    const std::string& key = yourself.resume_key();
+    if (yourself.session_id().size() != 16 || (!key.empty() && key.size() < 16) ||
+        (resuming && yourself.session_id() != session->record().session_id)) {
+      return Malformed("bad session id or resume key");
+    }
+    peer_.parity = 1 - establishment_->dialling.own_parity;
+    peer_.max_concurrent_requests = yourself.settings().max_concurrent_requests();
+    if (resuming && peer_.max_concurrent_requests != session->peer_limit()) {
+      return Decline(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
+    }
+    session->resume_key = key;  // adopted on reading  r[session.resume.key-rotation]
+    session->set_session_id(yourself.session_id());
+    session->when_lost = nullptr;
+    if (establishment_->dialling.resume && !key.empty()) {
+      session->when_lost = [domain = domain_, weak = std::weak_ptr(session),
+                            settings = establishment_->settings,
+                            dialling = establishment_->dialling] {
+        if (const auto lost = weak.lock()) domain->Redial(lost, settings, dialling);
+      };
+    }
+    const auto establishment = establishment_;
+    session->Bind(link_, peer_, [this] {
+      wire::Handshake lets_go;
+      lets_go.mutable_lets_go();
+      Send(*link_, lets_go);
+    });
+    for (const auto& call : std::exchange(establishment->again, {})) session->caller().Start(call);
+    if (establishment->connected) std::exchange(establishment->connected, nullptr)(session);
+  }
+
+  Domain* domain_;
+  std::shared_ptr<Link> link_;
+  std::shared_ptr<Establishment> establishment_;
+  Peer peer_;
+  bool accepted_ = false;
+};
+
+void Domain::Connect(Settings settings, Dialling dialling, Connected connected) {
+  dialling.max_attempts = std::max<uint32_t>(dialling.max_attempts, 1);
+  auto establishment = std::make_shared<Establishment>();
+  establishment->session = NewSession(settings);
+  establishment->settings = settings;
+  establishment->dialling = std::move(dialling);
+  establishment->connected = std::move(connected);
+  Dial(establishment);
+}
+
+void Domain::Redial(const std::shared_ptr<Session>& session, const Settings& settings,
+                    const Dialling& dialling) {
+  auto establishment = std::make_shared<Establishment>();
+  establishment->session = session;
+  establishment->settings = settings;
+  establishment->dialling = dialling;
+  Dial(establishment);
+}
+
+void Domain::Dial(const std::shared_ptr<Establishment>& establishment) {
+  ++establishment->dials;
+  auto socket = std::make_shared<tcp::socket>(runtime_.loop.io());
+  std::error_code error;
+  const auto address = asio::ip::make_address(establishment->dialling.host, error);
+  if (error) {
+    return Refused(establishment, {control::FAILURE_REASON_CONNECT_GAVE_UP, error.message(), ""});
+  }
+  socket->async_connect(
+      {address, establishment->dialling.port},
+      [this, establishment, socket, alive = std::weak_ptr(alive_)](std::error_code failed) {
+        if (alive.expired() || establishment->session->over()) return;
+        if (failed) return DialAgain(establishment);
+        const auto link = NewLink(std::move(*socket));
+        const auto greeting = std::make_shared<Greeting>(this, link, establishment);
+        link->set_user(greeting);
+        greeting->Start();
+      });
+}
+
+void Domain::DialAgain(const std::shared_ptr<Establishment>& establishment) {
+  const auto& dialling = establishment->dialling;
+  if (establishment->session->over()) return;
+  if (establishment->dials >= dialling.max_attempts) {  // r[session.initial-connect-waiting.limit]
+    return Refused(establishment,
+                   {control::FAILURE_REASON_CONNECT_GAVE_UP, "the attempts ran out", ""});
+  }
+  // r[session.initial-connect-waiting.backoff]
+  uint64_t delay = dialling.backoff_initial_ms;
+  for (uint32_t i = 1; i < establishment->dials && delay < dialling.backoff_max_ms; ++i) delay *= 2;
+  if (dialling.backoff_max_ms != 0) delay = std::min<uint64_t>(delay, dialling.backoff_max_ms);
+  const auto dial = [this, establishment, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired() && !establishment->session->over()) Dial(establishment);
+  };
+  if (delay == 0) return runtime_.loop.Post(dial);
+  establishment->session->record().PlannedDelay("redial", delay);
+  runtime_.loop.After("redial", std::chrono::milliseconds(delay), dial);
+}
+
+// r[session.initial-connect-waiting.never-retry], r[retry.session-lost.policy]
+void Domain::Refused(const std::shared_ptr<Establishment>& establishment, Ending ending) {
+  const auto session = establishment->session;
+  const bool unknown = ending.rule == "SORRY_REASON_UNKNOWN_SESSION";
+  if (session->generation() > 0 && unknown && establishment->dialling.fresh) {
+    establishment->again = session->EndKeepingIdem(std::move(ending));
+    establishment->session = NewSession(establishment->settings);
+    return Dial(establishment);
+  }
+  session->End(ending);
+  for (const auto& call : std::exchange(establishment->again, {})) {
+    call->Resolve({control::CALL_STATUS_SESSION_SHUTDOWN, "", "no new session", {}});
+  }
+  if (establishment->connected) std::exchange(establishment->connected, nullptr)(ending);
+}
+
+// ------------------------------------------------------------------ the scope
+
+uint16_t Domain::Listen(Settings settings, bool resumable) {
+  listeners_.push_back(std::make_shared<Listener>(this, settings, resumable));
+  return listeners_.back()->Open();
+}
+
+void Domain::StopListening() {
+  for (const auto& listener : std::exchange(listeners_, {})) listener->Close();
+}
+
+std::shared_ptr<Session> Domain::NewSession(Settings settings) {
+  sessions_.remove_if([](const auto& s) {
+    return s->over() && s->open_ends() == 0 && s.use_count() == 1 && s->generation() == 0;
+  });
+  sessions_.push_back(std::make_shared<Session>(
+      runtime_, Recorder{&runtime_.journal, scope_, "", 0}, settings, handler_));
+  return sessions_.back();
+}
+
+std::shared_ptr<Link> Domain::NewLink(tcp::socket socket) {
+  links_.remove_if([](const auto& weak) { return weak.expired(); });
+  auto link = std::make_shared<Link>(std::move(socket));
+  links_.push_back(link);
+  return link;
+}
+
+std::shared_ptr<Session> Domain::FindKey(const std::string& key, bool* successor) const {
+  for (const auto& session : sessions_) {
+    if (session->over()) continue;
+    if (session->current_key == key) return session;
+    if (session->successor_key == key) {
+      *successor = true;
+      return session;
+    }
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Session> Domain::FindSession(const std::string& session_id) const {
+  for (const auto& session : sessions_) {
+    if (!session_id.empty() && session->record().session_id == session_id) return session;
+  }
+  return nullptr;
+}
+
+Domain::Counts Domain::counts() const {
+  Counts counts;
+  counts.listeners = listeners_.size();
+  for (const auto& weak : links_) {
+    const auto link = weak.lock();
+    counts.links += link && link->open();
+  }
+  for (const auto& session : sessions_) {
+    counts.sessions += !session->over();
+    counts.calls += session->caller().unresolved();
+    counts.handlers += session->callee().running();
+    counts.channels += session->open_ends();
+  }
+  return counts;
+}
+
+void Domain::Drop() {
+  alive_.reset();
+  StopListening();
+  for (const auto& session : sessions_) {
+    session->when_lost = nullptr;
+    session->End({control::FAILURE_REASON_DROPPED, "its scope was reset", ""});
+  }
+  for (const auto& weak : std::exchange(links_, {})) {
+    if (const auto link = weak.lock()) link->Close();
+  }
+  sessions_.clear();
+}
+
+}  // namespace subject

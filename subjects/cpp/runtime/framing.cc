@@ -1,0 +1,43 @@
+#include "runtime/framing.h"
+
+namespace subject {
+namespace {
+
+constexpr size_t kLengthBytes = 4;
+
+}  // namespace
+
+std::string Framed(std::string_view payload) {
+  std::string framed;
+  framed.reserve(kLengthBytes + payload.size());
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    framed.push_back(static_cast<char>(payload.size() >> (8 * i)));
+  }
+  return framed.append(payload);
+}
+
+std::optional<std::string> Decoder::Next() {
+  if (oversize_ || buffer_.size() - at_ < kLengthBytes) return std::nullopt;
+  uint32_t length = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length |= static_cast<uint32_t>(static_cast<uint8_t>(buffer_[at_ + i])) << (8 * i);
+  }
+  if (length > limit_) {
+    oversize_ = true;
+    return std::nullopt;
+  }
+  if (buffer_.size() - at_ - kLengthBytes < length) {
+    buffer_.erase(0, at_);
+    at_ = 0;
+    return std::nullopt;
+  }
+  std::string payload = buffer_.substr(at_ + kLengthBytes, length);
+  at_ += kLengthBytes + length;
+  if (at_ == buffer_.size()) {
+    buffer_.clear();
+    at_ = 0;
+  }
+  return payload;
+}
+
+}  // namespace subject

@@ -1,0 +1,97 @@
+#include "runtime/link.h"
+
+#include <utility>
+
+#include "runtime/wire.h"
+
+namespace subject {
+namespace {
+
+constexpr size_t kMostDiscarded = 64 << 20;  // bytes read after our last payload
+
+}  // namespace
+
+Link::Link(asio::ip::tcp::socket socket)
+    : socket_(std::move(socket)), decoder_(kHandshakeMaxPayload) {
+  std::error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+void Link::Start() { Read(); }
+
+void Link::Read() {
+  socket_.async_read_some(asio::buffer(input_),
+                          [self = shared_from_this()](std::error_code error, size_t size) {
+                            if (!self->open_) return;
+                            if (error) return self->Lost();
+                            if (self->finishing_) {
+                              self->discarded_ += size;
+                              if (self->discarded_ > kMostDiscarded) return self->Close();
+                            } else {
+                              self->decoder_.Feed({self->input_.data(), size});
+                              self->Deliver();
+                            }
+                            if (self->open_) self->Read();
+                          });
+}
+
+void Link::Deliver() {
+  while (open_ && !finishing_) {
+    const auto payload = decoder_.Next();
+    const std::shared_ptr<LinkUser> user = user_;  // it may be replaced by what it reads
+    if (payload) {
+      user->OnPayload(*payload);
+    } else {
+      if (decoder_.oversize()) user->OnOversize();
+      return;
+    }
+  }
+}
+
+void Link::Write(std::string_view payload) {
+  if (!open_ || finishing_) return;
+  output_ += Framed(payload);
+  Flush();
+}
+
+void Link::Flush() {
+  if (!open_ || !writing_.empty()) return;
+  if (output_.empty()) {
+    if (finishing_ && !std::exchange(shut_, true)) {
+      std::error_code ignored;
+      socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    }
+    return;
+  }
+  writing_.swap(output_);
+  asio::async_write(socket_, asio::buffer(writing_),
+                    [self = shared_from_this()](std::error_code error, size_t) {
+                      if (!self->open_) return;
+                      self->writing_.clear();
+                      if (error) return self->Lost();
+                      self->Flush();
+                    });
+}
+
+void Link::Finish() {
+  if (!open_ || finishing_) return;
+  finishing_ = true;
+  Flush();
+}
+
+void Link::Close() {
+  if (!std::exchange(open_, false)) return;
+  std::error_code ignored;
+  socket_.close(ignored);
+  const auto user = std::exchange(user_, nullptr);
+  if (on_closed_) std::exchange(on_closed_, nullptr)();
+}
+
+void Link::Lost() {
+  const auto user = user_;
+  const bool tell = !finishing_;
+  Close();
+  if (tell && user) user->OnLost();
+}
+
+}  // namespace subject

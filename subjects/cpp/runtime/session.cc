@@ -1,0 +1,230 @@
+#include "runtime/session.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace subject {
+namespace {
+
+bool Ended(const End& end) { return end.sending ? end.sending->Ended() : end.receiving->Ended(); }
+
+// Reads a link after our own Goodbye, until the counterpart's.  r[session.goodbye]
+class Parting : public LinkUser {
+ public:
+  Parting(std::shared_ptr<Link> link, Recorder record)
+      : link_(std::move(link)), record_(std::move(record)) {}
+  void OnPayload(const std::string& payload) override {
+    const auto message = DecodeEnvelope<wire::Message>(payload);
+    if (message && message->has_goodbye()) record_.Frame(false, 0, "goodbye", 0);
+    if (message && (message->has_goodbye() || message->has_protocol_error())) {
+      return link_->Finish();
+    }
+    record_.Discard("payload", "session.goodbye", 0);
+  }
+  void OnOversize() override { link_->Close(); }
+  void OnLost() override {}
+
+ private:
+  std::shared_ptr<Link> link_;
+  Recorder record_;
+};
+
+}  // namespace
+
+Executions::Executions(const char* path) {
+  if (path != nullptr) file_ = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
+
+Executions::~Executions() {
+  if (file_ >= 0) close(file_);
+}
+
+void Executions::Append(const std::string& session_id, uint64_t operation_id, uint32_t execution,
+                        uint64_t generation) {
+  if (file_ < 0) return;
+  std::string line;
+  for (const char byte : session_id) {
+    line += "0123456789abcdef"[static_cast<uint8_t>(byte) >> 4];
+    line += "0123456789abcdef"[static_cast<uint8_t>(byte) & 15];
+  }
+  line += " " + std::to_string(operation_id) + " " + std::to_string(execution) + " " +
+          std::to_string(generation) + "\n";
+  if (write(file_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(3);
+}
+
+// ------------------------------------------------------------------ ids
+
+void Session::BurnIds(size_t channels) {
+  newest_request_[own()] += 2;
+  newest_channel_[own()] += 2 * channels;
+}
+
+bool Session::See(Newest& newest, uint64_t id) {
+  uint64_t& last = newest[peer_.parity];
+  const bool first = last == ~uint64_t{0};
+  if (id == 0 || id % 2 != peer_.parity || (!first && id <= last)) return false;
+  last = id;
+  return true;
+}
+
+uint32_t Session::open_ends() const {
+  size_t open = std::count_if(old_ends_.begin(), old_ends_.end(),
+                              [](const auto& end) { return !Ended(end); });
+  if (attachment_ != nullptr) {
+    for (const auto& [id, end] : attachment_->ends) open += !Ended(end);
+  }
+  return open;
+}
+
+// ------------------------------------------------------------------ links
+
+void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet) {
+  if (attachment_ != nullptr) {  // r[session.resume.supersede]
+    driver_.Step(record_, "link_lost");
+    Detach();
+  }
+  peer_ = peer;
+  const uint64_t newest = newest_request_[peer_.parity];
+  last_of_older_generation_ = newest == ~uint64_t{0} ? 0 : newest;
+  ++record_.generation;
+  driver_.Step(record_, record_.generation == 1 ? "established" : "resumed");
+  greet();
+  link->set_limit(settings_.max_payload);
+  attachment_ = std::make_shared<Attachment>(this, link, peer.max_payload);
+  link->set_user(attachment_);
+  for (auto& [nonce, done] : std::exchange(pings_, {})) SendPing(std::move(done));
+  caller_.Bound();
+}
+
+void Session::Detach() {
+  const auto attachment = std::exchange(attachment_, nullptr);
+  attachment->Seal();
+  attachment->link->Close();
+  attachment->DetachEnds();
+  callee_.Detached(*attachment);
+  caller_.Detached(*attachment);
+  unanswered_.clear();
+  for (const auto& [id, end] : attachment->ends) {
+    if (!Ended(end)) old_ends_.push_back(end);
+  }
+}
+
+void Session::LinkLost(Attachment* attachment) {
+  if (attachment != attachment_.get()) return;
+  if (!when_lost) return End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
+  driver_.Step(record_, "link_lost");
+  Detach();
+  when_lost();
+}
+
+// ------------------------------------------------------------------ endings
+
+std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
+  if (over()) return nullptr;
+  const auto self = shared_from_this();
+  driver_.Step(record_, record_.generation == 0 ? "failed" : "ended");
+  ending_ = std::move(ending);
+  const auto attachment = std::exchange(attachment_, nullptr);
+  if (attachment != nullptr) {
+    attachment->DetachEnds();
+    callee_.Detached(*attachment);
+    caller_.Detached(*attachment);
+    for (const auto& [id, end] : attachment->ends) {
+      if (!Ended(end)) old_ends_.push_back(end);
+    }
+  }
+  callee_.Ended();
+  kept_ =
+      caller_.Ended(ending_.reason == control::FAILURE_REASON_PROTOCOL_ERROR, ending_.text, keep);
+  unanswered_.clear();
+  for (auto& [nonce, done] : std::exchange(pings_, {})) done(false);
+  return attachment;
+}
+
+void Session::Violated(const Violation& violation) {
+  const auto attachment =
+      Finish({control::FAILURE_REASON_PROTOCOL_ERROR, violation.text, violation.rule}, false);
+  if (attachment == nullptr) return;
+  wire::Message message;  // r[session.protocol-error.delivery]
+  auto* error = message.mutable_protocol_error();
+  error->set_code(violation.code);
+  error->set_rule(violation.rule);
+  error->set_text(violation.text.substr(0, 1024));
+  attachment->Commit(std::move(message));
+  attachment->Seal();
+  attachment->link->Finish();
+}
+
+void Session::ToldOfViolation(const wire::ProtocolError& error) {
+  const auto attachment =
+      Finish({control::FAILURE_REASON_PROTOCOL_ERROR, error.text(), error.rule()}, false);
+  if (attachment == nullptr) return;
+  attachment->Seal();
+  attachment->link->Finish();
+}
+
+void Session::ToldGoodbye() {
+  const auto attachment =
+      Finish({control::FAILURE_REASON_SESSION_ENDED, "the counterpart said Goodbye", ""}, false);
+  if (attachment == nullptr) return;
+  wire::Message message;
+  message.mutable_goodbye();
+  attachment->Commit(std::move(message));
+  attachment->Seal();
+  attachment->link->Finish();
+}
+
+void Session::Goodbye() {
+  const auto attachment =
+      Finish({control::FAILURE_REASON_SESSION_ENDED, "we said Goodbye", ""}, false);
+  if (attachment == nullptr) return;
+  wire::Message message;
+  message.mutable_goodbye();
+  attachment->Commit(std::move(message));
+  attachment->Seal();
+  attachment->link->set_user(std::make_shared<Parting>(attachment->link, attachment->record()));
+}
+
+void Session::End(Ending ending) {
+  const auto attachment = Finish(std::move(ending), false);
+  if (attachment == nullptr) return;
+  attachment->Seal();
+  attachment->link->Close();
+}
+
+std::vector<std::shared_ptr<Call>> Session::EndKeepingIdem(Ending ending) {
+  Finish(std::move(ending), true);  // detached: there is no attachment
+  return std::exchange(kept_, {});
+}
+
+// ------------------------------------------------------------------ pings
+
+void Session::Ping(std::function<void(bool)> done) {
+  if (over()) return done(false);
+  SendPing(std::move(done));
+}
+
+void Session::SendPing(std::function<void(bool)> done) {
+  const uint64_t nonce = ++nonce_;
+  pings_[nonce] = std::move(done);
+  if (attachment_ == nullptr) return;  // the next generation sends it
+  unanswered_.insert(nonce);
+  wire::Message message;
+  message.mutable_ping()->set_nonce(nonce);
+  attachment_->Commit(std::move(message));
+}
+
+MaybeViolation Session::OnPong(uint64_t nonce) {
+  if (unanswered_.erase(nonce) == 0) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "session.keepalive",
+                     "a Pong nobody asked for"};
+  }
+  auto done = std::move(pings_.extract(nonce).mapped());
+  done(true);
+  return std::nullopt;
+}
+
+}  // namespace subject

@@ -1,0 +1,150 @@
+// A session: what survives its links. It walks the driver table and binds one attachment at a
+// time.  r[session.outlives-conduit], r[strict.driver.single-phase]
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/attachment.h"
+#include "runtime/callee.h"
+#include "runtime/caller.h"
+
+namespace subject {
+
+// Appends one line per handler execution to a file.  r[control.journal.executions]
+class Executions {
+ public:
+  explicit Executions(const char* path);
+  ~Executions();
+  Executions(const Executions&) = delete;
+  void Append(const std::string& session_id, uint64_t operation_id, uint32_t execution,
+              uint64_t generation);
+
+ private:
+  int file_ = -1;
+};
+
+// What all scopes of a process share.
+struct Runtime {
+  Loop& loop;
+  Journal& journal;
+  Methods methods;
+  Executions executions;
+};
+
+// What this side announces; bytes, resolved.
+struct Settings {
+  uint32_t max_concurrent_requests = 0;
+  uint32_t max_payload = kDefaultMaxPayload;
+};
+
+// What the counterpart announced. Parity is that of the ids it mints (1 odd, 0 even).
+struct Peer {
+  uint64_t parity = 0;
+  uint32_t max_concurrent_requests = 0;
+  uint32_t max_payload = kDefaultMaxPayload;
+};
+
+// Why a session, or the attempt to open one, is over. `rule` names what broke it, if anything.
+struct Ending {
+  control::FailureReason reason = control::FAILURE_REASON_SESSION_ENDED;
+  std::string text, rule;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Runtime& runtime, Recorder record, Settings settings, Handler serve)
+      : runtime_(runtime),
+        record_(std::move(record)),
+        settings_(settings),
+        handler_(std::move(serve)),
+        driver_(kDriver, 0),
+        caller_(this),
+        callee_(this) {}
+
+  Runtime& runtime() { return runtime_; }
+  const Recorder& record() const { return record_; }
+  const Settings& settings() const { return settings_; }
+  const Handler& handler() const { return handler_; }
+  const Peer& peer() const { return peer_; }
+  Attachment* attachment() { return attachment_.get(); }
+  Caller& caller() { return caller_; }
+  Callee& callee() { return callee_; }
+  bool over() const { return driver_.Is("Disconnected"); }
+  uint64_t generation() const { return record_.generation; }
+  uint32_t peer_limit() const { return peer_.max_concurrent_requests; }
+  const Ending& ending() const { return ending_; }
+  uint32_t open_ends() const;
+  void set_session_id(const std::string& id) { record_.session_id = id; }
+
+  // Ids.  r[rpc.id.monotone]
+  uint64_t peek_request_id() const { return newest_request_.at(own()) + 2; }
+  uint64_t peek_channel_id() const { return newest_channel_.at(own()) + 2; }
+  void BurnIds(size_t channels);  // one request id and that many channel ids of ours
+  bool SeeRequestId(uint64_t id) { return See(newest_request_, id); }
+  bool SeeChannelId(uint64_t id) { return See(newest_channel_, id); }
+  bool SeeConnectionId(uint64_t id) { return See(newest_connection_, id); }
+  bool OfOlderGeneration(uint64_t request_id) const {
+    return request_id <= last_of_older_generation_;
+  }
+
+  // LetsGo is about to be sent, by `greet`, or was read.  r[session.resume.bind]
+  void Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet);
+
+  // Link and counterpart
+  void LinkLost(Attachment* attachment);
+  void Violated(const Violation& violation);
+  void ToldOfViolation(const wire::ProtocolError& error);
+  void ToldGoodbye();
+  MaybeViolation OnPong(uint64_t nonce);
+
+  // Commands. `done` says whether a Pong came, or the session ended.
+  void Ping(std::function<void(bool)> done);
+  void Goodbye();
+  void End(Ending ending);
+  // The same, but keeps what a fresh session can issue again.  r[retry.session-lost.policy]
+  std::vector<std::shared_ptr<Call>> EndKeepingIdem(Ending ending);
+
+  // The initiator's: the current key, and how it gets a new link; without, link loss is the end.
+  std::string resume_key;
+  std::function<void()> when_lost;
+  // The acceptor's keys.  r[session.resume.key-rotation]
+  std::string current_key, successor_key;
+
+ private:
+  using Newest = std::map<uint64_t, uint64_t>;
+
+  uint64_t own() const { return 1 - peer_.parity; }
+  bool See(Newest& newest, uint64_t id);
+  void Detach();
+  void SendPing(std::function<void(bool)> done);
+  std::shared_ptr<Attachment> Finish(Ending ending, bool keep);
+
+  Runtime& runtime_;
+  Recorder record_;
+  Settings settings_;
+  Handler handler_;
+  Peer peer_;
+  Machine driver_;
+  Caller caller_;
+  Callee callee_;
+  std::shared_ptr<Attachment> attachment_;
+  Ending ending_;
+  // By parity. Odd ids start at 1, even ones at 2: what precedes them is -1 and 0.
+  Newest newest_request_{{1, ~uint64_t{0}}, {0, 0}};
+  Newest newest_channel_{{1, ~uint64_t{0}}, {0, 0}};
+  Newest newest_connection_{{1, ~uint64_t{0}}, {0, 0}};
+  uint64_t last_of_older_generation_ = 0;
+  uint64_t nonce_ = 0;
+  std::map<uint64_t, std::function<void(bool)>> pings_;
+  std::set<uint64_t> unanswered_;  // on the current attachment
+  std::vector<std::shared_ptr<Call>> kept_;
+  std::vector<subject::End> old_ends_;  // of lost links, still deliverable
+};
+
+}  // namespace subject

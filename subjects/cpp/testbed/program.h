@@ -1,0 +1,32 @@
+// The testbed's one handler: it runs the Program inside its request.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/service.h"
+
+namespace subject {
+
+// Gates of one scope. An opened gate stays open.
+class Gates {
+ public:
+  // True if open; else `wake` runs once it is.
+  bool Pass(const std::string& name, std::function<void()> wake);
+  void Open(const std::string& name);
+
+ private:
+  struct Gate {
+    bool open = false;
+    std::vector<std::function<void()>> waiting;
+  };
+  std::map<std::string, Gate> gates_;
+};
+
+// Serves every method of the testbed.
+Handler TestbedHandler(std::shared_ptr<Gates> gates);
+
+}  // namespace subject
