@@ -37,6 +37,8 @@ class SnapshotWitness final : public KernelWitness {
   SnapshotWitness(pid_t root, std::string token)
       : probe_(root, "COUNTERPART_TOKEN=" + std::move(token)) {}
 
+  void OnStarted() override { probe_.MarkHousekeeping(); }
+
   void OnActivity() override {
     last_activity_ = busy_since_ = Clock::now();
     checks_ = 0;

@@ -34,6 +34,8 @@ struct KernelView {
 class KernelWitness {
  public:
   virtual ~KernelWitness() = default;
+  // The subject is up and nothing has been asked of it: its maintenance threads are those of now.
+  virtual void OnStarted() = 0;
   // Something reached the subject or came from it: whatever was being waited for starts anew.
   virtual void OnActivity() = 0;
   // `horizon`: timers due later than this do not matter.

@@ -208,6 +208,7 @@ Status EpollLiveWorld::StartSubject() {
   executes_sent_ = executes_answered_ = 0;
   WatchSubject();
   witness_ = MakeKernelWitness(subject_->process().pid(), subject_->process().token());
+  witness_->OnStarted();
   settle_question_ = 0;
   idle_since_.reset();
   return {};

@@ -73,6 +73,7 @@ struct ThreadProbe::Thread {
   UniqueFd schedstat, syscall, stat;
   std::string comm;
   std::string first;  // schedstat of the first look
+  bool housekeeping = false;
 };
 
 ThreadProbe::ThreadProbe(pid_t root, std::string mark) : root_(root), mark_(std::move(mark)) {}
@@ -115,7 +116,7 @@ bool ThreadProbe::List(std::vector<std::pair<pid_t, pid_t>>* ids) {
     const auto file = [&folder](const char* name) {
       return UniqueFd(open((folder + name).c_str(), O_RDONLY | O_CLOEXEC));
     };
-    Thread thread{file("schedstat"), file("syscall"), file("stat"), ReadFile(folder + "comm"), ""};
+    Thread thread{file("schedstat"), file("syscall"), file("stat"), ReadFile(folder + "comm"), "", false};
     if (!thread.comm.empty() && thread.comm.back() == '\n') thread.comm.pop_back();
     if (thread.schedstat.get() < 0 || thread.syscall.get() < 0 || thread.stat.get() < 0) {
       return false;
@@ -123,6 +124,12 @@ bool ThreadProbe::List(std::vector<std::pair<pid_t, pid_t>>* ids) {
     threads_.emplace(id, std::move(thread));
   }
   return true;
+}
+
+void ThreadProbe::MarkHousekeeping() {
+  std::vector<std::pair<pid_t, pid_t>> ids;
+  List(&ids);
+  for (auto& [id, thread] : threads_) thread.housekeeping = IsHousekeeping(thread.comm);
 }
 
 ThreadsLook ThreadProbe::Look(const std::function<std::string()>& between) {
@@ -145,7 +152,7 @@ ThreadsLook ThreadProbe::Look(const std::function<std::string()>& between) {
     }
     ThreadLook seen;
     seen.name = thread.comm;
-    seen.housekeeping = IsHousekeeping(thread.comm);
+    seen.housekeeping = thread.housekeeping;
     seen.waits = DecodeSyscall(line, [pid = id.first](uint64_t at, void* to, size_t size) {
       iovec local{to, size};
       iovec remote{reinterpret_cast<void*>(at), size};

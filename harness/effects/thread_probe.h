@@ -39,6 +39,10 @@ class ThreadProbe {
   // Both looks; `between` runs in the middle and may say why the subject is busy after all.
   ThreadsLook Look(const std::function<std::string()>& between);
 
+  // Threads that exist by now, and none later, may be housekeeping. A thread inherits the name of
+  // the one that started it: what an application starts later may only look like maintenance.
+  void MarkHousekeeping();
+
  private:
   struct Thread;
 

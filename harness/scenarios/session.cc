@@ -137,8 +137,9 @@ Task<> ResumeBacklog(Peer& peer) {
     const std::string text = std::to_string(i);
     questions.push_back(peer.StartCallBySubject(*session, "Echo", Echo(text).SerializeAsString(),
                                                 "backlog" + text));
+    // Commands have no order of their own on the control plane: each is taken in before the next.
+    co_await peer.Settle();
   }
-  co_await peer.Settle();
   std::string key = session->resume_key;
   co_await peer.DoPrologue(*link);
   co_await peer.DoHandshake(*link, *session, std::move(key));

@@ -262,6 +262,11 @@ MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
 void Callee::Drop(Operation& operation, std::string_view event) {
   operation.machine.Step(session_->record(), event);
   const auto execution = std::exchange(operation.execution, nullptr);
+  if (execution) {
+    for (const auto& [field, end] : execution->ends) {
+      if (end.receiving) end.receiving->Abandon();
+    }
+  }
   if (execution && execution->run) {
     session_->record().Handler(control::HANDLER_EVENT_CANCELLED, operation.id,
                                execution->request_id, execution->number);

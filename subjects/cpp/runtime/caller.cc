@@ -176,12 +176,12 @@ void Caller::Cancel(const std::shared_ptr<Call>& call) {
 
 void Caller::Bound() { Pump(); }
 
-void Caller::Detached(Attachment& attachment) {
+void Caller::Detached(Attachment& attachment, bool over) {
   std::deque<std::shared_ptr<Call>> again;
   for (auto& [id, call] : std::exchange(attachment.outgoing, {})) {
     call->request_id = 0;
     if (call->resolved) continue;
-    if (!call->method->channels.empty() && !call->method->idem) {  // r[retry.channel.detach]
+    if (!over && !call->method->channels.empty() && !call->method->idem) {  // r[retry.channel.detach]
       call->Resolve(Local(control::CALL_STATUS_INDETERMINATE, "link lost with channels open"));
     } else {
       again.push_back(call);

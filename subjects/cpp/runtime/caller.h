@@ -44,7 +44,8 @@ class Caller {
 
   void Start(const std::shared_ptr<Call>& call);
   void Bound();  // a generation began  r[retry.resume.reattempt]
-  void Detached(Attachment& attachment);
+  // With `over`, the session ends too: Ended decides about every call.
+  void Detached(Attachment& attachment, bool over = false);
   // The session is over. With `keep`, idem calls are returned instead of ended.
   // r[retry.session-lost.policy], r[rpc.error.ambiguous]
   std::vector<std::shared_ptr<Call>> Ended(bool protocol_error, const std::string& text, bool keep);

@@ -140,6 +140,16 @@ void ReceivingEnd::DeliveredAll() {
   if (machine_.Is("Closing") && items_.empty()) Step("delivered_all");
 }
 
+void ReceivingEnd::Abandon() {
+  if (host_ != nullptr || !machine_.Allows("reset")) return;
+  Step("reset");
+  if (!items_.empty()) {
+    record_.Discard("channel_item", "rpc.channel.abandon", id_, items_.size());
+    items_.clear();
+  }
+  Changed();
+}
+
 void ReceivingEnd::Reset() {
   if (host_ == nullptr || !machine_.Allows("reset")) return;
   const bool tell = !closed_;  // r[rpc.channel.reset]: after its close, nothing is sent

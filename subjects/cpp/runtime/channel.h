@@ -105,6 +105,8 @@ class ReceivingEnd : public ChannelEndBase {
   void OnItemOrEnd(std::function<void()> wake);  // r[rpc.flow-control.credit.replenish]
   void Reset();                                  // nothing if it has ended
   void Detach();
+  // Its application is gone, and so is its link: what was kept for it is discarded.
+  void Abandon();
 
   MaybeViolation OnItem(const std::string& item, bool bound);
   MaybeViolation OnClose(bool aborted);

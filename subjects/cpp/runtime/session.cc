@@ -131,7 +131,7 @@ std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
   if (attachment != nullptr) {
     attachment->DetachEnds();
     callee_.Detached(*attachment);
-    caller_.Detached(*attachment);
+    caller_.Detached(*attachment, /*over=*/true);
     for (const auto& [id, end] : attachment->ends) {
       if (!Ended(end)) old_ends_.push_back(end);
     }
