@@ -116,7 +116,8 @@ bool ThreadProbe::List(std::vector<std::pair<pid_t, pid_t>>* ids) {
     const auto file = [&folder](const char* name) {
       return UniqueFd(open((folder + name).c_str(), O_RDONLY | O_CLOEXEC));
     };
-    Thread thread{file("schedstat"), file("syscall"), file("stat"), ReadFile(folder + "comm"), "", false};
+    Thread thread{
+        file("schedstat"), file("syscall"), file("stat"), ReadFile(folder + "comm"), "", false};
     if (!thread.comm.empty() && thread.comm.back() == '\n') thread.comm.pop_back();
     if (thread.schedstat.get() < 0 || thread.syscall.get() < 0 || thread.stat.get() < 0) {
       return false;

@@ -1,4 +1,4 @@
-"""The golden vectors are current, cover the wire protocol, and agree with bytes worked out by hand."""
+"""The golden vectors are current, cover the protocol, and agree with bytes worked out by hand."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_schema_ids_of_a_pair():
 
 def test_oneofs_and_optional_in_canonical_bytes():
     canonical = _types()["counterpart.vectors.v1.Leaf"]["canonical"]
-    # raw: real oneof 1, presence, TYPE_BYTES; maybe: presence, TYPE_UINT32, synthetic oneof left out
+    # raw: real oneof 1, presence, TYPE_BYTES; maybe: presence, TYPE_UINT32, no synthetic oneof
     assert (_str(b"raw") + b"\x02\x0c\x01\x00\x00\x00").hex() in canonical
     assert (_str(b"maybe") + b"\x02\x0d\x00\x00\x00\x00").hex() in canonical
 

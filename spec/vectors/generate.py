@@ -453,7 +453,8 @@ MESSAGES = [
             ' values { number: -1 name: "B" } } }'
             ' types { type_id: 2 full_name: "a.M" message { fields { number: 9 name: "e"'
             " cardinality: CARDINALITY_OPTIONAL kind: 14 oneof_index: 1 type_id: 1 } } }"
-            ' bindings { method: "a.S/C" role: BINDING_ROLE_RESPONSE type_id: 2 error_type_id: 2 } }'
+            ' bindings { method: "a.S/C" role: BINDING_ROLE_RESPONSE type_id: 2'
+            " error_type_id: 2 } }"
         ),
     ),
     (

@@ -181,7 +181,8 @@ void Caller::Detached(Attachment& attachment, bool over) {
   for (auto& [id, call] : std::exchange(attachment.outgoing, {})) {
     call->request_id = 0;
     if (call->resolved) continue;
-    if (!over && !call->method->channels.empty() && !call->method->idem) {  // r[retry.channel.detach]
+    if (!over && !call->method->channels.empty() &&
+        !call->method->idem) {  // r[retry.channel.detach]
       call->Resolve(Local(control::CALL_STATUS_INDETERMINATE, "link lost with channels open"));
     } else {
       again.push_back(call);
