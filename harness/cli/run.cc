@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/campaign.h"
 #include "harness/cli/command.h"
 #include "harness/cli/render.h"
@@ -156,9 +157,19 @@ int Run(Context& context, RunOptions& options) {
   ProgressLine progress;
   campaign.on_progress = [&progress](const campaign::Progress& now) { progress.Show(now); };
 
+  std::string not_started;  // why the first subject that could not be started could not
+  campaign.on_line = [&not_started](const report::v1::Line& line) {
+    if (line.exec().ending() != report::v1::ENDING_NO_START || !not_started.empty()) return;
+    not_started = "a subject of " + line.exec().cell() +
+                  " could not be started: " + line.exec().reason() +
+                  "; see --subject and matrix/subjects.yaml";
+  };
+
   Result<campaign::CampaignResult> result = campaign::RunCampaign(std::move(campaign));
   if (!result.ok()) return Complain(result.error());
-  return RenderAll(result->run_jsonl, options.format == "json", result->exit_code);
+  const int code = RenderAll(result->run_jsonl, options.format == "json", result->exit_code);
+  if (!not_started.empty()) std::cerr << "counterpart: " << not_started << "\n";
+  return code;
 }
 
 void AddOptions(CLI::App* verb, RunOptions* options, uint32_t default_runs) {
