@@ -106,6 +106,13 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
     if (!read.ok()) return read.error();
     subjects = std::move(read).value();
   }
+  // Subjects are started in folders of their own: a path is of where the user is.
+  for (effects::SubjectSpec& subject : subjects) {
+    std::string& program = subject.command.front();
+    if (program.find('/') != std::string::npos) {
+      program = std::filesystem::absolute(program).lexically_normal().string();
+    }
+  }
   all = campaign::AllCells(subjects);
   Result<std::vector<std::string>> wanted = ReadPatterns(patterns);
   if (!wanted.ok()) return wanted.error();
