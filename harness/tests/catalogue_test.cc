@@ -1,0 +1,34 @@
+// Every row of the catalogue can mean something.
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+
+#include "harness/judge/spec_text.h"
+#include "harness/scenarios/scenario.h"
+
+namespace counterpart::scenarios {
+namespace {
+
+TEST(Catalogue, NamesRulesAndNeedsAreWellFormed) {
+  const judge::Rule* capabilities = judge::FindRule("control.capabilities");
+  ASSERT_NE(capabilities, nullptr);
+  std::set<std::string> names;
+  ASSERT_FALSE(Catalogue().empty());
+  for (const Scenario& scenario : Catalogue()) {
+    SCOPED_TRACE(scenario.name);
+    EXPECT_TRUE(names.insert(scenario.name).second);
+    EXPECT_TRUE(std::regex_match(scenario.name, std::regex("[a-z0-9_]+")));
+    EXPECT_NE(scenario.body, nullptr);
+    EXPECT_FALSE(scenario.directions.empty());
+    for (const auto direction : scenario.directions) {
+      for (const auto& rule : scenario.Rules(direction))
+        EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
+    }
+    for (const auto& need : scenario.needs)
+      EXPECT_NE(capabilities->text.find("`" + need + "`"), std::string::npos) << need;
+  }
+}
+
+}  // namespace
+}  // namespace counterpart::scenarios

@@ -1,0 +1,176 @@
+// The engine alone, with an observer that only counts.
+#include "harness/machine/machine.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/machine/replay.h"
+
+namespace counterpart::machine {
+namespace {
+
+using effects::EffectKind;
+using effects::Ingress;
+using effects::IngressKind;
+
+struct World : Observer {
+  int payloads = 0;
+  bool open = true;
+  std::vector<Finding> findings;
+  Reading OnIngress(const Ingress& ingress, uint64_t) override {
+    payloads += ingress.kind == IngressKind::kPayload;
+    return {"in", ingress.bytes, ""};
+  }
+  void OnFinding(const Finding& finding) override { findings.push_back(finding); }
+  bool OutsideOpen() const override { return open; }
+};
+
+Ingress Payload(std::string bytes) {
+  return {.kind = IngressKind::kPayload, .id = 1, .bytes = std::move(bytes)};
+}
+Ingress Calm() { return {.kind = IngressKind::kQuiescent, .number = 1, .text = "calm"}; }
+
+Task<> AskAndWait(Machine& m, World& world) {
+  m.Choose(1000, "number");
+  m.Request({.kind = EffectKind::kDial, .id = 1}, {"out", "dial", ""});
+  co_await m.Await(
+      {.awaited = "a payload", .ready = [&] { return world.payloads > 0; }, .rule = "some.rule"});
+  m.Request({.kind = EffectKind::kFin, .id = 1}, {"out", "fin", ""});
+}
+
+Task<> UntilCalm(Machine& m, Wake* wake) {
+  *wake = co_await m.Await(
+      {.awaited = "calm", .ready = [] { return false; }, .wake_when_quiescent = true, .rule = ""});
+}
+
+Task<> Ends(Machine& m, bool* went_on) {
+  co_await m.End();
+  *went_on = true;
+}
+
+struct Fixture {
+  World world;
+  Machine machine;
+  explicit Fixture(uint64_t seed = 1) : machine(seed, [] { return uint64_t{0}; }) {
+    machine.set_observer(&world);
+    machine.AddRole("role", AskAndWait(machine, world));
+  }
+};
+
+TEST(Machine, WaitsThenGoesOnThenIsDone) {
+  Fixture f;
+  EXPECT_TRUE(f.machine.TakeEffects().empty());
+  EXPECT_EQ(f.machine.Run(), Step::kWaiting);
+  ASSERT_EQ(f.machine.TakeEffects().size(), 1u);
+  EXPECT_TRUE(f.machine.TakeEffects().empty());
+  EXPECT_EQ(f.machine.Awaited(), std::vector<std::string>{"a payload"});
+  f.machine.Ingest({Payload("x")});
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+  EXPECT_EQ(f.machine.TakeEffects()[0].kind, EffectKind::kFin);
+  EXPECT_TRUE(f.world.findings.empty());
+}
+
+TEST(Machine, IsStuckWhenNothingOutsideIsOpen) {
+  Fixture f;
+  f.world.open = false;
+  EXPECT_EQ(f.machine.Run(), Step::kStuck);
+}
+
+TEST(Machine, QuiescenceFailsWhatIsAwaitedByItsRule) {
+  Fixture f;
+  f.machine.Run();
+  f.machine.Ingest({Calm()});
+  ASSERT_EQ(f.world.findings.size(), 1u);
+  EXPECT_EQ(f.world.findings[0].level, Level::kFail);
+  EXPECT_EQ(f.world.findings[0].rule, "some.rule");
+  EXPECT_EQ(f.world.findings[0].place, "a payload");
+  EXPECT_TRUE(f.world.findings[0].stall);
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+}
+
+TEST(Machine, AFrameBeforeQuiescenceInItsBatchBeatsIt) {
+  Fixture f;
+  f.machine.Run();
+  f.machine.Ingest({Payload("x"), Calm()});
+  EXPECT_TRUE(f.world.findings.empty());
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+}
+
+TEST(Machine, TellsOfQuiescenceWhoAskedToBeTold) {
+  World world;
+  Machine machine(1, [] { return uint64_t{0}; });
+  machine.set_observer(&world);
+  Wake wake = Wake::kReady;
+  machine.AddRole("role", UntilCalm(machine, &wake));
+  machine.Run();
+  machine.Ingest({Calm()});
+  EXPECT_EQ(machine.Run(), Step::kAllDone);
+  EXPECT_EQ(wake, Wake::kQuiescent);
+  EXPECT_TRUE(world.findings.empty());
+}
+
+TEST(Machine, EndEndsARole) {
+  World world;
+  Machine machine(1, [] { return uint64_t{0}; });
+  machine.set_observer(&world);
+  bool went_on = false;
+  machine.AddRole("role", Ends(machine, &went_on));
+  EXPECT_EQ(machine.Run(), Step::kAllDone);
+  EXPECT_FALSE(went_on);
+}
+
+TEST(Replay, ReproducesAndNamesTheFirstDifference) {
+  Fixture live;
+  live.machine.Run();
+  live.machine.Ingest({Payload("x")});
+  live.machine.Run();
+  const auto recorded = live.machine.trace().entries();
+  Fixture same;
+  EXPECT_FALSE(RunReplay(same.machine, recorded));
+  EXPECT_EQ(same.machine.trace().ExactHash(), live.machine.trace().ExactHash());
+  auto changed = recorded;
+  changed[2].ingress = Calm();  // choice, dial, then the payload
+  Fixture other;
+  const auto divergence = RunReplay(other.machine, changed);
+  ASSERT_TRUE(divergence);
+  EXPECT_EQ(divergence->entry, 3u);
+  Fixture seeded(2);
+  const auto choice = RunReplay(seeded.machine, recorded);
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice->entry, 0u);
+}
+
+TEST(Trace, CanonicalBytesComeBackAndNoShorterOnesDo) {
+  Fixture f;
+  f.machine.Run();
+  f.machine.Ingest({Payload("xyz")});
+  f.machine.Note("e", "label");
+  for (const Entry& entry : f.machine.trace().entries()) {
+    const std::string bytes = Canonical(entry);
+    Entry back{};
+    ASSERT_TRUE(DecodeCanonical(bytes, &back));
+    EXPECT_EQ(Canonical(back), bytes);
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      Entry cut{};
+      EXPECT_FALSE(DecodeCanonical(bytes.substr(0, size), &cut)) << size;
+    }
+  }
+}
+
+TEST(Trace, NormalisedHashForgetsInterleavingOnly) {
+  auto hash = [](std::vector<Reading> readings) {
+    Trace trace;
+    for (auto& reading : readings) {
+      Entry entry{.kind = EntryKind::kNote};
+      entry.reading = std::move(reading);
+      trace.Append(std::move(entry));
+    }
+    return trace.NormalisedHash();
+  };
+  const Reading a1{"a", "1", ""}, a2{"a", "2", ""}, b1{"b", "1", ""};
+  EXPECT_EQ(hash({a1, a2, b1}), hash({b1, a1, a2}));
+  EXPECT_NE(hash({a1, a2, b1}), hash({a2, a1, b1}));
+  EXPECT_NE(hash({a1, b1}), hash({a2, b1}));
+}
+
+}  // namespace
+}  // namespace counterpart::machine
