@@ -45,7 +45,9 @@ bool Attachment::Fits(const wire::Message& message) const {
 bool Attachment::Commit(wire::Message message) {
   if (sealed_ || !Fits(message)) return false;
   const auto [kind, id] = Subject(message);
-  record_.Frame(true, message.connection_id(), kind, id);  // r[control.journal.write-ahead]
+  if (!message.has_response() || !Mutated("forgets_to_journal_frame")) {
+    record_.Frame(true, message.connection_id(), kind, id);  // r[control.journal.write-ahead]
+  }
   link->Write(message.SerializeAsString());
   return true;
 }
@@ -120,6 +122,9 @@ MaybeViolation Attachment::Apply(const wire::Message& message) {
       session_->ToldOfViolation(message.protocol_error());
       return std::nullopt;
     case wire::Message::kPing: {  // r[session.keepalive]
+      if (Mutated("silent_on_ping_while_calls_block") && !(incoming.empty() && outgoing.empty())) {
+        return std::nullopt;
+      }
       wire::Message pong;
       pong.mutable_pong()->set_nonce(message.ping().nonce() + (Mutated("wrong_pong") ? 1 : 0));
       Commit(std::move(pong));

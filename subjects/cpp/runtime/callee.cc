@@ -22,8 +22,17 @@ bool Decodes(const google::protobuf::Descriptor* type, const std::string& bytes)
 
 // r[rpc.channel.abandon]
 void Abandon(const Ends& ends) {
+  if (Mutated("no_channel_abandon")) return;
   for (const auto& [field, end] : ends) {
     if (end.sending) end.sending->Abort();
+    if (end.receiving) end.receiving->Reset();
+  }
+}
+
+// What a handler's finalizer does with the ends it is given.
+void EndAll(const Ends& ends) {
+  for (const auto& [field, end] : ends) {
+    if (end.sending) end.sending->Close();
     if (end.receiving) end.receiving->Reset();
   }
 }
@@ -61,7 +70,8 @@ MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& re
                        "channel id " + std::to_string(reference.channel_id())};
     }
   }
-  if (!attachment.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS)) {
+  if (!attachment.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS) &&
+      !Mutated("missing_schema_accepted")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required",
                      "arguments of " + request.method()};
   }
@@ -128,7 +138,8 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
     Abandon(ends);  // r[retry.channel.sealed-result]
     return Respond(attachment, attempt, operation->outcome, method);
   }
-  if (operation && !method->idem && !operation->machine.Is("Sealed")) {
+  if (operation && !method->idem && !operation->machine.Is("Sealed") &&
+      !Mutated("reexecutes_non_idem_after_resume")) {
     operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
     return refuse(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "may have run, and must not run again");
   }
@@ -169,6 +180,7 @@ void Callee::Respond(Attachment& attachment, uint64_t request_id, wire::Response
     attachment.Announce(*method, wire::BINDING_ROLE_RESPONSE);
   }
   attachment.incoming.erase(request_id);  // r[...max-concurrent-requests.counting]
+  if (Mutated("double_response")) attachment.Commit(message);
   attachment.Commit(std::move(message));
 }
 
@@ -182,6 +194,12 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
     const auto current = weak.lock();
     if (current && operation->execution == current) Begin(operation);
   });
+  if (Mutated("old_generation_finalizer_closes_new_channel") && execution->number > 1) {
+    // The finalizer of the execution before, late: it asks the operation, not its own execution.
+    session_->runtime().loop.Post([operation] {
+      if (operation->execution) EndAll(operation->execution->ends);
+    });
+  }
 }
 
 void Callee::Begin(const std::shared_ptr<Operation>& operation) {
@@ -194,6 +212,12 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   for (auto& [field, end] : execution->ends) {
     if (end.sending) end.sending->Bind();
     if (end.receiving) end.receiving->Bind();
+  }
+  if (Mutated("executes_twice_per_request")) {
+    session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
+                                          record.generation);
+    Invocation twin{operation->method, operation->arguments, {}, [] {}, [](HandlerResult) {}};
+    session_->handler()(std::move(twin))->Advance();
   }
   Loop& loop = session_->runtime().loop;
   const std::weak_ptr<Execution> weak = execution;
@@ -248,7 +272,8 @@ MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
     return std::nullopt;
   }
   const auto operation = found->second;
-  operation->attempts.erase(request_id);
+  const bool forgets = Mutated("second_response_for_cancelled_call");
+  if (!forgets) operation->attempts.erase(request_id);
   if (operation->attempts.empty()) {
     Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "release");  // r[retry.cancel.volatile]

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/mutation.h"
 #include "runtime/session.h"
 
 namespace subject {
@@ -75,7 +76,8 @@ void Caller::Start(const std::shared_ptr<Call>& call) {
 // r[rpc.flow-control.max-concurrent-requests.outbound]
 void Caller::Pump() {
   while (!queue_.empty() && session_->attachment() != nullptr &&
-         session_->attachment()->outgoing.size() < session_->peer_limit()) {
+         (session_->attachment()->outgoing.size() < session_->peer_limit() ||
+          Mutated("ignores_request_limit_as_caller"))) {
     const auto call = queue_.front();
     queue_.pop_front();
     if (!call->resolved) Attempt(call);

@@ -27,9 +27,10 @@ EndStatus SendingEnd::status() const {
 }
 
 bool SendingEnd::Send(const std::string& item) {
-  if (host_ == nullptr || !machine_.Is("Open") || credit_ == 0) return false;
+  if (host_ == nullptr || !machine_.Is("Open")) return false;
+  if (credit_ == 0 && !Mutated("over_credit")) return false;
   host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
-  --credit_;  // r[rpc.flow-control.credit.spend]
+  if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]
   Step("item");
   wire::Message message;
   message.mutable_channel_item()->set_channel_id(id_);
@@ -43,6 +44,12 @@ void SendingEnd::SendClose(bool aborted) {
   message.mutable_close_channel()->set_channel_id(id_);
   message.mutable_close_channel()->set_aborted(aborted);
   host_->Commit(std::move(message));
+  if (Mutated("item_after_close")) {
+    host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
+    wire::Message late;
+    late.mutable_channel_item()->set_channel_id(id_);
+    host_->Commit(std::move(late));
+  }
   Changed();
 }
 
@@ -105,7 +112,9 @@ bool ReceivingEnd::Take(std::string& item) {
   ++taken_;
   DeliveredAll();
   // Granted anew once half of the initial credit is used up.
-  if (host_ != nullptr && machine_.Is("Open") && outstanding_ <= argument_.initial_credit / 2 &&
+  const uint32_t enough =
+      Mutated("canary_grants_one_by_one") ? argument_.initial_credit : argument_.initial_credit / 2;
+  if (host_ != nullptr && machine_.Is("Open") && outstanding_ <= enough &&
       argument_.initial_credit > 0) {
     Grant(taken_);
   }
@@ -182,7 +191,7 @@ MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
   if (!bound) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required", "item");
   }
-  if (outstanding_ == 0 && !Mutated("ignore_credit_limit")) {
+  if (outstanding_ == 0 && !Mutated("accepts_over_credit")) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CREDIT_EXCEEDED, "rpc.flow-control.credit.exceeded",
                  "item");
   }
@@ -190,6 +199,9 @@ MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
   Step(late ? "late_item" : "item");
   if (late) {
     record_.Discard("channel_item", "rpc.channel.ends", id_);
+    return std::nullopt;
+  }
+  if (Mutated("drops_item_when_queue_is_full") && items_.size() > argument_.initial_credit / 2) {
     return std::nullopt;
   }
   items_.push_back(item);

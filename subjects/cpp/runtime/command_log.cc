@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/mutation.h"
+
 namespace subject {
 namespace {
 
@@ -29,6 +31,16 @@ void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& 
     Command& command = known->second;
     if (command.payload != payload) {  // r[control.lifecycle.conflict]
       return reply(Refused(control::REFUSAL_REASON_CONFLICT, "another command has this id"));
+    }
+    if (Mutated("duplicate_command_runs_again")) {
+      auto prepared = prepare();
+      if (auto* work = std::get_if<Work>(&prepared)) {
+        return (*work)([reply = std::move(reply)](control::Outcome outcome) {
+          control::ExecuteResponse response;
+          *response.mutable_outcome() = std::move(outcome);
+          reply(response);
+        });
+      }
     }
     command.waiting.push_back(std::move(reply));  // r[control.lifecycle.attach]
     if (command.has_outcome && command.hold != control::HOLD_AT_RECORDED) Answer(command);

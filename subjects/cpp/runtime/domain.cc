@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/mutation.h"
 #include "runtime/schema_id.h"
 
 namespace subject {
@@ -137,6 +138,7 @@ class Domain::Accepting : public LinkUser {
     peer_.parity = hello.parity() == wire::PARITY_ODD ? 1 : 0;
     peer_.max_concurrent_requests = hello.settings().max_concurrent_requests();
     presented_ = hello.resume_key();
+    if (!presented_.empty() && Mutated("hangs_in_resume")) return;
     if (presented_.empty()) {
       session_ = domain_->NewSession(settings_);
       session_->set_session_id(RandomBytes(16));
@@ -158,7 +160,9 @@ class Domain::Accepting : public LinkUser {
       if (successor) {  // r[session.resume.key-rotation]
         session_->current_key = std::exchange(session_->successor_key, "");
       }
-      if (session_->successor_key.empty()) session_->successor_key = RandomBytes(16);
+      if (session_->successor_key.empty()) {
+        session_->successor_key = Mutated("resumes_without_new_key") ? presented_ : RandomBytes(16);
+      }
       offered_ = session_->successor_key;
     }
     wire::Handshake reply;
@@ -182,6 +186,7 @@ class Domain::Accepting : public LinkUser {
     }
     if (!fresh_) {
       if (session_->over() || session_->current_key != presented_) return link_->Close();
+      if (Mutated("accepts_used_resume_key")) session_->retired_key = presented_;
       session_->current_key = std::exchange(session_->successor_key, "");
     }
     fresh_ = false;
@@ -441,6 +446,7 @@ std::shared_ptr<Session> Domain::FindKey(const std::string& key, bool* successor
   for (const auto& session : sessions_) {
     if (session->over()) continue;
     if (session->current_key == key) return session;
+    if (Mutated("accepts_used_resume_key") && session->retired_key == key) return session;
     if (session->successor_key == key) {
       *successor = true;
       return session;

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/mutation.h"
+
 namespace subject {
 namespace {
 
@@ -18,6 +20,10 @@ std::string RandomBytes(size_t size) {
   std::string bytes(size, '\0');
   if (getrandom(bytes.data(), size, 0) != static_cast<ssize_t>(size)) std::abort();
   return bytes;
+}
+
+std::string NewEpoch() {
+  return Mutated("same_epoch_after_restart") ? std::string(16, 'e') : RandomBytes(16);
 }
 
 void Journal::Append(const std::string& scope, control::JournalEvent event) {

@@ -18,6 +18,9 @@ namespace control = counterpart::control::v1;
 // `size` random bytes from the operating system.
 std::string RandomBytes(size_t size);
 
+// What tells this process start from every other.
+std::string NewEpoch();
+
 class Journal {
  public:
   using Predicate = std::function<bool(const control::JournalEvent&)>;
@@ -51,7 +54,7 @@ class Journal {
   };
 
   uint64_t seq_ = 0;
-  std::string epoch_ = RandomBytes(16);  // r[control.lifecycle.epoch]
+  std::string epoch_ = NewEpoch();  // r[control.lifecycle.epoch]
   std::map<std::string, Scope> scopes_;
   std::deque<std::string> retired_;
   std::list<Watcher> watchers_;

@@ -1,6 +1,7 @@
 #include "runtime/schemas.h"
 
 #include "counterpart/testbed/v1/testbed.pb.h"
+#include "runtime/mutation.h"
 #include "runtime/schema_id.h"
 
 namespace subject {
@@ -78,7 +79,8 @@ MaybeViolation Tracker::Learn(const wire::Schema& schema) {
     if (type.type_id() == 0 || type.body_case() == wire::TypeSchema::BODY_NOT_SET) {
       return Broken(wire::PROTOCOL_ERROR_CODE_SCHEMA_INVALID, "schema.type-id", type.full_name());
     }
-    if (!types_.emplace(type.type_id(), type).second) {  // r[schema.principles.once-per-type]
+    const bool fresh = types_.emplace(type.type_id(), type).second;
+    if (!fresh && !Mutated("duplicate_schema_accepted")) {  // r[schema.principles.once-per-type]
       return Broken(wire::PROTOCOL_ERROR_CODE_SCHEMA_DUPLICATE, "schema.principles.once-per-type",
                     type.full_name());
     }
@@ -97,7 +99,7 @@ MaybeViolation Tracker::Learn(const wire::Schema& schema) {
   }
   for (const auto& binding : schema.bindings()) {
     const BindingKey key{binding.method(), binding.role(), binding.channel_field()};
-    if (bindings_.contains(key)) {
+    if (bindings_.contains(key) && !Mutated("duplicate_schema_accepted")) {
       return Broken(wire::PROTOCOL_ERROR_CODE_SCHEMA_DUPLICATE, "schema.principles.once-per-type",
                     binding.method());
     }

@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
+
+#include "runtime/mutation.h"
 
 namespace subject {
 namespace {
@@ -57,6 +60,10 @@ void Executions::Append(const std::string& session_id, uint64_t operation_id, ui
 
 // ------------------------------------------------------------------ ids
 
+uint64_t Session::peek_request_id() const {
+  return newest_request_.at(own()) + (Mutated("wrong_parity") ? 3 : 2);
+}
+
 void Session::BurnIds(size_t channels) {
   newest_request_[own()] += 2;
   newest_channel_[own()] += 2 * channels;
@@ -90,6 +97,9 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
   const uint64_t newest = newest_request_[peer_.parity];
   last_of_older_generation_ = newest == ~uint64_t{0} ? 0 : newest;
   ++record_.generation;
+  if (Mutated("reuses_channel_ids_after_resume")) {
+    newest_channel_[own()] = own() == 1 ? ~uint64_t{0} : 0;
+  }
   driver_.Step(record_, record_.generation == 1 ? "established" : "resumed");
   greet();
   link->set_limit(settings_.max_payload);
@@ -167,6 +177,7 @@ void Session::ToldOfViolation(const wire::ProtocolError& error) {
 }
 
 void Session::ToldGoodbye() {
+  if (Mutated("crashes_at_close")) std::abort();
   const auto attachment =
       Finish({control::FAILURE_REASON_SESSION_ENDED, "the counterpart said Goodbye", ""}, false);
   if (attachment == nullptr) return;

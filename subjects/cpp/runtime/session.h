@@ -83,7 +83,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void set_session_id(const std::string& id) { record_.session_id = id; }
 
   // Ids.  r[rpc.id.monotone]
-  uint64_t peek_request_id() const { return newest_request_.at(own()) + 2; }
+  uint64_t peek_request_id() const;
   uint64_t peek_channel_id() const { return newest_channel_.at(own()) + 2; }
   void BurnIds(size_t channels);  // one request id and that many channel ids of ours
   bool SeeRequestId(uint64_t id) { return See(newest_request_, id); }
@@ -115,6 +115,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::function<void()> when_lost;
   // The acceptor's keys.  r[session.resume.key-rotation]
   std::string current_key, successor_key;
+  std::string retired_key;  // kept by a mutant only
 
  private:
   using Newest = std::map<uint64_t, uint64_t>;
