@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "counterpart/testbed/v1/testbed.pb.h"
+#include "runtime/mutation.h"
 
 namespace subject {
 namespace {
@@ -10,13 +10,11 @@ namespace {
 using control::ExecuteRequest;
 using control::Outcome;
 using Finish = CommandLog::Finish;
+using Work = CommandLog::Work;
 
-control::Refusal Refuse(control::RefusalReason reason, const std::string& text) {
-  control::Refusal refusal;
-  refusal.set_reason(reason);
-  refusal.set_text(text);
-  return refusal;
-}
+constexpr const char* kCapabilities[] = {
+    "bare",      "resume",  "root_calls",        "channels",  "cancel",  "operations",
+    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor"};
 
 Outcome Done() {
   Outcome outcome;
@@ -32,116 +30,48 @@ Outcome Fail(const Ending& ending) {
   return outcome;
 }
 
-Outcome ToOutcome(const Call& call) {
-  Outcome outcome;
-  control::CallOutcome& out = *outcome.mutable_call();
-  out.set_status(call.result.status);
-  out.set_value(call.result.value);
-  out.set_text(call.result.text);
-  out.set_attempts(call.attempts);
-  out.set_operation_id(call.operation_id);
-  for (const auto& entry : call.result.metadata) {
-    auto& to = *out.add_metadata();
-    to.set_key(entry.key());
-    to.set_value(entry.value());
-    to.set_flags(entry.flags());
-  }
-  return outcome;
+Work Now(std::function<void()> act) {
+  return [act = std::move(act)](Finish finish) {
+    act();
+    finish(Done());
+  };
 }
 
-control::EndStatus ToStatus(EndStatus status) {
-  return static_cast<control::EndStatus>(static_cast<int>(status) + 1);
-}
-
-// Sends items one by one, as credit comes.
-struct Sending : std::enable_shared_from_this<Sending> {
-  std::shared_ptr<SendingEnd> end;
-  control::ChannelSend command;
-  uint32_t accepted = 0;
-  Finish finish;
-
-  void Advance() {
-    while (accepted < command.count() && end->status() == EndStatus::kOpen) {
-      counterpart::testbed::v1::Number number;
-      number.set_value(command.first() + accepted);
-      if (!end->Send(number.SerializeAsString())) {
-        if (end->status() != EndStatus::kOpen) break;
-        return end->OnChange([self = shared_from_this()] { self->Advance(); });
-      }
-      ++accepted;
-    }
-    Outcome outcome;
-    outcome.mutable_sent()->set_accepted(accepted);
-    outcome.mutable_sent()->set_status(accepted == command.count() ? control::END_STATUS_OPEN
-                                                                   : ToStatus(end->status()));
-    finish(outcome);
-  }
-};
-
-// Takes items one by one, as they come.
-struct Receiving : std::enable_shared_from_this<Receiving> {
-  std::shared_ptr<ReceivingEnd> end;
-  uint32_t count = 0;
-  Outcome outcome;
-  Finish finish;
-
-  void Advance() {
-    auto& received = *outcome.mutable_received();
-    received.set_status(control::END_STATUS_OPEN);
-    while (count == 0 || static_cast<uint32_t>(received.values_size()) < count) {
-      std::string item;
-      if (end->Take(item)) {
-        counterpart::testbed::v1::Number number;
-        number.ParseFromString(item);
-        received.add_values(number.value());
-        continue;
-      }
-      if (end->status() == EndStatus::kOpen) {
-        return end->OnItemOrEnd([self = shared_from_this()] { self->Advance(); });
-      }
-      received.set_status(ToStatus(end->status()));
-      break;
-    }
-    finish(outcome);
-  }
-};
-
-// Gives `use` the ends of an attempt once it exists, or nothing if it never will.
-void WithEnds(const std::shared_ptr<Call>& call, size_t attempt,
-              std::function<void(const Ends*)> use) {
-  if (attempt > 0 && attempt <= call->sets.size()) return use(&call->sets[attempt - 1]);
-  if (call->resolved) return use(nullptr);
-  const size_t wanted = std::max<size_t>(attempt, 1);
-  call->waiting.push_back([call, wanted, use = std::move(use)] { WithEnds(call, wanted, use); });
-}
-
+// A value that was not asked for matches anything; an event without the part asked for has none.
 bool Matches(const control::Await& want, const control::JournalEvent& event) {
-  if (!want.session_id().empty() && want.session_id() != event.session_id()) return false;
-  const auto& step = event.transition();
-  if ((want.machine() != 0 || want.key() != 0 || !want.to_state().empty()) &&
-      !event.has_transition()) {
-    return false;
-  }
-  if (want.machine() != 0 && want.machine() != step.machine()) return false;
-  if (want.key() != 0 && want.key() != step.key()) return false;
-  if (!want.to_state().empty() && want.to_state() != step.to_state()) return false;
+  const auto fits = [](const auto& wanted, const auto& is) {
+    return wanted == is || !(wanted > 0);
+  };
+  const auto says = [](const auto& wanted, const auto& is) {
+    return wanted.empty() || wanted == is;
+  };
   const bool started = event.handler().event() == control::HANDLER_EVENT_STARTED;
-  if ((want.handler_started() || want.handler_ended() || want.operation_id() != 0) &&
-      !event.has_handler()) {
-    return false;
-  }
-  if (want.handler_started() && !started) return false;
-  if (want.handler_ended() && started) return false;
-  return want.operation_id() == 0 || want.operation_id() == event.handler().operation_id();
+  return says(want.session_id(), event.session_id()) &&
+         says(want.to_state(), event.transition().to_state()) &&
+         fits(want.machine(), event.transition().machine()) &&
+         fits(want.key(), event.transition().key()) &&
+         fits(want.operation_id(), event.handler().operation_id()) &&
+         (!want.handler_started() || started) &&
+         (!want.handler_ended() || (event.has_handler() && !started));
+}
+
+// What Listen and Connect both announce.
+template <typename Command>
+std::optional<Settings> SettingsOf(const Command& command) {
+  const auto maximum = AcceptedMaximum(command.max_payload());
+  if (!maximum) return std::nullopt;
+  return Settings{command.max_concurrent_requests(), *maximum};
 }
 
 }  // namespace
 
 struct Commands::Scope {
   Scope(Runtime& runtime, const std::string& name)
-      : gates(std::make_shared<Gates>()), domain(runtime, name, TestbedHandler(gates)) {}
+      : gates(std::make_shared<Gates>()),
+        calls(runtime.methods),
+        domain(runtime, name, TestbedHandler(gates)) {}
   std::shared_ptr<Gates> gates;
-  std::map<std::string, std::shared_ptr<Call>> calls;
+  CallerEnds calls;
   Domain domain;
 };
 
@@ -152,124 +82,86 @@ Commands::Scope& Commands::FindScope(const std::string& name) {
 }
 
 void Commands::Execute(const ExecuteRequest& request, CommandLog::Reply reply) {
+  ++accepted_;
   log_.Execute(
-      request, [this, &request] { return Prepare(request); }, std::move(reply));
+      request, [this, &request] { return Prepare(request); },
+      [this, reply = std::move(reply)](control::ExecuteResponse response) {
+        ++answered_;
+        reply(std::move(response));
+      });
 }
 
-control::StatusResponse Commands::Status(const control::StatusRequest& request) {
-  return log_.Status(request.command_id(), request.highest_send());
+std::variant<Work, control::Refusal> Commands::Prepare(const ExecuteRequest& request) {
+  const auto& names = kCapabilities;
+  control::Refusal refusal;
+  refusal.set_reason(control::REFUSAL_REASON_UNSUPPORTED);
+  refusal.set_text("no such command or capability");
+  if (request.command_case() == ExecuteRequest::COMMAND_NOT_SET) return refusal;
+  if (request.has_probe()) {
+    if (std::ranges::find(names, request.probe().capability()) == std::end(names)) return refusal;
+    return Now([] {});
+  }
+  if (Work work = PrepareKnown(request)) return work;
+  refusal.set_reason(control::REFUSAL_REASON_INVALID);
+  refusal.set_text("it names something that does not exist, or a value out of range");
+  return refusal;
 }
 
-control::ResetResponse Commands::Reset(const std::string& name) {
-  const Domain::Counts counts = FindScope(name).domain.counts();
-  control::ResetResponse response;
-  response.set_listeners(counts.listeners);
-  response.set_links(counts.links);
-  response.set_sessions(counts.sessions);
-  response.set_calls(counts.calls);
-  response.set_handlers(counts.handlers);
-  response.set_channels(counts.channels);
-  log_.Drop(name);
-  FindScope(name).domain.Drop();
-  scopes_.erase(name);
-  runtime_.journal.Retire(name);
-  return response;
-}
-
-Commands::Prepared Commands::Prepare(const ExecuteRequest& request) {
+// Null: the command is invalid.
+Work Commands::PrepareKnown(const ExecuteRequest& request) {
   Scope& scope = FindScope(request.scope());
-  const auto invalid = [](const std::string& text) {
-    return Refuse(control::REFUSAL_REASON_INVALID, text);
-  };
-  const auto now = [](std::function<void()> act) -> CommandLog::Work {
-    return [act = std::move(act)](Finish finish) {
-      act();
-      finish(Done());
-    };
-  };
+  const auto session_of = [&](const auto& c) { return scope.domain.FindSession(c.session_id()); };
   switch (request.command_case()) {
-    case ExecuteRequest::kListen:
+    case ExecuteRequest::kListen: {
+      const auto settings = SettingsOf(request.listen());
+      if (!settings) return nullptr;
+      return [&scope, settings, resumable = request.listen().resumable()](Finish finish) {
+        Outcome outcome;
+        outcome.mutable_listening()->set_port(scope.domain.Listen(*settings, resumable));
+        finish(outcome);
+      };
+    }
     case ExecuteRequest::kConnect: {
-      const bool listens = request.has_listen();
-      const auto maximum = AcceptedMaximum(listens ? request.listen().max_payload()
-                                                   : request.connect().max_payload());
-      if (!maximum) return invalid("max_payload is under 64 KiB");
-      Settings settings{listens ? request.listen().max_concurrent_requests()
-                                : request.connect().max_concurrent_requests(),
-                        *maximum};
-      if (listens) {
-        return [&scope, settings, resumable = request.listen().resumable()](Finish finish) {
-          Outcome outcome;
-          outcome.mutable_listening()->set_port(scope.domain.Listen(settings, resumable));
-          finish(outcome);
-        };
-      }
       const control::Connect& c = request.connect();
-      Dialling dialling{c.host(),
-                        static_cast<uint16_t>(c.port()),
-                        std::max(c.max_attempts(), 1u),
-                        c.backoff_initial_ms(),
-                        c.backoff_max_ms(),
-                        c.odd_parity() ? 1u : 0u,
-                        c.resume(),
-                        c.session_lost() == control::SESSION_LOST_POLICY_FRESH};
+      const auto settings = SettingsOf(c);
+      if (!settings) return nullptr;
+      const Dialling dialling{.host = c.host(),
+                              .port = static_cast<uint16_t>(c.port()),
+                              .max_attempts = std::max(c.max_attempts(), 1u),
+                              .backoff_initial_ms = c.backoff_initial_ms(),
+                              .backoff_max_ms = c.backoff_max_ms(),
+                              .own_parity = c.odd_parity() ? 1u : 0u,
+                              .resume = c.resume(),
+                              .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH};
       return [&scope, settings, dialling](Finish finish) {
-        scope.domain.Connect(settings, dialling, [finish](auto result) {
+        scope.domain.Connect(*settings, dialling, [finish](auto result) {
           if (const auto* ending = std::get_if<Ending>(&result)) return finish(Fail(*ending));
-          Outcome outcome;
           const auto& session = std::get<std::shared_ptr<Session>>(result);
+          Outcome outcome;
           outcome.mutable_connected()->set_session_id(session->record().session_id);
           finish(outcome);
         });
       };
     }
-    case ExecuteRequest::kCall: {
-      const control::Call& c = request.call();
-      auto session = scope.domain.FindSession(c.session_id());
-      if (!session || c.connection_id() != 0 || c.handle().empty() ||
-          scope.calls.contains(c.handle())) {
-        return invalid("no such session or connection, or the handle is taken");
-      }
-      auto call = std::make_shared<Call>();
-      call->method_name = c.method();
-      call->arguments = c.arguments();
-      for (const auto& entry : c.metadata()) {
-        auto& to = call->metadata.emplace_back();
-        to.set_key(entry.key());
-        to.set_value(entry.value());
-        to.set_flags(entry.flags());
-      }
-      scope.calls[c.handle()] = call;
-      return [session, call](Finish finish) {
-        call->done = [finish](const Call& resolved) { finish(ToOutcome(resolved)); };
-        session->caller().Start(call);
-      };
-    }
-    case ExecuteRequest::kCancel: {
-      const auto call = scope.calls.find(request.cancel().handle());
-      if (call == scope.calls.end()) return invalid("no such call");
-      return now([call = call->second] {
-        if (call->cancel) call->cancel();
-      });
-    }
-    case ExecuteRequest::kPing:
     case ExecuteRequest::kCloseSession:
-    case ExecuteRequest::kExpireSession: {
-      auto session = scope.domain.FindSession(request.has_ping() ? request.ping().session_id()
-                                              : request.has_close_session()
-                                                  ? request.close_session().session_id()
-                                                  : request.expire_session().session_id());
-      if (!session) return invalid("no such session");
-      if (request.has_close_session()) return now([session] { session->Goodbye(); });
-      if (request.has_expire_session()) return now([session] { session->End({}); });
-      return [session](Finish finish) {
-        session->Ping([session, finish](bool answered) {
-          finish(answered ? Done() : Fail(session->ending()));
-        });
-      };
-    }
-    case ExecuteRequest::kRelease:
-      return now([&scope, gate = request.release().gate()] { scope.gates->Open(gate); });
+      if (auto session = session_of(request.close_session())) {
+        return Now([session] { session->Goodbye(); });
+      }
+      return nullptr;
+    case ExecuteRequest::kExpireSession:
+      if (auto session = session_of(request.expire_session())) {
+        return Now([session] { session->End({}); });
+      }
+      return nullptr;
+    case ExecuteRequest::kPing:
+      if (auto session = session_of(request.ping())) {
+        return [session](Finish finish) {
+          session->Ping([session, finish](bool answered) {
+            finish(answered ? Done() : Fail(session->ending()));
+          });
+        };
+      }
+      return nullptr;
     case ExecuteRequest::kAwaitEvent:
       return [this, name = request.scope(), want = request.await_event()](Finish finish) {
         runtime_.journal.Watch(
@@ -277,67 +169,76 @@ Commands::Prepared Commands::Prepare(const ExecuteRequest& request) {
             [want](const control::JournalEvent& event) { return Matches(want, event); },
             [finish] { finish(Done()); });
       };
+    case ExecuteRequest::kRelease:
+      return Now([&scope, gate = request.release().gate()] { scope.gates->Open(gate); });
     case ExecuteRequest::kStopListening:
-      return now([&scope] { scope.domain.StopListening(); });
-    case ExecuteRequest::kProbe:
-      if (std::find(std::begin(kCapabilities), std::end(kCapabilities),
-                    request.probe().capability()) == std::end(kCapabilities)) {
-        return Refuse(control::REFUSAL_REASON_UNSUPPORTED, "no such capability");
-      }
-      return now([] {});
-    case ExecuteRequest::COMMAND_NOT_SET:
-      return Refuse(control::REFUSAL_REASON_UNSUPPORTED, "no command this subject knows");
+      return Now([&scope] { scope.domain.StopListening(); });
+    case ExecuteRequest::kCall:
+      return scope.calls.Make(session_of(request.call()), request.call());
+    case ExecuteRequest::kCancel:
+      return scope.calls.Cancel(request.cancel());
+    case ExecuteRequest::kChannelSend:
+      return scope.calls.Send(request.channel_send());
+    case ExecuteRequest::kChannelReceive:
+      return scope.calls.Receive(request.channel_receive());
+    case ExecuteRequest::kChannelClose:
+      return scope.calls.Close(request.channel_close());
+    case ExecuteRequest::kChannelReset:
+      return scope.calls.Reset(request.channel_reset());
     default:
-      return PrepareChannel(scope, request);
+      return nullptr;
   }
 }
 
-Commands::Prepared Commands::PrepareChannel(Scope& scope, const ExecuteRequest& request) {
-  const bool sends = request.has_channel_send() || request.has_channel_close();
-  const control::ChannelEnd name = request.has_channel_send()      ? request.channel_send().end()
-                                   : request.has_channel_receive() ? request.channel_receive().end()
-                                   : request.has_channel_close()   ? request.channel_close().end()
-                                                                   : request.channel_reset().end();
-  const auto found = scope.calls.find(name.handle());
-  bool known = false;
-  if (found != scope.calls.end()) {
-    const auto method = runtime_.methods.find(found->second->method_name);
-    if (method != runtime_.methods.end()) {
-      for (const ChannelArgument& argument : method->second.channels) {
-        known |= argument.field_number == name.field_number() && argument.to_callee == sends;
-      }
-    }
+void Commands::Describe(const control::DescribeRequest&, control::DescribeResponse& response) {
+  response.set_name("cpp");
+  response.set_version("0.1.0");
+  response.set_language("C++");
+  for (const char* capability : kCapabilities) response.add_capabilities(capability);
+  response.set_epoch(runtime_.journal.epoch());
+  response.set_mutant(std::string(ActiveMutation()));
+}
+
+void Commands::Status(const control::StatusRequest& request, control::StatusResponse& response) {
+  response = log_.Status(request.command_id(), request.highest_send());
+}
+
+void Commands::Journal(const control::JournalRequest& request, control::JournalResponse& response) {
+  const auto& scope = runtime_.journal.scope(request.scope());
+  response.set_epoch(runtime_.journal.epoch());
+  response.set_gap(scope.gap);
+  for (const control::JournalEvent& event : scope.events) {
+    if (event.seq() > request.after_seq()) *response.add_events() = event;
   }
-  if (!known) return Refuse(control::REFUSAL_REASON_INVALID, "no such call or channel end");
-  const std::shared_ptr<Call> call = found->second;
-  const size_t attempt =
-      name.attempt() != 0 ? name.attempt() : std::max<size_t>(call->sets.size(), 1);
-  return [call, attempt, name, request](Finish finish) {
-    WithEnds(call, attempt, [name, request, finish](const Ends* ends) {
-      if (ends == nullptr) {
-        return finish(Fail({control::FAILURE_REASON_SESSION_ENDED,
-                            "the call was resolved without this attempt", ""}));
-      }
-      const End& end = ends->at(name.field_number());
-      if (request.has_channel_send()) {
-        auto sending = std::make_shared<Sending>();
-        sending->end = end.sending;
-        sending->command = request.channel_send();
-        sending->finish = finish;
-        sending->Advance();
-      } else if (request.has_channel_receive()) {
-        auto receiving = std::make_shared<Receiving>();
-        receiving->end = end.receiving;
-        receiving->count = request.channel_receive().count();
-        receiving->finish = finish;
-        receiving->Advance();
-      } else {
-        if (end.sending) end.sending->Close();
-        if (end.receiving) end.receiving->Reset();
-        finish(Done());
-      }
-    });
-  };
+}
+
+void Commands::Settle(const control::SettleRequest&, control::SettleResponse& response) {
+  response.set_accepted(accepted_);
+  response.set_answered(answered_);
+  response.set_journal_seq(runtime_.journal.seq());
+  response.set_runnable(runtime_.loop.queued() - 1);
+  for (const Loop::Timer& timer : runtime_.loop.timers()) {
+    const auto due = std::chrono::duration_cast<std::chrono::milliseconds>(
+        timer.due - std::chrono::steady_clock::now());
+    control::PendingTimer& out = *response.add_timers();
+    out.set_name(timer.name);
+    out.set_due_ms(static_cast<uint64_t>(std::max<int64_t>(0, due.count())));
+  }
+}
+
+void Commands::Reset(const control::ResetRequest& request, control::ResetResponse& response) {
+  Domain& domain = FindScope(request.scope()).domain;
+  const Domain::Counts counts = domain.counts();
+  response.set_listeners(counts.listeners);
+  response.set_links(counts.links);
+  response.set_sessions(counts.sessions);
+  response.set_calls(counts.calls);
+  response.set_handlers(counts.handlers);
+  response.set_channels(counts.channels);
+  log_.Drop(request.scope());
+  domain.Drop();
+  scopes_.erase(request.scope());
+  runtime_.journal.Retire(request.scope());
 }
 
 }  // namespace subject

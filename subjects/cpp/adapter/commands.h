@@ -1,39 +1,32 @@
-// Each command of the control plane as what the runtime does for it. Used on the loop only.
+// The control plane as what the runtime and the testbed's application do for it. On the loop only.
 #pragma once
 
-#include <map>
-#include <memory>
-#include <string>
-
-#include "counterpart/control/v1/control.pb.h"
-#include "runtime/command_log.h"
 #include "runtime/domain.h"
+#include "testbed/caller_ends.h"
 #include "testbed/program.h"
 
 namespace subject {
-
-inline constexpr const char* kCapabilities[] = {
-    "bare",      "resume",  "root_calls",        "channels",  "cancel",  "operations",
-    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor"};
 
 class Commands {
  public:
   explicit Commands(Runtime& runtime) : runtime_(runtime), log_(runtime.journal) {}
 
   void Execute(const control::ExecuteRequest& request, CommandLog::Reply reply);
-  control::StatusResponse Status(const control::StatusRequest& request);
-  control::ResetResponse Reset(const std::string& scope);
+  void Describe(const control::DescribeRequest&, control::DescribeResponse& response);
+  void Status(const control::StatusRequest& request, control::StatusResponse& response);
+  void Journal(const control::JournalRequest& request, control::JournalResponse& response);
+  void Settle(const control::SettleRequest&, control::SettleResponse& response);
+  void Reset(const control::ResetRequest& request, control::ResetResponse& response);
 
  private:
   struct Scope;
-  using Prepared = std::variant<CommandLog::Work, control::Refusal>;
-
-  Prepared Prepare(const control::ExecuteRequest& request);
-  Prepared PrepareChannel(Scope& scope, const control::ExecuteRequest& request);
+  std::variant<CommandLog::Work, control::Refusal> Prepare(const control::ExecuteRequest& request);
+  CommandLog::Work PrepareKnown(const control::ExecuteRequest& request);
   Scope& FindScope(const std::string& name);
 
   Runtime& runtime_;
   CommandLog log_;
+  uint64_t accepted_ = 0, answered_ = 0;
   std::map<std::string, std::shared_ptr<Scope>> scopes_;
 };
 

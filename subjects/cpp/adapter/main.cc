@@ -15,110 +15,56 @@
 namespace subject {
 namespace {
 
-using grpc::CallbackServerContext;
-using grpc::ServerUnaryReactor;
+using Context = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
 
 // Every request goes to the loop, in order, and is answered from there.
 class ControlService final : public control::Subject::CallbackService {
  public:
-  ControlService(Runtime& runtime, Commands& commands, std::string token)
-      : runtime_(runtime), commands_(commands), token_(std::move(token)) {}
+  ControlService(Loop& loop, Commands& commands, std::string token)
+      : loop_(loop), commands_(commands), token_(std::move(token)) {}
 
-  ServerUnaryReactor* Describe(CallbackServerContext* context, const control::DescribeRequest*,
-                               control::DescribeResponse* response) override {
-    return OnLoop(context, [this, response] {
-      response->set_name("cpp");
-      response->set_version("0.1.0");
-      response->set_language("C++");
-      for (const char* capability : kCapabilities) response->add_capabilities(capability);
-      response->set_epoch(runtime_.journal.epoch());
-      response->set_mutant(std::string(ActiveMutation()));
-    });
+#define COUNTERPART_SERVE(method)                                            \
+  Reactor* method(Context* context, const control::method##Request* request, \
+                  control::method##Response* response) override {            \
+    return OnLoop(context, [this, request, response](Reactor* reactor) {     \
+      commands_.method(*request, *response);                                 \
+      reactor->Finish(grpc::Status::OK);                                     \
+    });                                                                      \
   }
+  COUNTERPART_SERVE(Describe)
+  COUNTERPART_SERVE(Status)
+  COUNTERPART_SERVE(Journal)
+  COUNTERPART_SERVE(Settle)
+  COUNTERPART_SERVE(Reset)
+#undef COUNTERPART_SERVE
 
-  ServerUnaryReactor* Execute(CallbackServerContext* context,
-                              const control::ExecuteRequest* request,
-                              control::ExecuteResponse* response) override {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    if (!Trusted(context, reactor)) return reactor;
-    runtime_.loop.Post([this, request, response, reactor] {
-      ++accepted_;
-      commands_.Execute(*request, [this, response, reactor](control::ExecuteResponse answer) {
-        ++answered_;
+  Reactor* Execute(Context* context, const control::ExecuteRequest* request,
+                   control::ExecuteResponse* response) override {
+    return OnLoop(context, [this, request, response](Reactor* reactor) {
+      commands_.Execute(*request, [response, reactor](control::ExecuteResponse answer) {
         *response = std::move(answer);
         reactor->Finish(grpc::Status::OK);
       });
     });
-    return reactor;
-  }
-
-  ServerUnaryReactor* Status(CallbackServerContext* context, const control::StatusRequest* request,
-                             control::StatusResponse* response) override {
-    return OnLoop(context, [this, request, response] { *response = commands_.Status(*request); });
-  }
-
-  ServerUnaryReactor* Journal(CallbackServerContext* context,
-                              const control::JournalRequest* request,
-                              control::JournalResponse* response) override {
-    return OnLoop(context, [this, request, response] {
-      const subject::Journal::Scope& scope = runtime_.journal.scope(request->scope());
-      response->set_epoch(runtime_.journal.epoch());
-      response->set_gap(scope.gap);
-      for (const control::JournalEvent& event : scope.events) {
-        if (event.seq() > request->after_seq()) *response->add_events() = event;
-      }
-    });
-  }
-
-  ServerUnaryReactor* Settle(CallbackServerContext* context, const control::SettleRequest*,
-                             control::SettleResponse* response) override {
-    return OnLoop(context, [this, response] {
-      response->set_accepted(accepted_);
-      response->set_answered(answered_);
-      response->set_journal_seq(runtime_.journal.seq());
-      response->set_runnable(runtime_.loop.queued() - 1);
-      for (const Loop::Timer& timer : runtime_.loop.timers()) {
-        const auto due = timer.due - std::chrono::steady_clock::now();
-        control::PendingTimer& out = *response->add_timers();
-        out.set_name(timer.name);
-        out.set_due_ms(static_cast<uint64_t>(std::max<int64_t>(
-            0, std::chrono::duration_cast<std::chrono::milliseconds>(due).count())));
-      }
-    });
-  }
-
-  ServerUnaryReactor* Reset(CallbackServerContext* context, const control::ResetRequest* request,
-                            control::ResetResponse* response) override {
-    return OnLoop(context,
-                  [this, request, response] { *response = commands_.Reset(request->scope()); });
   }
 
  private:
-  bool Trusted(CallbackServerContext* context, ServerUnaryReactor* reactor) const {
+  Reactor* OnLoop(Context* context, std::function<void(Reactor*)> answer) {
+    Reactor* reactor = context->DefaultReactor();
     const auto& metadata = context->client_metadata();
     const auto token = metadata.find("counterpart-token");
-    if (token != metadata.end() &&
-        std::string_view(token->second.data(), token->second.size()) == token_) {
-      return true;
+    if (token == metadata.end() || token->second != grpc::string_ref(token_)) {
+      reactor->Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
+    } else {
+      loop_.Post([reactor, answer = std::move(answer)] { answer(reactor); });
     }
-    reactor->Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
-    return false;
-  }
-
-  ServerUnaryReactor* OnLoop(CallbackServerContext* context, std::function<void()> answer) {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    if (!Trusted(context, reactor)) return reactor;
-    runtime_.loop.Post([reactor, answer = std::move(answer)] {
-      answer();
-      reactor->Finish(grpc::Status::OK);
-    });
     return reactor;
   }
 
-  Runtime& runtime_;
+  Loop& loop_;
   Commands& commands_;
   const std::string token_;
-  uint64_t accepted_ = 0, answered_ = 0;  // on the loop
 };
 
 int Main(int argc, char** argv) {
@@ -150,7 +96,7 @@ int Main(int argc, char** argv) {
           "Testbed")),
       Executions(executions.empty() ? nullptr : executions.c_str())};
   Commands commands(runtime);
-  ControlService service(runtime, commands, variable("COUNTERPART_TOKEN"));
+  ControlService service(loop, commands, variable("COUNTERPART_TOKEN"));
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
