@@ -778,6 +778,14 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon) {
     return calm;
   };
 
+  // Settle counts commands only. Any other question is answered at once, whatever the subject does:
+  // while one is open, something is under way.
+  for (const auto& [id, question] : questions_) {
+    if (!question.execute && question.lane != kNobody) {
+      return Owed(horizon, "a question of the control plane is not answered");
+    }
+  }
+
   // The first wave: whatever we asked for has been taken in, and every answer is here.
   Settled first, second;
   std::string why;

@@ -23,6 +23,10 @@ void Machine::AddRole(std::string name, Task<> body, bool daemon) {
 
 void Machine::Ingest(std::vector<Ingress> batch) {
   ++round_;
+  // A batch is looked at whole before anything is given up: quiescence comes last in it.
+  std::stable_partition(batch.begin(), batch.end(), [](const Ingress& ingress) {
+    return ingress.kind != IngressKind::kQuiescent;
+  });
   for (Ingress& ingress : batch) {
     Entry entry{.kind = EntryKind::kIngress, .round = round_, .time_us = now_us_()};
     entry.ingress = std::move(ingress);
@@ -32,7 +36,6 @@ void Machine::Ingest(std::vector<Ingress> batch) {
     Reading reading = observer_->OnIngress(seen, index);
     trace_.at(index).reading = std::move(reading);
     if (seen.kind == IngressKind::kQuiescent) {
-      // A batch is looked at whole before anything is given up: see WakeReady first.
       WakeReady();
       OnQuiescent(seen, index);
     } else if (seen.kind == IngressKind::kUnjudgeable) {

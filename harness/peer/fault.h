@@ -23,7 +23,8 @@ enum class How : uint8_t {
 struct Fault {
   How how = How::kRst;
   Side from = Side::kSubject;
-  std::string kind;  // member name in Prologue, Handshake or Message: "hello", "channel_item"; ""
+  std::string kind;  // member name in Handshake or Message, or in Prologue behind
+                     // "transport_": "hello", "channel_item", "transport_hello"; ""
                      // counts every frame
   uint32_t ordinal = 1;
   uint32_t generation = 1;

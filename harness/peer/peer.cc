@@ -371,7 +371,7 @@ void Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deli
   frame.prologue = &prologue;
   frame.deliberate = std::move(deliberate);
   link.out = Link::Phase::kHandshake;
-  SendPayload(link, prologue.SerializeAsString(), std::move(frame), KindOf(prologue),
+  SendPayload(link, prologue.SerializeAsString(), std::move(frame), "transport_" + KindOf(prologue),
               Read(prologue));
 }
 
@@ -511,6 +511,22 @@ Task<> Peer::DoPrologue(Link& link) {
   Send(link, accept);
 }
 
+wire::v1::Handshake Peer::NewHelloYourself(const Session& session, const std::string& presented) {
+  wire::v1::Handshake handshake;
+  auto& yourself = *handshake.mutable_hello_yourself();
+  yourself.mutable_settings()->set_max_concurrent_requests(session.harness_limit);
+  static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
+  yourself.set_protocol_schema(schema);
+  yourself.set_session_id(session.id);
+  if (!session.resumable) return handshake;
+  // r[session.resume.key-rotation]: a key has one successor, however often it is presented.
+  std::string key = presented.empty() ? "" : successors_[presented];
+  if (key.empty()) key = MintBytes("key", kKeyBytes);
+  if (!presented.empty()) successors_[presented] = key;
+  yourself.set_resume_key(std::move(key));
+  return handshake;
+}
+
 Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
   if (link.harness_dialled) {
     wire::v1::Handshake hello;
@@ -550,14 +566,8 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
     co_await Require(presented == resume_key, "session.handshake.resume",
                      "the Hello of a redial presents the newest resume key it has read");
   }
-  session.resume_key = session.resumable ? MintBytes("key", kKeyBytes) : "";
-  wire::v1::Handshake yourself;
-  yourself.mutable_hello_yourself()->mutable_settings()->set_max_concurrent_requests(
-      session.harness_limit);
-  static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
-  yourself.mutable_hello_yourself()->set_protocol_schema(schema);
-  yourself.mutable_hello_yourself()->set_session_id(session.id);
-  yourself.mutable_hello_yourself()->set_resume_key(session.resume_key);
+  const wire::v1::Handshake yourself = NewHelloYourself(session, presented);
+  session.resume_key = yourself.hello_yourself().resume_key();
   Send(link, yourself);
   auto lets_go = co_await NextInbound(link, "LetsGo", "session.handshake");
   const bool went = lets_go && lets_go->handshake && lets_go->handshake->has_lets_go();
@@ -705,6 +715,7 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
     case Link::Phase::kPrologue:
       inbound.prologue.emplace();
       if (inbound.prologue->ParseFromString(bytes)) kind = KindOf(*inbound.prologue);
+      if (!kind.empty()) kind = "transport_" + kind;
       reading.label = Read(*inbound.prologue);
       frame.prologue = &*inbound.prologue;
       link.in = Link::Phase::kHandshake;

@@ -155,6 +155,9 @@ class Peer : public machine::Observer {
   Task<> DoHandshake(Link& link, Session& session, std::string resume_key);
   wire::v1::Prologue TransportHello() const;
   wire::v1::Hello NewHello(const Session& session, std::string resume_key) const;
+  // With the successor of the resume key that was presented, or a first one; none if the session
+  // cannot be resumed.
+  wire::v1::Handshake NewHelloYourself(const Session& session, const std::string& presented);
   Session* NewSession(const SessionOptions& options);
   // The outcome of the Connect command of this run, if the subject dials.
   uint32_t connect_question() const { return connect_question_; }
@@ -227,6 +230,7 @@ class Peer : public machine::Observer {
   uint32_t connect_question_ = 0;
   uint32_t links_accepted_ = 0;
   uint64_t minted_ = 0;
+  std::map<std::string, std::string> successors_;  // of resume keys the harness handed out
   bool subject_exited_ = false;
   bool exit_expected_ = false;
   bool killed_ = false;

@@ -14,6 +14,7 @@ using peer::Incoming;
 using peer::Link;
 using peer::Session;
 using peer::SessionOptions;
+using peer::Side;
 using wire::v1::Response;
 
 How CutBySeed(Peer& peer) {
@@ -59,6 +60,65 @@ Task<> ResumeKeepsSession(Peer& peer) {
   }
   co_await peer.Require(session->resume_key != first_key, "session.resume.key-rotation",
                         "the resume key is rotated at every resume");
+}
+
+// ---------------------------------------------------------------- session_resume_survives_…
+
+// Where the resume handshake is cut, once.
+struct HandshakeCut {
+  Side from;
+  const char* kind;
+  std::optional<uint32_t> offset;
+};
+
+constexpr HandshakeCut kCutsOfInitiator[] = {
+    {Side::kHarness, "hello", 7},
+    {Side::kHarness, "hello", std::nullopt},
+    {Side::kSubject, "hello_yourself", std::nullopt},
+    {Side::kHarness, "lets_go", std::nullopt},
+};
+
+// co_await: one resume handshake that the armed fault ends somewhere in its middle.
+Task<> HandshakeToTheCut(Peer& peer, Session& session, Link& link) {
+  co_await peer.DoPrologue(link);
+  wire::v1::Handshake hello;
+  *hello.mutable_hello() = peer.NewHello(session, session.resume_key);
+  peer.Send(link, hello);
+  if (link.end) co_return;
+  auto answer = co_await peer.NextInbound(link, "HelloYourself", "session.handshake.resume");
+  if (answer && answer->handshake) {
+    session.resume_key = answer->handshake->hello_yourself().resume_key();
+  }
+  if (link.end) co_return;
+  wire::v1::Handshake lets_go;
+  lets_go.mutable_lets_go();
+  peer.Send(link, lets_go);
+}
+
+Task<> ResumeSurvivesCut(Peer& peer) {
+  SessionOptions options;
+  options.dials = 8;
+  Session* session = co_await peer.Establish(options);
+  co_await RequireOneCall(peer, *session, "");
+  const HandshakeCut& cut = kCutsOfInitiator[peer.machine().Choose(4, "handshake cut")];
+  peer::Fault fault;
+  fault.how = CutBySeed(peer);
+  fault.from = cut.from;
+  fault.kind = cut.kind;
+  fault.offset = cut.offset;
+  fault.generation = 2;  // the second link of the run
+  peer.Arm(std::move(fault));
+  peer.Close(*session->link, How::kFin);
+  Link* link = co_await peer.OpenLink(options);
+  co_await HandshakeToTheCut(peer, *session, *link);
+  co_await peer.Require(link->end.has_value(), "", "the cut came inside the handshake");
+  // Nobody is locked out: the initiator presents the newest key it has read, and that one works.
+  Link* next = co_await peer.OpenLink(options);
+  co_await peer.DoPrologue(*next);
+  std::string key = session->resume_key;
+  co_await peer.DoHandshake(*next, *session, std::move(key));
+  peer.Judged("session.resume.key-rotation");
+  co_await RequireOneCall(peer, *session, "session.outlives-conduit");
 }
 
 // ---------------------------------------------------------------- session_resume_unknown_key
@@ -265,6 +325,14 @@ std::vector<Scenario> SessionScenarios() {
        {"session.outlives-conduit", "session.handshake.resume"},
        resume,
        &ResumeKeepsSession},
+      {"session_resume_survives_a_cut_handshake",
+       "session",
+       "A resume handshake that is cut anywhere locks nobody out: the next one succeeds.",
+       {Direction::kHarnessToSubject},
+       {"session.outlives-conduit", "session.resume.key-rotation"},
+       {},
+       resume,
+       &ResumeSurvivesCut},
       {"session_resume_unknown_key",
        "session",
        "A key of no session, or a used one, is refused; a lost session resolves every call.",
