@@ -34,7 +34,17 @@ Attachment::Attachment(Session* session, std::shared_ptr<Link> link, uint32_t pe
       tracker(session->runtime().methods),
       session_(session),
       record_(session->record()),
-      peer_max_payload_(peer_max_payload) {}
+      peer_max_payload_(peer_max_payload) {
+  this->link->set_on_drained([this] {  // the link drops this before the attachment goes
+    for (auto& [id, end] : ends) {
+      if (end.sending) end.sending->OnDrained();
+    }
+  });
+}
+
+Attachment::~Attachment() { link->set_on_drained(nullptr); }
+
+bool Attachment::Congested() const { return link->congested(); }
 
 Loop& Attachment::loop() { return session_->runtime().loop; }
 
@@ -135,8 +145,11 @@ MaybeViolation Attachment::Apply(const wire::Message& message) {
     case wire::Message::kGoodbye:
       session_->ToldGoodbye();
       return std::nullopt;
-    case wire::Message::kSchema:
-      return tracker.Learn(message.schema());
+    case wire::Message::kSchema: {
+      auto violation = tracker.Learn(message.schema());
+      if (!violation) session_->callee().OnSchema(*this);
+      return violation;
+    }
     case wire::Message::kRequest:
       return session_->callee().OnRequest(*this, message.request());
     case wire::Message::kResponse:
@@ -172,6 +185,12 @@ MaybeViolation Attachment::ApplyToChannel(const wire::Message& message, uint64_t
   switch (message.payload_case()) {
     case wire::Message::kChannelItem:
       if (end.sending) return end.sending->OnForeign("item");
+      if (!tracker
+               .Mismatch(end.receiving->method().name, wire::BINDING_ROLE_CHANNEL,
+                         end.receiving->field_number())
+               .empty()) {
+        end.receiving->Reset();  // r[schema.errors]: never a value that was not sent
+      }
       return end.receiving->OnItem(
           message.channel_item().item(),
           tracker.Bound(end.receiving->method().name, wire::BINDING_ROLE_CHANNEL,

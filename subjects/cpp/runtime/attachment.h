@@ -21,6 +21,7 @@ struct Operation;
 class Attachment : public LinkUser, public ChannelHost {
  public:
   Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload);
+  ~Attachment() override;
 
   // The one way out. Journals, then writes; false if the generation is over or the payload is
   // above the counterpart's limit.  r[strict.outbound.sequencer]
@@ -29,6 +30,7 @@ class Attachment : public LinkUser, public ChannelHost {
   void Announce(const Method& method, wire::BindingRole role, uint32_t field = 0) override;
   const Recorder& record() const override { return record_; }
   Loop& loop() override;
+  bool Congested() const override;
 
   void OnPayload(const std::string& payload) override;
   void OnOversize() override;

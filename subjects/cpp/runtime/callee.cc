@@ -154,7 +154,7 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
         Operation{id, method, request.arguments(), Machine(kOperation, id), {}, {}, 0, nullptr});
     operations_[id] = operation;
   }
-  operation->machine.Step(record, operation->executions == 0 ? "admit" : "rerun");
+  operation->machine.Step(record, operation->machine.Is("Absent") ? "admit" : "rerun");
   attachment.incoming[attempt] = operation;
   operation->attempts = {attempt};
   Admit(operation, attempt, std::move(ends));
@@ -186,7 +186,7 @@ void Callee::Respond(Attachment& attachment, uint64_t request_id, wire::Response
 
 void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends) {
   auto execution = std::make_shared<Execution>();
-  execution->number = ++operation->executions;
+  execution->number = operation->executions + 1;  // if it starts
   execution->request_id = request_id;
   execution->ends = std::move(ends);
   operation->execution = execution;
@@ -205,6 +205,7 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
 void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   const auto execution = operation->execution;
   const Recorder& record = session_->record();
+  operation->executions = execution->number;
   session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
                                         record.generation);
   record.Handler(control::HANDLER_EVENT_STARTED, operation->id, execution->request_id,
@@ -282,6 +283,27 @@ MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
   Respond(attachment, request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_CANCELLED, "cancelled"),
           nullptr);
   return std::nullopt;
+}
+
+// r[schema.errors.early]: also where the items' type is announced after the Request.
+void Callee::OnSchema(Attachment& attachment) {
+  for (auto& [id, operation] : operations_) {
+    if (operation->attempts.empty()) continue;
+    std::string why;
+    for (const auto& channel : operation->method->channels) {
+      if (!why.empty() || !channel.to_callee) continue;
+      why = attachment.tracker.Mismatch(operation->method->name, wire::BINDING_ROLE_CHANNEL,
+                                        channel.field_number);
+    }
+    if (why.empty()) continue;
+    const Ends ends = operation->execution ? operation->execution->ends : Ends{};
+    Drop(*operation, "lose");
+    Abandon(ends);
+    for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
+      Respond(attachment, attempt, RuntimeError(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why),
+              nullptr);
+    }
+  }
 }
 
 void Callee::Drop(Operation& operation, std::string_view event) {

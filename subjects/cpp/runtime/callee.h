@@ -37,6 +37,7 @@ class Callee {
 
   MaybeViolation OnRequest(Attachment& attachment, const wire::Request& request);
   MaybeViolation OnCancel(Attachment& attachment, uint64_t request_id);
+  void OnSchema(Attachment& attachment);  // something was announced
   void Detached(Attachment& attachment);
   void Ended();
   uint32_t running() const;

@@ -104,6 +104,10 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
     return call->Resolve(Local(control::CALL_STATUS_PAYLOAD_TOO_LARGE, "above the peer's limit"));
   }
   attachment.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
+  for (const auto& channel : call->method->channels) {  // so that a mismatch stops the handler
+    if (!channel.to_callee) continue;
+    attachment.Announce(*call->method, wire::BINDING_ROLE_CHANNEL, channel.field_number);
+  }
   session_->BurnIds(call->method->channels.size());
   Ends ends;
   for (const auto& channel : call->method->channels) {
@@ -152,6 +156,11 @@ MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& 
                        "response of " + call->method_name};
     }
     std::string why = attachment.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_RESPONSE);
+    for (const auto& channel : call->method->channels) {
+      if (!why.empty() || channel.to_callee) continue;
+      why = attachment.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_CHANNEL,
+                                        channel.field_number);
+    }
     if (!why.empty()) result = Local(control::CALL_STATUS_SCHEMA_MISMATCH, std::move(why));
   }
   result.metadata.assign(response.metadata().begin(), response.metadata().end());

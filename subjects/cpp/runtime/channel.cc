@@ -27,7 +27,7 @@ EndStatus SendingEnd::status() const {
 }
 
 bool SendingEnd::Send(const std::string& item) {
-  if (host_ == nullptr || !machine_.Is("Open")) return false;
+  if (host_ == nullptr || !machine_.Is("Open") || host_->Congested()) return false;
   if (credit_ == 0 && !Mutated("over_credit")) return false;
   host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
   if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]

@@ -22,6 +22,8 @@ class ChannelHost {
   virtual bool Commit(wire::Message message) = 0;
   virtual void Announce(const Method& method, wire::BindingRole role, uint32_t field) = 0;
   virtual Loop& loop() = 0;
+  // Too much is unsent to take more items for now.  r[strict.delivery.explicit]
+  virtual bool Congested() const { return false; }
 };
 
 enum class EndStatus { kOpen, kClosed, kAborted, kReset, kDefunct };
@@ -72,7 +74,8 @@ class SendingEnd : public ChannelEndBase {
   void Bind() { Step("bind"); }
   EndStatus status() const;
   uint32_t credit() const { return credit_; }
-  bool Send(const std::string& item);  // false: no credit, or not open
+  bool Send(const std::string& item);  // false: no credit, not open, or the way out is full
+  void OnDrained() { Changed(); }      // the way out is free again
   void Close();                        // nothing if it has ended
   void Abort();                        // r[rpc.channel.abandon]
   void Detach();

@@ -83,12 +83,23 @@ class Domain::Accepting : public LinkUser {
                                : Sorry(wire::SORRY_REASON_MALFORMED, "payload too large");
   }
 
+  // A session whose key was handed out is awaited: the initiator may have taken it as established
+  // when its LetsGo was lost.  r[session.resume.key-rotation]
   void OnLost() override {
-    if (fresh_) session_->End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
+    if (session_ && session_->current_key.empty()) Abandon("link lost");
   }
 
  private:
   enum class Phase { kPrologue, kHello, kLetsGo };
+
+  // Ends a session that this link was to open, and no other has.
+  void Abandon(const std::string& why) {
+    if (!session_) return;
+    session_->LeaveHandshake(link_);
+    if (presented_.empty() && session_->generation() == 0) {
+      session_->End({control::FAILURE_REASON_SESSION_ENDED, why, ""});
+    }
+  }
 
   void Reject(wire::TransportRejectReason reason) {
     wire::Prologue prologue;
@@ -98,7 +109,7 @@ class Domain::Accepting : public LinkUser {
   }
 
   void Sorry(wire::SorryReason reason, const std::string& detail) {
-    OnLost();
+    Abandon(detail);
     SendSorry(*link_, reason, detail);
   }
 
@@ -142,13 +153,12 @@ class Domain::Accepting : public LinkUser {
     if (presented_.empty()) {
       session_ = domain_->NewSession(settings_);
       session_->set_session_id(RandomBytes(16));
-      fresh_ = true;
+      session_->set_peer(peer_);
       if (resumable_) session_->current_key = offered_ = RandomBytes(16);
     } else {
       bool successor = false;
       session_ = domain_->FindKey(presented_, &successor);
-      if (session_ == nullptr || session_->generation() == 0) {  // r[session.resume.unknown]
-        session_ = nullptr;
+      if (session_ == nullptr) {  // r[session.resume.unknown]
         return Sorry(wire::SORRY_REASON_UNKNOWN_SESSION, "unknown resume key");
       }
       const Peer& known = session_->peer();
@@ -172,24 +182,26 @@ class Domain::Accepting : public LinkUser {
     yourself->set_protocol_schema(ProtocolSchema());
     yourself->set_resume_key(offered_);
     yourself->set_session_id(session_->record().session_id);
+    session_->EnterHandshake(link_);
     Send(*link_, reply);
     phase_ = Phase::kLetsGo;
   }
 
   void LetsGo(const std::optional<wire::Handshake>& handshake) {
     if (handshake && handshake->has_sorry()) {
-      OnLost();
+      Abandon("the initiator declined");
       return link_->Close();
     }
     if (!handshake || !handshake->has_lets_go()) {
       return Sorry(wire::SORRY_REASON_MALFORMED, "not LetsGo");
     }
-    if (!fresh_) {
-      if (session_->over() || session_->current_key != presented_) return link_->Close();
+    if (presented_.empty()) {  // it opens the session, unless the key has done so
+      if (session_->generation() > 0) return link_->Close();
+    } else {  // r[session.resume.bind]
+      if (session_->current_key != presented_) return link_->Close();
       if (Mutated("accepts_used_resume_key")) session_->retired_key = presented_;
       session_->current_key = std::exchange(session_->successor_key, "");
     }
-    fresh_ = false;
     if (resumable_) session_->when_lost = [] {};  // the initiator dials
     session_->Bind(link_, peer_, [] {});
   }
@@ -201,7 +213,6 @@ class Domain::Accepting : public LinkUser {
   Phase phase_ = Phase::kPrologue;
   Peer peer_;
   std::shared_ptr<Session> session_;
-  bool fresh_ = false;  // session_ is new, and not established yet
   std::string presented_, offered_;
 };
 
@@ -235,6 +246,7 @@ class Domain::Greeting : public LinkUser {
       : domain_(domain), link_(std::move(link)), establishment_(std::move(establishment)) {}
 
   void Start() {
+    establishment_->session->EnterHandshake(link_);
     wire::Prologue prologue;
     auto* hello = prologue.mutable_hello();
     hello->set_magic(kMagic);
@@ -261,6 +273,7 @@ class Domain::Greeting : public LinkUser {
   void Malformed(const std::string& what) { Decline(wire::SORRY_REASON_MALFORMED, what); }
 
   void Decline(wire::SorryReason reason, const std::string& what) {
+    establishment_->session->LeaveHandshake(link_);  // what we say is still to be written
     if (accepted_) {
       SendSorry(*link_, reason, what);
     } else {
@@ -311,17 +324,30 @@ class Domain::Greeting : public LinkUser {
     }
     peer_.parity = 1 - establishment_->dialling.own_parity;
     peer_.max_concurrent_requests = yourself.settings().max_concurrent_requests();
-    if (resuming && peer_.max_concurrent_requests != session->peer_limit()) {
+    if (resuming && (peer_.max_concurrent_requests != session->peer_limit() ||
+                     peer_.max_payload < session->peer().max_payload)) {
       return Decline(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
     }
     session->resume_key = key;  // adopted on reading  r[session.resume.key-rotation]
     session->set_session_id(yourself.session_id());
-    session->when_lost = nullptr;
+    session->when_lost = session->when_unresumable = nullptr;
     if (establishment_->dialling.resume && !key.empty()) {
       session->when_lost = [domain = domain_, weak = std::weak_ptr(session),
                             settings = establishment_->settings,
                             dialling = establishment_->dialling] {
         if (const auto lost = weak.lock()) domain->Redial(lost, settings, dialling);
+      };
+    } else if (establishment_->dialling.resume && establishment_->dialling.fresh) {
+      session->when_unresumable = [domain = domain_, weak = std::weak_ptr(session),
+                                   settings = establishment_->settings,
+                                   dialling = establishment_->dialling] {
+        const auto lost = weak.lock();
+        if (!lost) return;
+        auto again = std::make_shared<Establishment>();
+        again->session = lost;
+        again->settings = settings;
+        again->dialling = dialling;
+        domain->Replace(again, {control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
       };
     }
     const auto establishment = establishment_;
@@ -404,15 +430,21 @@ void Domain::Refused(const std::shared_ptr<Establishment>& establishment, Ending
   const auto session = establishment->session;
   const bool unknown = ending.rule == "SORRY_REASON_UNKNOWN_SESSION";
   if (session->generation() > 0 && unknown && establishment->dialling.fresh) {
-    establishment->again = session->EndKeepingIdem(std::move(ending));
-    establishment->session = NewSession(establishment->settings);
-    return Dial(establishment);
+    return Replace(establishment, std::move(ending));
   }
   session->End(ending);
   for (const auto& call : std::exchange(establishment->again, {})) {
     call->Resolve({control::CALL_STATUS_SESSION_SHUTDOWN, "", "no new session", {}});
   }
   if (establishment->connected) std::exchange(establishment->connected, nullptr)(ending);
+}
+
+// A new session for one that cannot be resumed, and its idem calls with it.
+void Domain::Replace(const std::shared_ptr<Establishment>& establishment, Ending ending) {
+  establishment->again = establishment->session->EndKeepingIdem(std::move(ending));
+  establishment->session = NewSession(establishment->settings);
+  establishment->dials = 0;
+  Dial(establishment);
 }
 
 // ------------------------------------------------------------------ the scope
@@ -482,7 +514,7 @@ void Domain::Drop() {
   alive_.reset();
   StopListening();
   for (const auto& session : sessions_) {
-    session->when_lost = nullptr;
+    session->when_lost = session->when_unresumable = nullptr;
     session->End({control::FAILURE_REASON_DROPPED, "its scope was reset", ""});
   }
   for (const auto& weak : std::exchange(links_, {})) {

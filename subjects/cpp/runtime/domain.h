@@ -62,6 +62,7 @@ class Domain {
   void Redial(const std::shared_ptr<Session>& session, const Settings& settings,
               const Dialling& dialling);
   void Refused(const std::shared_ptr<Establishment>& establishment, Ending ending);
+  void Replace(const std::shared_ptr<Establishment>& establishment, Ending ending);
 
   Runtime& runtime_;
   std::string scope_;

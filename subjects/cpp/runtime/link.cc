@@ -63,6 +63,7 @@ void Link::Flush() {
     }
     return;
   }
+  const bool was_congested = congested();
   writing_.swap(output_);
   asio::async_write(socket_, asio::buffer(writing_),
                     [self = shared_from_this()](std::error_code error, size_t) {
@@ -71,6 +72,7 @@ void Link::Flush() {
                       if (error) return self->Lost();
                       self->Flush();
                     });
+  if (was_congested && on_drained_) on_drained_();
 }
 
 void Link::Finish() {

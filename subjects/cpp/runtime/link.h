@@ -32,6 +32,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void Start();
   void set_user(std::shared_ptr<LinkUser> user) { user_ = std::move(user); }
   void set_limit(uint32_t limit) { decoder_.set_limit(limit); }
+  void set_on_drained(std::function<void()> drained) { on_drained_ = std::move(drained); }
   void set_on_closed(std::function<void()> closed) { on_closed_ = std::move(closed); }
 
   // Commits one payload.  r[link.order]
@@ -46,7 +47,13 @@ class Link : public std::enable_shared_from_this<Link> {
 
   bool open() const { return open_; }
 
+  // More is unsent than a producer that can wait should add to; `on_drained` says when that ends.
+  // r[strict.delivery.explicit]
+  bool congested() const { return output_.size() > kMostUnsent; }
+
  private:
+  static constexpr size_t kMostUnsent = 256 << 10;
+
   void Read();
   void Deliver();
   void Flush();
@@ -54,7 +61,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   asio::ip::tcp::socket socket_;
   std::shared_ptr<LinkUser> user_;
-  std::function<void()> on_closed_;
+  std::function<void()> on_closed_, on_drained_;
   Decoder decoder_;
   std::array<char, 1 << 16> input_;
   std::string output_, writing_;

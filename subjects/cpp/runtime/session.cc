@@ -88,7 +88,13 @@ uint32_t Session::open_ends() const {
 
 // ------------------------------------------------------------------ links
 
+void Session::LeaveHandshake(const std::shared_ptr<Link>& link) {
+  std::erase_if(handshakes_,
+                [&](const auto& weak) { return weak.expired() || weak.lock() == link; });
+}
+
 void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet) {
+  LeaveHandshake(link);
   if (attachment_ != nullptr) {  // r[session.resume.supersede]
     driver_.Step(record_, "link_lost");
     Detach();
@@ -124,6 +130,7 @@ void Session::Detach() {
 
 void Session::LinkLost(Attachment* attachment) {
   if (attachment != attachment_.get()) return;
+  if (when_unresumable) return std::exchange(when_unresumable, nullptr)();
   if (!when_lost) return End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
   driver_.Step(record_, "link_lost");
   Detach();
@@ -137,6 +144,9 @@ std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
   const auto self = shared_from_this();
   driver_.Step(record_, record_.generation == 0 ? "failed" : "ended");
   ending_ = std::move(ending);
+  for (const auto& weak : std::exchange(handshakes_, {})) {
+    if (const auto link = weak.lock()) link->Close();
+  }
   const auto attachment = std::exchange(attachment_, nullptr);
   if (attachment != nullptr) {
     attachment->DetachEnds();
@@ -207,7 +217,10 @@ void Session::End(Ending ending) {
 }
 
 std::vector<std::shared_ptr<Call>> Session::EndKeepingIdem(Ending ending) {
-  Finish(std::move(ending), true);  // detached: there is no attachment
+  if (const auto attachment = Finish(std::move(ending), true)) {  // lost, but not detached
+    attachment->Seal();
+    attachment->link->Close();
+  }
   return std::exchange(kept_, {});
 }
 

@@ -93,6 +93,11 @@ class Session : public std::enable_shared_from_this<Session> {
     return request_id <= last_of_older_generation_;
   }
 
+  // A link in handshake goes with the session, unless it is left.
+  void EnterHandshake(const std::shared_ptr<Link>& link) { handshakes_.push_back(link); }
+  void LeaveHandshake(const std::shared_ptr<Link>& link);
+  void set_peer(const Peer& peer) { peer_ = peer; }
+
   // LetsGo is about to be sent, by `greet`, or was read.  r[session.resume.bind]
   void Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet);
 
@@ -113,6 +118,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // The initiator's: the current key, and how it gets a new link; without, link loss is the end.
   std::string resume_key;
   std::function<void()> when_lost;
+  // Instead, where there is no key: who takes over what a fresh session can issue again.
+  std::function<void()> when_unresumable;
   // The acceptor's keys.  r[session.resume.key-rotation]
   std::string current_key, successor_key;
   std::string retired_key;  // kept by a mutant only
@@ -135,6 +142,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Caller caller_;
   Callee callee_;
   std::shared_ptr<Attachment> attachment_;
+  std::vector<std::weak_ptr<Link>> handshakes_;
   Ending ending_;
   // By parity. Odd ids start at 1, even ones at 2: what precedes them is -1 and 0.
   Newest newest_request_{{1, ~uint64_t{0}}, {0, 0}};

@@ -21,6 +21,7 @@ class FakeHost final : public ChannelHost {
   }
   void Announce(const Method&, wire::BindingRole, uint32_t) override { ++announced; }
   Loop& loop() override { return loop_; }
+  bool Congested() const override { return congested; }
 
   // Runs what was posted; how often `wake` was among it is the test's to count.
   void Run() {
@@ -42,6 +43,7 @@ class FakeHost final : public ChannelHost {
 
   std::vector<wire::Message> sent;
   int announced = 0;
+  bool congested = false;
 
  private:
   Journal journal_;
@@ -75,6 +77,23 @@ class ChannelTest : public testing::Test {
 };
 
 // ------------------------------------------------------------------ sending end
+
+TEST_F(ChannelTest, AFullWayOutPushesBackAndSpendsNoCredit) {  // r[strict.delivery.explicit]
+  SendingEnd end = Sender(2);
+  int woken = 0;
+  host_.congested = true;
+  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.credit(), 2u);
+  EXPECT_EQ(end.status(), EndStatus::kOpen);
+  EXPECT_TRUE(host_.sent.empty());
+  end.OnChange([&] { ++woken; });
+  host_.congested = false;
+  end.OnDrained();
+  host_.Run();
+  EXPECT_EQ(woken, 1);
+  EXPECT_TRUE(end.Send("a"));
+  EXPECT_EQ(end.credit(), 1u);
+}
 
 TEST_F(ChannelTest, EachItemCostsOneCreditAndZeroBlocks) {  // r[rpc.flow-control.credit.spend]
   SendingEnd end = Sender(2);
