@@ -2,11 +2,10 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <condition_variable>
 #include <mutex>
-#include <unordered_map>
+#include <thread>
+#include <unordered_set>
 #include <utility>
-#include <vector>
 
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "counterpart/control/v1/control.pb.h"
@@ -28,24 +27,25 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
+// Completions come on one thread and one completion queue of our own, which end with the client:
+// gRPC's shared callback queue aborts the program now and then when its last user leaves.
 class GrpcControl final : public ControlClient {
  public:
   GrpcControl(const std::string& address, std::string token, ControlSink* sink)
       : token_(std::move(token)),
         sink_(sink),
         commands_(control::Subject::NewStub(Connect(address))),
-        questions_(control::Subject::NewStub(Connect(address))) {}
+        questions_(control::Subject::NewStub(Connect(address))),
+        completions_([this] { Complete(); }) {}
 
   ~GrpcControl() override {
-    std::vector<std::shared_ptr<grpc::ClientContext>> open;
     {
       const std::lock_guard lock(mutex_);
       closing_ = true;
-      for (const auto& [raw, context] : pending_) open.push_back(context);
+      for (Call* call : open_) call->context.TryCancel();
     }
-    for (const auto& context : open) context->TryCancel();  // unlocked: may call back at once
-    std::unique_lock lock(mutex_);
-    all_done_.wait(lock, [this] { return pending_.empty(); });
+    queue_.Shutdown();  // what is open completes first, cancelled
+    completions_.join();
   }
 
   void Ask(uint64_t id, const std::string& request) override {
@@ -56,32 +56,27 @@ class GrpcControl final : public ControlClient {
     }
     // Commands can be many and long; the lane for questions never waits behind them.
     // r[control.lifecycle.status-lane]
-    auto* commands = commands_->async();
-    auto* questions = questions_->async();
+    using Stub = control::Subject::Stub;
+    using Reply = control::ControlReply;
     switch (parsed.kind_case()) {
       case control::ControlRequest::kDescribe:
-        return Start(id, std::move(*parsed.mutable_describe()),
-                     &control::ControlReply::mutable_describe,
-                     [=](auto... call) { questions->Describe(std::move(call)...); });
+        return Start(id, *questions_, &Stub::AsyncDescribe, std::move(*parsed.mutable_describe()),
+                     &Reply::mutable_describe);
       case control::ControlRequest::kExecute:
-        return Start(id, std::move(*parsed.mutable_execute()),
-                     &control::ControlReply::mutable_execute,
-                     [=](auto... call) { commands->Execute(std::move(call)...); });
+        return Start(id, *commands_, &Stub::AsyncExecute, std::move(*parsed.mutable_execute()),
+                     &Reply::mutable_execute);
       case control::ControlRequest::kStatus:
-        return Start(id, std::move(*parsed.mutable_status()),
-                     &control::ControlReply::mutable_status,
-                     [=](auto... call) { questions->Status(std::move(call)...); });
+        return Start(id, *questions_, &Stub::AsyncStatus, std::move(*parsed.mutable_status()),
+                     &Reply::mutable_status);
       case control::ControlRequest::kJournal:
-        return Start(id, std::move(*parsed.mutable_journal()),
-                     &control::ControlReply::mutable_journal,
-                     [=](auto... call) { questions->Journal(std::move(call)...); });
+        return Start(id, *questions_, &Stub::AsyncJournal, std::move(*parsed.mutable_journal()),
+                     &Reply::mutable_journal);
       case control::ControlRequest::kSettle:
-        return Start(id, std::move(*parsed.mutable_settle()),
-                     &control::ControlReply::mutable_settle,
-                     [=](auto... call) { questions->Settle(std::move(call)...); });
+        return Start(id, *questions_, &Stub::AsyncSettle, std::move(*parsed.mutable_settle()),
+                     &Reply::mutable_settle);
       case control::ControlRequest::kReset:
-        return Start(id, std::move(*parsed.mutable_reset()), &control::ControlReply::mutable_reset,
-                     [=](auto... call) { questions->Reset(std::move(call)...); });
+        return Start(id, *questions_, &Stub::AsyncReset, std::move(*parsed.mutable_reset()),
+                     &Reply::mutable_reset);
       case control::ControlRequest::KIND_NOT_SET:
         sink_->Push({.id = id, .failure = "an empty ControlRequest"});
         return;
@@ -89,49 +84,66 @@ class GrpcControl final : public ControlClient {
   }
 
  private:
-  template <class Request>
+  // One question on its way. Owned by whoever takes its tag off the queue.
   struct Call {
+    virtual ~Call() = default;
+
+    uint64_t id = 0;
     grpc::ClientContext context;
-    Request request;
+    grpc::Status status;
     control::ControlReply reply;
   };
 
-  template <class Request, class Response, class Send>
-  void Start(uint64_t id, Request request, Response* (control::ControlReply::*slot)(), Send send) {
-    auto call = std::make_shared<Call<Request>>();
-    call->request = std::move(request);
+  template <class Response>
+  struct TypedCall final : Call {
+    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
+  };
+
+  template <class Response>
+  using Reader = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>>;
+
+  template <class Request, class Response>
+  void Start(uint64_t id, control::Subject::Stub& stub,
+             Reader<Response> (control::Subject::Stub::*send)(grpc::ClientContext*, const Request&,
+                                                              grpc::CompletionQueue*),
+             const Request& request, Response* (control::ControlReply::*slot)()) {
+    auto* call = new TypedCall<Response>;
+    call->id = id;
     call->context.AddMetadata("counterpart-token", token_);
-    Response* response = (call->reply.*slot)();
     {
       const std::lock_guard lock(mutex_);
-      pending_.emplace(&call->context, std::shared_ptr<grpc::ClientContext>(call, &call->context));
+      open_.insert(call);
     }
-    send(&call->context, &call->request, response, [this, id, call](grpc::Status status) {
-      ControlCompletion completion{.id = id, .answered = status.ok()};
-      if (status.ok()) {
-        completion.reply = call->reply.SerializeAsString();
-      } else {
-        completion.failure =
-            "gRPC status " + std::to_string(status.error_code()) + ": " + status.error_message();
-      }
-      Finish(&call->context, std::move(completion));
-    });
+    call->reader = (stub.*send)(&call->context, request, &queue_);
+    call->reader->Finish((call->reply.*slot)(), &call->status, static_cast<Call*>(call));
   }
 
-  void Finish(grpc::ClientContext* context, ControlCompletion completion) {
-    const std::lock_guard lock(mutex_);
-    if (!closing_) sink_->Push(std::move(completion));
-    pending_.erase(context);
-    if (pending_.empty()) all_done_.notify_all();
+  void Complete() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) {
+      const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      ControlCompletion completion{.id = call->id, .answered = call->status.ok()};
+      if (call->status.ok()) {
+        completion.reply = call->reply.SerializeAsString();
+      } else {
+        completion.failure = "gRPC status " + std::to_string(call->status.error_code()) + ": " +
+                             call->status.error_message();
+      }
+      const std::lock_guard lock(mutex_);
+      open_.erase(call.get());
+      if (!closing_) sink_->Push(std::move(completion));
+    }
   }
 
   const std::string token_;
   ControlSink* const sink_;
   std::unique_ptr<control::Subject::Stub> commands_, questions_;
+  grpc::CompletionQueue queue_;
   std::mutex mutex_;
-  std::condition_variable all_done_;
-  std::unordered_map<grpc::ClientContext*, std::shared_ptr<grpc::ClientContext>> pending_;
+  std::unordered_set<Call*> open_;
   bool closing_ = false;
+  std::thread completions_;  // last: it uses all of the above
 };
 
 }  // namespace
