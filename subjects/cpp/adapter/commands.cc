@@ -1,6 +1,6 @@
 #include "adapter/commands.h"
 
-#include <algorithm>
+#include <set>
 
 #include "runtime/mutation.h"
 
@@ -8,22 +8,16 @@ namespace subject {
 namespace {
 
 using control::ExecuteRequest;
-using control::Outcome;
 using Finish = CommandLog::Finish;
 using Work = CommandLog::Work;
+using SessionPointer = std::shared_ptr<Session>;
 
-constexpr const char* kCapabilities[] = {
+const std::set<std::string> kCapabilities = {
     "bare",      "resume",  "root_calls",        "channels",  "cancel",  "operations",
     "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor"};
 
-Outcome Done() {
-  Outcome outcome;
-  outcome.mutable_done();
-  return outcome;
-}
-
-Outcome Fail(const Ending& ending) {
-  Outcome outcome;
+control::Outcome Fail(const Ending& ending) {
+  control::Outcome outcome;
   outcome.mutable_failed()->set_reason(ending.reason);
   outcome.mutable_failed()->set_text(ending.text);
   outcome.mutable_failed()->set_sorry_or_rule(ending.rule);
@@ -31,36 +25,27 @@ Outcome Fail(const Ending& ending) {
 }
 
 Work Now(std::function<void()> act) {
-  return [act = std::move(act)](Finish finish) {
-    act();
-    finish(Done());
-  };
+  return [act = std::move(act)](Finish finish) { act(), finish(Done()); };
 }
 
-// A value that was not asked for matches anything; an event without the part asked for has none.
-bool Matches(const control::Await& want, const control::JournalEvent& event) {
-  const auto fits = [](const auto& wanted, const auto& is) {
-    return wanted == is || !(wanted > 0);
+Work Connect(Domain& domain, Settings settings, const control::Connect& c) {
+  const Dialling dialling{.host = c.host(),
+                          .port = static_cast<uint16_t>(c.port()),
+                          .max_attempts = std::max(c.max_attempts(), 1u),
+                          .backoff_initial_ms = c.backoff_initial_ms(),
+                          .backoff_max_ms = c.backoff_max_ms(),
+                          .own_parity = c.odd_parity() ? 1u : 0u,
+                          .resume = c.resume(),
+                          .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH};
+  return [&domain, settings, dialling](Finish finish) {
+    domain.Connect(settings, dialling, [finish](std::variant<SessionPointer, Ending> result) {
+      if (const auto* ending = std::get_if<Ending>(&result)) return finish(Fail(*ending));
+      control::Outcome outcome;
+      const std::string& id = std::get<SessionPointer>(result)->record().session_id;
+      outcome.mutable_connected()->set_session_id(id);
+      finish(outcome);
+    });
   };
-  const auto says = [](const auto& wanted, const auto& is) {
-    return wanted.empty() || wanted == is;
-  };
-  const bool started = event.handler().event() == control::HANDLER_EVENT_STARTED;
-  return says(want.session_id(), event.session_id()) &&
-         says(want.to_state(), event.transition().to_state()) &&
-         fits(want.machine(), event.transition().machine()) &&
-         fits(want.key(), event.transition().key()) &&
-         fits(want.operation_id(), event.handler().operation_id()) &&
-         (!want.handler_started() || started) &&
-         (!want.handler_ended() || (event.has_handler() && !started));
-}
-
-// What Listen and Connect both announce.
-template <typename Command>
-std::optional<Settings> SettingsOf(const Command& command) {
-  const auto maximum = AcceptedMaximum(command.max_payload());
-  if (!maximum) return std::nullopt;
-  return Settings{command.max_concurrent_requests(), *maximum};
 }
 
 }  // namespace
@@ -83,162 +68,126 @@ Commands::Scope& Commands::FindScope(const std::string& name) {
 
 void Commands::Execute(const ExecuteRequest& request, CommandLog::Reply reply) {
   ++accepted_;
-  log_.Execute(
-      request, [this, &request] { return Prepare(request); },
-      [this, reply = std::move(reply)](control::ExecuteResponse response) {
-        ++answered_;
-        reply(std::move(response));
-      });
+  const auto prepare = [this, &request] { return Prepare(request); };
+  log_.Execute(request, prepare, [this, reply](const control::ExecuteResponse& response) {
+    ++answered_;
+    reply(response);
+  });
 }
 
 std::variant<Work, control::Refusal> Commands::Prepare(const ExecuteRequest& request) {
-  const auto& names = kCapabilities;
   control::Refusal refusal;
-  refusal.set_reason(control::REFUSAL_REASON_UNSUPPORTED);
-  refusal.set_text("no such command or capability");
-  if (request.command_case() == ExecuteRequest::COMMAND_NOT_SET) return refusal;
-  if (request.has_probe()) {
-    if (std::ranges::find(names, request.probe().capability()) == std::end(names)) return refusal;
-    return Now([] {});
+  if (request.command_case() == ExecuteRequest::COMMAND_NOT_SET ||
+      (request.has_probe() && !kCapabilities.contains(request.probe().capability()))) {
+    refusal.set_reason(control::REFUSAL_REASON_UNSUPPORTED);
+    refusal.set_text("no such command or capability");
+  } else if (Work work = PrepareKnown(request)) {
+    return work;
+  } else {
+    refusal.set_reason(control::REFUSAL_REASON_INVALID);
+    refusal.set_text("it names something that does not exist, or a value out of range");
   }
-  if (Work work = PrepareKnown(request)) return work;
-  refusal.set_reason(control::REFUSAL_REASON_INVALID);
-  refusal.set_text("it names something that does not exist, or a value out of range");
   return refusal;
 }
 
 // Null: the command is invalid.
 Work Commands::PrepareKnown(const ExecuteRequest& request) {
   Scope& scope = FindScope(request.scope());
-  const auto session_of = [&](const auto& c) { return scope.domain.FindSession(c.session_id()); };
+  const auto with_session = [&scope](const auto& command, auto act) -> Work {
+    SessionPointer session = scope.domain.FindSession(command.session_id());
+    if (!session) return nullptr;
+    return [session, act](Finish finish) { act(*session, finish); };
+  };
+  const auto settings_of = [](const auto& c) -> std::optional<Settings> {
+    const auto maximum = AcceptedMaximum(c.max_payload());
+    if (!maximum) return std::nullopt;
+    return Settings{c.max_concurrent_requests(), *maximum};
+  };
   switch (request.command_case()) {
-    case ExecuteRequest::kListen: {
-      const auto settings = SettingsOf(request.listen());
-      if (!settings) return nullptr;
-      return [&scope, settings, resumable = request.listen().resumable()](Finish finish) {
-        Outcome outcome;
-        outcome.mutable_listening()->set_port(scope.domain.Listen(*settings, resumable));
-        finish(outcome);
-      };
-    }
-    case ExecuteRequest::kConnect: {
-      const control::Connect& c = request.connect();
-      const auto settings = SettingsOf(c);
-      if (!settings) return nullptr;
-      const Dialling dialling{.host = c.host(),
-                              .port = static_cast<uint16_t>(c.port()),
-                              .max_attempts = std::max(c.max_attempts(), 1u),
-                              .backoff_initial_ms = c.backoff_initial_ms(),
-                              .backoff_max_ms = c.backoff_max_ms(),
-                              .own_parity = c.odd_parity() ? 1u : 0u,
-                              .resume = c.resume(),
-                              .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH};
-      return [&scope, settings, dialling](Finish finish) {
-        scope.domain.Connect(*settings, dialling, [finish](auto result) {
-          if (const auto* ending = std::get_if<Ending>(&result)) return finish(Fail(*ending));
-          const auto& session = std::get<std::shared_ptr<Session>>(result);
-          Outcome outcome;
-          outcome.mutable_connected()->set_session_id(session->record().session_id);
+    case ExecuteRequest::kProbe:
+      return Now([] {});
+    case ExecuteRequest::kListen:
+      if (const auto settings = settings_of(request.listen())) {
+        return [&scope, settings, resumable = request.listen().resumable()](Finish finish) {
+          control::Outcome outcome;
+          outcome.mutable_listening()->set_port(scope.domain.Listen(*settings, resumable));
           finish(outcome);
-        });
-      };
-    }
-    case ExecuteRequest::kCloseSession:
-      if (auto session = session_of(request.close_session())) {
-        return Now([session] { session->Goodbye(); });
-      }
-      return nullptr;
-    case ExecuteRequest::kExpireSession:
-      if (auto session = session_of(request.expire_session())) {
-        return Now([session] { session->End({}); });
-      }
-      return nullptr;
-    case ExecuteRequest::kPing:
-      if (auto session = session_of(request.ping())) {
-        return [session](Finish finish) {
-          session->Ping([session, finish](bool answered) {
-            finish(answered ? Done() : Fail(session->ending()));
-          });
         };
       }
       return nullptr;
+    case ExecuteRequest::kConnect:
+      if (const auto settings = settings_of(request.connect())) {
+        return Connect(scope.domain, *settings, request.connect());
+      }
+      return nullptr;
+    case ExecuteRequest::kCloseSession:
+      return with_session(request.close_session(), [](Session& session, const Finish& finish) {
+        session.Goodbye(), finish(Done());
+      });
+    case ExecuteRequest::kExpireSession:
+      return with_session(request.expire_session(), [](Session& session, const Finish& finish) {
+        session.End({}), finish(Done());
+      });
+    case ExecuteRequest::kPing:
+      return with_session(request.ping(), [](Session& session, const Finish& finish) {
+        session.Ping([&session, finish](bool answered) {
+          finish(answered ? Done() : Fail(session.ending()));
+        });
+      });
     case ExecuteRequest::kAwaitEvent:
-      return [this, name = request.scope(), want = request.await_event()](Finish finish) {
-        runtime_.journal.Watch(
-            name, std::max(want.count(), 1u),
-            [want](const control::JournalEvent& event) { return Matches(want, event); },
-            [finish] { finish(Done()); });
+      return [this, name = request.scope(), wanted = request.await_event()](Finish finish) {
+        runtime_.journal.Watch(name, wanted, [finish] { finish(Done()); });
       };
     case ExecuteRequest::kRelease:
       return Now([&scope, gate = request.release().gate()] { scope.gates->Open(gate); });
     case ExecuteRequest::kStopListening:
       return Now([&scope] { scope.domain.StopListening(); });
     case ExecuteRequest::kCall:
-      return scope.calls.Make(session_of(request.call()), request.call());
-    case ExecuteRequest::kCancel:
-      return scope.calls.Cancel(request.cancel());
-    case ExecuteRequest::kChannelSend:
-      return scope.calls.Send(request.channel_send());
-    case ExecuteRequest::kChannelReceive:
-      return scope.calls.Receive(request.channel_receive());
-    case ExecuteRequest::kChannelClose:
-      return scope.calls.Close(request.channel_close());
-    case ExecuteRequest::kChannelReset:
-      return scope.calls.Reset(request.channel_reset());
+      return scope.calls.Make(scope.domain.FindSession(request.call().session_id()),
+                              request.call());
     default:
-      return nullptr;
+      return scope.calls.Perform(request);
   }
 }
 
-void Commands::Describe(const control::DescribeRequest&, control::DescribeResponse& response) {
+control::DescribeResponse Commands::Describe(const control::DescribeRequest&) const {
+  control::DescribeResponse response;
   response.set_name("cpp");
   response.set_version("0.1.0");
   response.set_language("C++");
-  for (const char* capability : kCapabilities) response.add_capabilities(capability);
+  response.mutable_capabilities()->Assign(kCapabilities.begin(), kCapabilities.end());
   response.set_epoch(runtime_.journal.epoch());
   response.set_mutant(std::string(ActiveMutation()));
+  return response;
 }
 
-void Commands::Status(const control::StatusRequest& request, control::StatusResponse& response) {
-  response = log_.Status(request.command_id(), request.highest_send());
+control::StatusResponse Commands::Status(const control::StatusRequest& request) {
+  return log_.Status(request.command_id(), request.highest_send());
 }
 
-void Commands::Journal(const control::JournalRequest& request, control::JournalResponse& response) {
-  const auto& scope = runtime_.journal.scope(request.scope());
-  response.set_epoch(runtime_.journal.epoch());
-  response.set_gap(scope.gap);
-  for (const control::JournalEvent& event : scope.events) {
-    if (event.seq() > request.after_seq()) *response.add_events() = event;
-  }
+control::JournalResponse Commands::Journal(const control::JournalRequest& request) const {
+  return runtime_.journal.Read(request.scope(), request.after_seq());
 }
 
-void Commands::Settle(const control::SettleRequest&, control::SettleResponse& response) {
+control::SettleResponse Commands::Settle(const control::SettleRequest&) const {
+  control::SettleResponse response;
   response.set_accepted(accepted_);
   response.set_answered(answered_);
   response.set_journal_seq(runtime_.journal.seq());
-  response.set_runnable(runtime_.loop.queued() - 1);
+  response.set_runnable(runtime_.loop.queued() - 1);  // this one is not counted
   for (const Loop::Timer& timer : runtime_.loop.timers()) {
-    const auto due = std::chrono::duration_cast<std::chrono::milliseconds>(
-        timer.due - std::chrono::steady_clock::now());
-    control::PendingTimer& out = *response.add_timers();
-    out.set_name(timer.name);
-    out.set_due_ms(static_cast<uint64_t>(std::max<int64_t>(0, due.count())));
+    response.add_timers()->set_name(timer.name);
+    response.mutable_timers()->rbegin()->set_due_ms(timer.DueIn().count());
   }
+  return response;
 }
 
-void Commands::Reset(const control::ResetRequest& request, control::ResetResponse& response) {
-  Domain& domain = FindScope(request.scope()).domain;
-  const Domain::Counts counts = domain.counts();
-  response.set_listeners(counts.listeners);
-  response.set_links(counts.links);
-  response.set_sessions(counts.sessions);
-  response.set_calls(counts.calls);
-  response.set_handlers(counts.handlers);
-  response.set_channels(counts.channels);
+control::ResetResponse Commands::Reset(const control::ResetRequest& request) {
+  const control::ResetResponse counts = FindScope(request.scope()).domain.Counts();
   log_.Drop(request.scope());
-  domain.Drop();
   scopes_.erase(request.scope());
   runtime_.journal.Retire(request.scope());
+  return counts;
 }
 
 }  // namespace subject

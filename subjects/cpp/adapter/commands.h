@@ -12,11 +12,11 @@ class Commands {
   explicit Commands(Runtime& runtime) : runtime_(runtime), log_(runtime.journal) {}
 
   void Execute(const control::ExecuteRequest& request, CommandLog::Reply reply);
-  void Describe(const control::DescribeRequest&, control::DescribeResponse& response);
-  void Status(const control::StatusRequest& request, control::StatusResponse& response);
-  void Journal(const control::JournalRequest& request, control::JournalResponse& response);
-  void Settle(const control::SettleRequest&, control::SettleResponse& response);
-  void Reset(const control::ResetRequest& request, control::ResetResponse& response);
+  control::DescribeResponse Describe(const control::DescribeRequest&) const;
+  control::StatusResponse Status(const control::StatusRequest& request);
+  control::JournalResponse Journal(const control::JournalRequest& request) const;
+  control::SettleResponse Settle(const control::SettleRequest&) const;
+  control::ResetResponse Reset(const control::ResetRequest& request);
 
  private:
   struct Scope;

@@ -28,7 +28,7 @@ class ControlService final : public control::Subject::CallbackService {
   Reactor* method(Context* context, const control::method##Request* request, \
                   control::method##Response* response) override {            \
     return OnLoop(context, [this, request, response](Reactor* reactor) {     \
-      commands_.method(*request, *response);                                 \
+      *response = commands_.method(*request);                                \
       reactor->Finish(grpc::Status::OK);                                     \
     });                                                                      \
   }

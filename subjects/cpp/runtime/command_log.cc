@@ -19,6 +19,12 @@ control::ExecuteResponse Refused(control::RefusalReason reason, const char* text
 
 }  // namespace
 
+control::Outcome Done() {
+  control::Outcome outcome;
+  outcome.mutable_done();
+  return outcome;
+}
+
 void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& prepare,
                          Reply reply) {
   const uint64_t id = request.command_id();

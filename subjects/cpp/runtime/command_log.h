@@ -13,6 +13,9 @@
 
 namespace subject {
 
+// The outcome of a command that did its work and has nothing to tell.
+control::Outcome Done();
+
 class CommandLog {
  public:
   using Reply = std::function<void(control::ExecuteResponse)>;

@@ -494,18 +494,18 @@ std::shared_ptr<Session> Domain::FindSession(const std::string& session_id) cons
   return nullptr;
 }
 
-Domain::Counts Domain::counts() const {
-  Counts counts;
-  counts.listeners = listeners_.size();
+control::ResetResponse Domain::Counts() const {
+  control::ResetResponse counts;
+  counts.set_listeners(listeners_.size());
   for (const auto& weak : links_) {
     const auto link = weak.lock();
-    counts.links += link && link->open();
+    counts.set_links(counts.links() + (link && link->open()));
   }
   for (const auto& session : sessions_) {
-    counts.sessions += !session->over();
-    counts.calls += session->caller().unresolved();
-    counts.handlers += session->callee().running();
-    counts.channels += session->open_ends();
+    counts.set_sessions(counts.sessions() + !session->over());
+    counts.set_calls(counts.calls() + session->caller().unresolved());
+    counts.set_handlers(counts.handlers() + session->callee().running());
+    counts.set_channels(counts.channels() + session->open_ends());
   }
   return counts;
 }

@@ -28,10 +28,6 @@ class Domain {
   // The session, or why there is none.
   using Connected = std::function<void(std::variant<std::shared_ptr<Session>, Ending>)>;
 
-  struct Counts {
-    uint32_t listeners = 0, links = 0, sessions = 0, calls = 0, handlers = 0, channels = 0;
-  };
-
   Domain(Runtime& runtime, std::string scope, Handler handler)
       : runtime_(runtime), scope_(std::move(scope)), handler_(std::move(handler)) {}
   ~Domain() { Drop(); }
@@ -42,7 +38,8 @@ class Domain {
   void Connect(Settings settings, Dialling dialling, Connected connected);
 
   std::shared_ptr<Session> FindSession(const std::string& session_id) const;
-  Counts counts() const;
+  // What is still open.  r[control.reset]
+  control::ResetResponse Counts() const;
   void Drop();
 
   Runtime& runtime() { return runtime_; }

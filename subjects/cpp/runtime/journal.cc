@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -13,6 +14,24 @@ namespace {
 
 constexpr size_t kEventsPerScope = 1 << 18;
 constexpr size_t kRetiredScopes = 16;
+
+// A value that was not asked for matches anything; an event without the part asked for has none.
+bool Matches(const control::Await& want, const control::JournalEvent& event) {
+  const auto fits = [](const auto& wanted, const auto& is) {
+    return wanted == is || !(wanted > 0);
+  };
+  const auto says = [](const auto& wanted, const auto& is) {
+    return wanted.empty() || wanted == is;
+  };
+  const bool started = event.handler().event() == control::HANDLER_EVENT_STARTED;
+  return says(want.session_id(), event.session_id()) &&
+         says(want.to_state(), event.transition().to_state()) &&
+         fits(want.machine(), event.transition().machine()) &&
+         fits(want.key(), event.transition().key()) &&
+         fits(want.operation_id(), event.handler().operation_id()) &&
+         (!want.handler_started() || started) &&
+         (!want.handler_ended() || (event.has_handler() && !started));
+}
 
 }  // namespace
 
@@ -36,7 +55,7 @@ void Journal::Append(const std::string& scope, control::JournalEvent event) {
   events.events.push_back(event);
   std::vector<std::function<void()>> ready;
   for (auto it = watchers_.begin(); it != watchers_.end();) {
-    if (it->scope == scope && it->matches(event) && --it->missing == 0) {
+    if (it->scope == scope && Matches(it->wanted, event) && --it->missing == 0) {
       ready.push_back(std::move(it->done));
       it = watchers_.erase(it);
     } else {
@@ -46,13 +65,26 @@ void Journal::Append(const std::string& scope, control::JournalEvent event) {
   for (const auto& done : ready) done();
 }
 
-void Journal::Watch(const std::string& scope, uint32_t count, Predicate matches,
+void Journal::Watch(const std::string& scope, const control::Await& wanted,
                     std::function<void()> done) {
+  uint32_t missing = std::max(wanted.count(), 1u);
   for (const auto& event : scopes_[scope].events) {
-    if (count > 0 && matches(event)) --count;
+    if (missing > 0 && Matches(wanted, event)) --missing;
   }
-  if (count == 0) return done();
-  watchers_.push_back({scope, count, std::move(matches), std::move(done)});
+  if (missing == 0) return done();
+  watchers_.push_back({scope, missing, wanted, std::move(done)});
+}
+
+control::JournalResponse Journal::Read(const std::string& scope, uint64_t after_seq) const {
+  control::JournalResponse response;
+  response.set_epoch(epoch_);
+  const auto found = scopes_.find(scope);
+  if (found == scopes_.end()) return response;
+  response.set_gap(found->second.gap);
+  for (const control::JournalEvent& event : found->second.events) {
+    if (event.seq() > after_seq) *response.add_events() = event;
+  }
+  return response;
 }
 
 void Journal::Retire(const std::string& scope) {

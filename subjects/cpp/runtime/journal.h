@@ -23,21 +23,14 @@ std::string NewEpoch();
 
 class Journal {
  public:
-  using Predicate = std::function<bool(const control::JournalEvent&)>;
-
-  struct Scope {
-    std::deque<control::JournalEvent> events;
-    uint64_t gap = 0;  // r[control.journal.gap]
-  };
-
   // Numbers and stores the event, then tells whoever waits for it.
   void Append(const std::string& scope, control::JournalEvent event);
 
-  // Calls `done` once `count` events of the scope, past ones included, match.
-  void Watch(const std::string& scope, uint32_t count, Predicate matches,
-             std::function<void()> done);
+  // Calls `done` once enough events of the scope, past ones included, are as wanted.
+  void Watch(const std::string& scope, const control::Await& wanted, std::function<void()> done);
 
-  const Scope& scope(const std::string& name) { return scopes_[name]; }
+  // The scope's events after `after_seq` that are still kept, and how many are not.
+  control::JournalResponse Read(const std::string& scope, uint64_t after_seq) const;
 
   // The scope was reset: its watchers go, its events stay readable for a while.
   void Retire(const std::string& scope);
@@ -46,10 +39,14 @@ class Journal {
   const std::string& epoch() const { return epoch_; }
 
  private:
+  struct Scope {
+    std::deque<control::JournalEvent> events;
+    uint64_t gap = 0;  // r[control.journal.gap]
+  };
   struct Watcher {
     std::string scope;
     uint32_t missing;
-    Predicate matches;
+    control::Await wanted;
     std::function<void()> done;
   };
 

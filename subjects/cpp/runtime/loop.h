@@ -1,6 +1,7 @@
 // The one thread that owns the runtime, its work queue, and its timers.
 #pragma once
 
+#include <algorithm>
 #include <asio.hpp>
 #include <chrono>
 #include <cstdint>
@@ -18,6 +19,12 @@ class Loop {
     std::string name;
     std::chrono::steady_clock::time_point due;
     asio::steady_timer timer;
+
+    // Zero once it is due.
+    std::chrono::milliseconds DueIn() const {
+      const auto left = std::max(due - std::chrono::steady_clock::now(), {});
+      return std::chrono::duration_cast<std::chrono::milliseconds>(left);
+    }
   };
 
   // Runs `work` at the back of the queue.

@@ -35,12 +35,6 @@ Outcome ToOutcome(const Call& call) {
   return outcome;
 }
 
-Outcome Done() {
-  Outcome outcome;
-  outcome.mutable_done();
-  return outcome;
-}
-
 control::EndStatus ToStatus(EndStatus status) {
   return static_cast<control::EndStatus>(static_cast<int>(status) + 1);
 }
@@ -121,6 +115,15 @@ Work CallerEnds::Make(const std::shared_ptr<Session>& session, const control::Ca
     call->done = [finish](const Call& resolved) { finish(ToOutcome(resolved)); };
     session->caller().Start(call);
   };
+}
+
+Work CallerEnds::Perform(const control::ExecuteRequest& command) {
+  if (command.has_cancel()) return Cancel(command.cancel());
+  if (command.has_channel_send()) return Send(command.channel_send());
+  if (command.has_channel_receive()) return Receive(command.channel_receive());
+  if (command.has_channel_close()) return Close(command.channel_close());
+  if (command.has_channel_reset()) return Reset(command.channel_reset());
+  return nullptr;
 }
 
 Work CallerEnds::Cancel(const control::Cancel& command) {

@@ -30,14 +30,16 @@ class FakeHost final : public ChannelHost {
   }
   uint32_t discarded(std::string_view what) {
     uint32_t count = 0;
-    for (const auto& event : journal_.scope("").events) {
+    const control::JournalResponse journalled = journal_.Read("", 0);
+    for (const auto& event : journalled.events()) {
       if (event.discard().what() == what) count += event.discard().count();
     }
     return count;
   }
   uint32_t invalid() {
     uint32_t count = 0;
-    for (const auto& event : journal_.scope("").events) count += event.transition().invalid();
+    const control::JournalResponse journalled = journal_.Read("", 0);
+    for (const auto& event : journalled.events()) count += event.transition().invalid();
     return count;
   }
 

@@ -55,7 +55,8 @@ class CommandLogTest : public testing::Test {
   // Events of the command's machine so far.
   std::vector<std::string> Events() {
     std::vector<std::string> events;
-    for (const auto& event : journal_.scope("scope").events) {
+    const control::JournalResponse journalled = journal_.Read("scope", 0);
+    for (const auto& event : journalled.events()) {
       EXPECT_FALSE(event.transition().invalid());
       events.push_back(event.transition().event());
     }

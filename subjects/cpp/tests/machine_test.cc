@@ -72,8 +72,9 @@ TEST_P(MachineTest, EveryPairIsTakenOrRefusedAndJournalled) {
       const std::string_view to = row != nullptr ? row->to : state;
       EXPECT_EQ(machine.state(), to) << state << " " << event;
 
-      ASSERT_EQ(journal.scope("scope").events.size(), way.size() + 1);
-      const control::JournalEvent& said = journal.scope("scope").events.back();
+      const control::JournalResponse journalled = journal.Read("scope", 0);
+      ASSERT_EQ(static_cast<size_t>(journalled.events_size()), way.size() + 1);
+      const control::JournalEvent& said = *journalled.events().rbegin();
       EXPECT_EQ(said.session_id(), "session");
       EXPECT_EQ(said.generation(), 3u);
       EXPECT_EQ(said.transition().machine(), table.machine);
