@@ -242,6 +242,17 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   }
 
   const bool interrupted = options.interrupted != nullptr && *options.interrupted;
+  const std::string today = Utc().substr(0, sizeof "YYYY-MM-DD" - 1);
+  for (const report::v1::Cell& cell : summary.Cells()) {
+    const Judgement judgement = Judge(options.expectations, cell, today);
+    if (judgement.text.empty()) continue;
+    summary.Expect(cell.id(),
+                   judgement.kept == Kept::kKept && cell.failed() > 0
+                       ? report::v1::CELL_STATUS_KNOWN
+                   : judgement.kept == Kept::kStale ? report::v1::CELL_STATUS_STALE
+                                                    : cell.status(),
+                   judgement.text);
+  }
   for (report::v1::Cell& cell : summary.Cells()) {
     report::v1::Line out;
     *out.mutable_cell() = std::move(cell);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/campaign/cell.h"
+#include "harness/campaign/expectations.h"
 #include "harness/result.h"
 
 namespace counterpart::report::v1 {
@@ -38,6 +39,7 @@ struct CampaignOptions {
   uint32_t load = 0;                 // busy processes beside it all
   bool keep_all_traces = false;
   bool stop_at_first_red = false;
+  std::vector<Expectation> expectations;
   std::string out;                   // folder for run.jsonl and traces
   std::vector<std::string> command;  // argv, for the header
   std::string program;               // path of this program, for commands in the report

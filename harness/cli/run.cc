@@ -32,6 +32,7 @@ struct RunOptions {
   bool isolate = false;
   bool keep_traces = false;
   bool fail_fast = false;
+  std::string expectations;
   std::string out;
   std::string format = "pretty";
 };
@@ -149,6 +150,12 @@ int Run(Context& context, RunOptions& options) {
   campaign.load = options.load;
   campaign.keep_all_traces = options.keep_traces;
   campaign.stop_at_first_red = options.fail_fast;
+  if (!options.expectations.empty()) {
+    Result<std::vector<campaign::Expectation>> read =
+        campaign::ReadExpectations(options.expectations, options.selection.all);
+    if (!read.ok()) return Complain(read.error());
+    campaign.expectations = std::move(read).value();
+  }
   campaign.out = options.out.empty() ? "reports/out/latest" : options.out;
   campaign.command = context.argv;
   campaign.program = context.program;
@@ -201,6 +208,9 @@ void AddOptions(CLI::App* verb, RunOptions* options, uint32_t default_runs) {
   verb->add_flag("--isolate", options->isolate, "A subject process of its own for each run");
   verb->add_flag("--keep-traces", options->keep_traces, "Of passed runs too");
   verb->add_flag("--fail-fast", options->fail_fast, "Stop after the first red run");
+  verb->add_option("--expect", options->expectations,
+                   "Cells known not to pass, see matrix/expectations.yaml; exit 5 if one is green")
+      ->type_name("FILE");
   verb->add_option("--out", options->out, "Folder of the report (default: reports/out/latest)")
       ->type_name("DIR");
   verb->add_option("--format", options->format, "pretty, or json: run.jsonl on stdout")

@@ -22,6 +22,7 @@ const char* StatusOf(const v1::Cell& cell) {
     case v1::CELL_STATUS_PASS:
       return "passed";
     case v1::CELL_STATUS_UNSUPPORTED:
+    case v1::CELL_STATUS_KNOWN:
       return "skipped";
     case v1::CELL_STATUS_NOT_RUN:
     case v1::CELL_STATUS_UNSPECIFIED:
@@ -96,6 +97,8 @@ std::string RenderCtrf(const Run& run) {
       if (why->first != nullptr) json.Field("trace", RenderTimeline(*why->first));
     } else if (cell.status() == v1::CELL_STATUS_UNSUPPORTED) {
       json.Field("message", OneLine(cell.unsupported_reason(), kTextLimit));
+    } else if (cell.status() == v1::CELL_STATUS_KNOWN) {
+      json.Field("message", OneLine(cell.expectation(), kTextLimit));
     }
     json.Field("rawStatus", v1::CellStatus_Name(cell.status()));
     if (cell.status() == v1::CELL_STATUS_FLAKY) json.Key("flaky").Bool(true);

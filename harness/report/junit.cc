@@ -150,6 +150,9 @@ std::string RenderJunit(const Run& run) {
     if (cell.status() == v1::CELL_STATUS_UNSUPPORTED) {
       out += "      <skipped message=\"" + Xml(OneLine(cell.unsupported_reason())) + "\"/>\n";
       suite.skipped += 1, all.skipped += 1;
+    } else if (cell.status() == v1::CELL_STATUS_KNOWN) {
+      out += "      <skipped message=\"" + Xml(OneLine(cell.expectation())) + "\"/>\n";
+      suite.skipped += 1, all.skipped += 1;
     } else if (why != nullptr) {
       std::string message = StatusWord(cell) + ": " + why->reason;
       if (!why->rule.empty()) message = why->rule + ": " + message;

@@ -66,6 +66,10 @@ const char* Glyph(const v1::Cell& cell) {
       return "❔";
     case v1::CELL_STATUS_UNSUPPORTED:
       return "➖";
+    case v1::CELL_STATUS_KNOWN:
+      return "✖️";
+    case v1::CELL_STATUS_STALE:
+      return "⌛";
     default:
       return "⬜";
   }

@@ -37,6 +37,10 @@ Look LookOf(v1::CellStatus status) {
       return {"?", "33"};
     case v1::CELL_STATUS_UNSUPPORTED:
       return {"–", "2"};
+    case v1::CELL_STATUS_KNOWN:
+      return {"×", "2"};
+    case v1::CELL_STATUS_STALE:
+      return {"†", "33;1"};
     default:
       return {"·", "2"};
   }
@@ -130,7 +134,8 @@ std::string Matrix(const Run& run, const Painter& paint) {
   }
   out += "\n→ harness to subject, ← subject to harness   ";
   return out +
-         "✓ passed, ✗ failed, ~ flaky, ! harness error, ? not judged, – unsupported, · not run\n";
+         "✓ passed, ✗ failed, ~ flaky, ! harness error, ? not judged, – unsupported, · not run,\n× "
+         "red as expected, † stale expectation\n";
 }
 
 std::string Failure(const RedCell& red, const MatrixTextOptions& options, const Painter& paint) {
@@ -181,7 +186,9 @@ std::string Bounds(const Run& run) {
 std::string TotalsLine(const Run& run) {
   const CellTotals totals = CountCells(run);
   return std::to_string(totals.passed) + " passed, " + std::to_string(totals.red) + " failed, " +
-         std::to_string(totals.unsupported) + " skipped";
+         std::to_string(totals.unsupported) + " skipped" +
+         (totals.known > 0 ? ", " + std::to_string(totals.known) + " red as expected" : "") +
+         (totals.stale > 0 ? ", " + std::to_string(totals.stale) + " stale" : "");
 }
 
 std::string RenderMatrix(const Run& run, const MatrixTextOptions& options) {

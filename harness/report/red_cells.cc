@@ -20,16 +20,20 @@ int Rank(v1::CellStatus status) {
       return 2;
     case v1::CELL_STATUS_INCONCLUSIVE:
       return 3;
+    case v1::CELL_STATUS_STALE:
+      return 5;
     default:
       return 4;
   }
 }
 
 bool Red(v1::CellStatus status) {
-  return status != v1::CELL_STATUS_PASS && status != v1::CELL_STATUS_UNSUPPORTED;
+  return status != v1::CELL_STATUS_PASS && status != v1::CELL_STATUS_UNSUPPORTED &&
+         status != v1::CELL_STATUS_KNOWN;
 }
 
 bool IsError(const v1::Cell& cell, const v1::Exec* first) {
+  if (cell.status() == v1::CELL_STATUS_STALE) return false;
   if (Rank(cell.status()) >= 2) return true;
   return first != nullptr &&
          (first->verdict() == v1::VERDICT_ERROR || first->ending() == v1::ENDING_CRASH ||
@@ -56,6 +60,9 @@ std::vector<RedCell> RedCells(const Run& run) {
     } else if (cell.signatures_size() > 0) {
       one.reason = cell.signatures(0).reason();
       one.rule = cell.signatures(0).rule();
+    }
+    if (!cell.expectation().empty()) {
+      one.reason = cell.expectation() + (one.reason.empty() ? "" : ": " + one.reason);
     }
     if (one.reason.empty()) {
       one.reason = cell.status() == v1::CELL_STATUS_NOT_RUN ? "No run of this cell took place."
@@ -87,6 +94,10 @@ std::string StatusWord(const v1::Cell& cell) {
       return "harness error";
     case v1::CELL_STATUS_UNSUPPORTED:
       return "unsupported";
+    case v1::CELL_STATUS_KNOWN:
+      return "red as expected";
+    case v1::CELL_STATUS_STALE:
+      return "stale expectation";
     default:
       return "not run";
   }
@@ -97,6 +108,10 @@ CellTotals CountCells(const Run& run) {
   for (const v1::Cell& cell : run.cells) {
     if (cell.status() == v1::CELL_STATUS_PASS) {
       ++totals.passed;
+    } else if (cell.status() == v1::CELL_STATUS_KNOWN) {
+      ++totals.known;
+    } else if (cell.status() == v1::CELL_STATUS_STALE) {
+      ++totals.stale;
     } else if (Red(cell.status())) {
       ++totals.red;
     } else {

@@ -35,6 +35,8 @@ struct CellTotals {
   size_t passed = 0;
   size_t red = 0;
   size_t unsupported = 0;
+  size_t known = 0;  // red as expected
+  size_t stale = 0;  // green, though expected to be red
 };
 CellTotals CountCells(const Run& run);
 

@@ -43,12 +43,14 @@ struct Summary::Tally {
   std::vector<uint64_t> durations;
   std::unordered_set<std::string> pass_hashes;
   std::set<std::string> judged;
+  v1::CellStatus stated = v1::CELL_STATUS_UNSPECIFIED;  // by an expectation
+  std::string expectation;
 
   v1::Cell Cell() const;
   v1::CellStatus Status() const;
 };
 
-struct Summary::State {
+struct Summary::Tallies {
   std::vector<Tally> tallies;
   std::unordered_map<std::string, size_t> places;
   // rule, subject -> judged, violated
@@ -79,6 +81,7 @@ int Weight(v1::Verdict verdict) {
 }  // namespace
 
 v1::CellStatus Summary::Tally::Status() const {
+  if (stated != v1::CELL_STATUS_UNSPECIFIED) return stated;
   if (counts.failed > 0) {
     return counts.failed == counts.runs() ? v1::CELL_STATUS_FAIL : v1::CELL_STATUS_FLAKY;
   }
@@ -118,10 +121,11 @@ v1::Cell Summary::Tally::Cell() const {
   cell.set_distinct_traces(static_cast<uint32_t>(pass_hashes.size()));
   for (const std::string& rule : judged) cell.add_rules_judged(rule);
   cell.set_status(Status());
+  cell.set_expectation(expectation);
   return cell;
 }
 
-Summary::Summary() : state_(std::make_unique<State>()) {}
+Summary::Summary() : state_(std::make_unique<Tallies>()) {}
 Summary::~Summary() = default;
 Summary::Summary(Summary&&) noexcept = default;
 Summary& Summary::operator=(Summary&&) noexcept = default;
@@ -221,6 +225,14 @@ v1::Cell Summary::CellOf(const std::string& id) const {
   return place == state_->places.end() ? IdentityOf(id) : state_->tallies[place->second].Cell();
 }
 
+void Summary::Expect(const std::string& id, v1::CellStatus status, const std::string& expectation) {
+  const auto place = state_->places.find(id);
+  if (place == state_->places.end()) return;
+  Tally& tally = state_->tallies[place->second];
+  tally.stated = status;
+  tally.expectation = expectation;
+}
+
 v1::Footer Summary::MakeFooter(uint64_t duration_us, bool interrupted) const {
   v1::Footer footer;
   bool harness = interrupted, no_start = false;
@@ -240,6 +252,12 @@ v1::Footer Summary::MakeFooter(uint64_t duration_us, bool interrupted) const {
       case v1::CELL_STATUS_UNSUPPORTED:
         footer.set_cells_unsupported(footer.cells_unsupported() + 1);
         break;
+      case v1::CELL_STATUS_KNOWN:
+        footer.set_cells_known(footer.cells_known() + 1);
+        break;
+      case v1::CELL_STATUS_STALE:
+        footer.set_cells_stale(footer.cells_stale() + 1);
+        break;
       default:
         footer.set_cells_failed(footer.cells_failed() + 1);
         break;
@@ -254,7 +272,11 @@ v1::Footer Summary::MakeFooter(uint64_t duration_us, bool interrupted) const {
   }
   footer.set_duration_us(duration_us);
   footer.set_interrupted(interrupted);
-  footer.set_exit_code(harness ? 4 : no_start ? 3 : footer.cells_failed() > 0 ? 1 : 0);
+  footer.set_exit_code(harness                     ? 4
+                       : no_start                  ? 3
+                       : footer.cells_failed() > 0 ? 1
+                       : footer.cells_stale() > 0  ? 5
+                                                   : 0);
   return footer;
 }
 

@@ -13,6 +13,7 @@ namespace v1 {
 class Cell;
 class Exec;
 class Footer;
+enum CellStatus : int;
 }  // namespace v1
 struct Run;
 
@@ -41,14 +42,17 @@ class Summary {
   // The cell of that id alone, to be said as soon as its runs are in; identity only if unknown.
   v1::Cell CellOf(const std::string& id) const;
 
+  // What an expectation made of a cell: its status, and the sentence beside it.
+  void Expect(const std::string& id, v1::CellStatus status, const std::string& expectation);
+
   // Exit code: 4 harness error, interrupted or unaccounted runs; 3 a subject could not start; 1 a
-  // cell that is neither passed nor unsupported; 0. Stale expectations are the caller's to add.
+  // cell that is red other than as expected; 5 a stale expectation; 0.
   v1::Footer MakeFooter(uint64_t duration_us, bool interrupted) const;
 
  private:
   struct Tally;
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Tallies;
+  std::unique_ptr<Tallies> state_;
 };
 
 // What the id says of its cell:

@@ -1,5 +1,5 @@
 // The life of a command: what its states prove, also when the subject dies between two of them.
-#include <map>
+#include <set>
 
 #include "harness/scenarios/scenario.h"
 #include "harness/scenarios/vocabulary.h"
@@ -128,10 +128,67 @@ Task<> KilledBetweenStates(Peer& peer) {
   co_await peer.Require(listeners == 2, "control.lifecycle.attach", std::move(wanted));
 }
 
+// ---------------------------------------------------------------- control_probe_…
+
+// Every capability there is: r[control.capabilities].
+constexpr const char* kCapabilities[] = {
+    "bare",      "resume",  "root_calls",        "channels",  "cancel",  "operations",
+    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor"};
+
+ExecuteRequest Probe(Peer& peer, const std::string& capability) {
+  ExecuteRequest command;
+  command.set_command_id(peer.NextCommandId());
+  command.set_send(1);
+  command.mutable_probe()->set_capability(capability);
+  return command;
+}
+
+Task<> ProbeTells(Peer& peer) {
+  ControlRequest request;
+  request.mutable_describe();
+  const uint32_t question = peer.Ask(std::move(request));
+  co_await peer.Answered(question, "Describe to be answered");
+  std::set<std::string> declared;
+  for (const std::string& capability : peer.question(question).reply.describe().capabilities()) {
+    declared.insert(capability);
+  }
+  for (const char* capability : kCapabilities) {
+    ExecuteRequest probe = Probe(peer, capability);
+    if (declared.erase(capability) > 0) {
+      control::v1::Outcome outcome = co_await peer.Execute(std::move(probe), "the probe to run");
+      std::string wanted = std::string("a probe for the declared `") + capability + "` runs";
+      co_await peer.Require(outcome.has_done(), "control.capabilities", std::move(wanted));
+    } else {
+      std::string wanted = std::string("a probe for `") + capability +
+                           "`, which the subject does not declare, is refused as unsupported";
+      co_await RequireRefused(peer, std::move(probe), control::v1::REFUSAL_REASON_UNSUPPORTED,
+                              "control.capabilities", std::move(wanted));
+    }
+  }
+  std::string unknown = declared.empty() ? "" : *declared.begin();
+  std::string listed = "a subject declares what is on the list, not `" + unknown + "`";
+  co_await peer.Require(declared.empty(), "control.capabilities", std::move(listed));
+  // A subject that claims whatever it is asked for would make every `unsupported` a lie.
+  std::string made_up = "made_up_" + std::to_string(peer.machine().Choose(1000000, "capability"));
+  ExecuteRequest probe = Probe(peer, made_up);
+  std::string wanted = "a probe for `" + made_up + "`, which nobody has, is refused";
+  co_await RequireRefused(peer, std::move(probe), control::v1::REFUSAL_REASON_UNSUPPORTED,
+                          "control.capabilities", std::move(wanted));
+}
+
 }  // namespace
 
 std::vector<Scenario> ControlScenarios() {
   return {
+      {"control_probe_tells_what_is_unsupported",
+       "control",
+       "What a subject declares it can be probed for, and nothing else, not even a capability "
+       "that does not exist.",
+       {Direction::kHarnessToSubject},
+       {"control.capabilities"},
+       {},
+       {},
+       &ProbeTells},
       {"control_lifecycle_subject_killed_between_states",
        "control",
        "A command's states prove what they say, and a subject killed between any two never lets "

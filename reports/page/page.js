@@ -145,10 +145,12 @@
     ["error", { glyph: "!", word: "error" }],
     ["inconclusive", { glyph: "?", word: "inconclusive" }],
     ["pass", { glyph: "✓", word: "passed" }],
+    ["stale", { glyph: "†", word: "stale expectation" }],
+    ["known", { glyph: "×", word: "red as expected" }],
     ["unsupported", { glyph: "–", word: "unsupported" }],
     ["notrun", { glyph: "·", word: "not run" }],
   ]);
-  const RED = new Set(["fail", "flaky", "error", "inconclusive"]);
+  const RED = new Set(["fail", "flaky", "error", "inconclusive", "stale"]);
   const CELL_STATUS = [
     "notrun",
     "pass",
@@ -158,6 +160,8 @@
     "error",
     "unsupported",
     "notrun",
+    "known",
+    "stale",
   ];
   const CELL_NAMES = [
     "UNSPECIFIED",
@@ -168,6 +172,8 @@
     "ERROR",
     "UNSUPPORTED",
     "NOT_RUN",
+    "KNOWN",
+    "STALE",
   ];
   const VERDICTS = ["none", "pass", "inconclusive", "fail", "error"];
   const ENDINGS = ["normal", "unsupported", "crash", "stall", "leak", "no start", "interrupted"];
@@ -1224,6 +1230,7 @@
       null,
       el("p", { class: "statement" }, prose(statement, "Statement")),
       cell.status === "unsupported" && el("p", null, prose(raw.unsupported_reason, "Reason")),
+      raw.expectation && el("p", null, prose(raw.expectation, "Expectation")),
       cell.runs > 0 && bar,
       facts(
         ...parts.map(([key, count]) => [STATUS.get(key).word, count ? grouped(count) : ""]),

@@ -78,7 +78,8 @@ void Commands::Execute(const ExecuteRequest& request, CommandLog::Reply reply) {
 std::variant<Work, control::Refusal> Commands::Prepare(const ExecuteRequest& request) {
   control::Refusal refusal;
   if (request.command_case() == ExecuteRequest::COMMAND_NOT_SET ||
-      (request.has_probe() && !kCapabilities.contains(request.probe().capability()))) {
+      (request.has_probe() && !kCapabilities.contains(request.probe().capability()) &&
+       !Mutated("accepts_any_probe"))) {
     refusal.set_reason(control::REFUSAL_REASON_UNSUPPORTED);
     refusal.set_text("no such command or capability");
   } else if (Work work = PrepareKnown(request)) {

@@ -9,6 +9,7 @@ namespace {
 // What each does wrong is said in the catalogue of mutants; each is asked for where the runtime
 // would break the rule.
 constexpr auto kCatalogue = std::to_array<std::string_view>({
+    "accepts_any_probe",
     "accepts_over_credit",
     "accepts_used_resume_key",
     "canary_grants_one_by_one",
