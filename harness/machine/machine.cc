@@ -190,6 +190,27 @@ void Machine::Suspend(std::coroutine_handle<> handle, Wait wait) {
   current_->wake = Wake::kReady;
 }
 
+Task<size_t> Machine::Alt(std::vector<Branch> branches, std::string rule) {
+  Wait wait;
+  wait.rule = std::move(rule);
+  for (const Branch& branch : branches) {
+    wait.awaited += (wait.awaited.empty() ? "" : " or ") + branch.awaited;
+    wait.wake_when_quiescent |= !branch.ready;
+  }
+  const auto first = [&branches] {
+    return std::find_if(branches.begin(), branches.end(),
+                        [](const Branch& branch) { return branch.ready && branch.ready(); });
+  };
+  wait.ready = [&branches, first] { return first() != branches.end(); };
+  co_await Await(std::move(wait));
+  auto taken = first();
+  if (taken == branches.end()) {
+    taken = std::find_if(branches.begin(), branches.end(),
+                         [](const Branch& branch) { return !branch.ready; });
+  }
+  co_return static_cast<size_t>(taken - branches.begin());
+}
+
 void Machine::EndCurrent() { current_->ended = true; }
 
 uint64_t Machine::Random() {  // splitmix64

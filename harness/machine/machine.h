@@ -110,6 +110,17 @@ class Machine {
     };
     return Awaiter{this, std::move(wait)};
   }
+  // One of several things a role can go on with. Without `ready`: that nothing more can happen by
+  // itself.
+  struct Branch {
+    std::string awaited;
+    std::function<bool()> ready;
+  };
+  // co_await: the index of the first branch, in the order written, that holds in the frozen batch;
+  // one without `ready` is taken only when no other holds. If none ever can, the run fails by
+  // `rule`. What is not awaited needs no branch: the observer fails the run for a frame, an end or
+  // an exit that nobody allowed.
+  Task<size_t> Alt(std::vector<Branch> branches, std::string rule);
   // co_await: ends this role for good, where a finding made going on pointless.
   auto End() {
     struct Awaiter {

@@ -88,12 +88,12 @@ Task<> Peer::Settle() {
 }
 
 Task<bool> Peer::ReadyBeforeQuiet(std::string awaited, std::function<bool()> ready) {
-  Machine::Wait wait;
-  wait.awaited = std::move(awaited);
-  wait.ready = std::move(ready);
-  wait.wake_when_quiescent = true;
-  const Wake wake = co_await machine_->Await(std::move(wait));
-  co_return wake == Wake::kReady;
+  std::vector<Machine::Branch> branches(2);
+  branches[0].awaited = std::move(awaited);
+  branches[0].ready = std::move(ready);
+  branches[1].awaited = "quiescence";
+  const size_t taken = co_await machine_->Alt(std::move(branches), "");
+  co_return taken == 0;
 }
 
 void Peer::Unexpected(std::string rule, std::string text, std::string place, uint64_t entry) {
@@ -415,10 +415,14 @@ void Peer::StopReading(Link& link) {
 Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awaited,
                                                      std::string rule) {
   Link* from = &link;
-  co_await Until(
-      std::move(awaited), [from] { return !from->inbox.empty() || from->end.has_value(); },
-      std::move(rule));
-  if (from->inbox.empty()) co_return std::nullopt;
+  std::vector<Machine::Branch> branches(2);
+  branches[0].awaited = std::move(awaited);
+  branches[0].ready = [from] { return !from->inbox.empty(); };
+  branches[1].awaited = "the end of the link";
+  branches[1].ready = [from] { return from->end.has_value(); };
+  const size_t taken = co_await machine_->Alt(std::move(branches), rule);
+  if (!rule.empty()) Judged(rule);
+  if (taken == 1) co_return std::nullopt;
   Link::Inbound inbound = std::move(from->inbox.front());
   from->inbox.pop_front();
   co_return inbound;
