@@ -18,11 +18,11 @@
 #include "harness/report/run_file.h"
 #include "harness/report/summarize.h"
 #include "harness/report/trace_file.h"
+#include "harness/version.h"
 
 namespace counterpart::campaign {
 namespace {
 
-constexpr char kVersion[] = "0.1.0";
 // Traces kept of one cell's red runs; more of the same explain nothing.
 constexpr uint32_t kTracesPerCell = 20;
 
@@ -103,7 +103,7 @@ report::v1::Cell Identity(const Cell& cell) {
 report::v1::Header MakeHeader(const CampaignOptions& options) {
   report::v1::Header header;
   header.set_format(1);
-  header.set_counterpart_version(kVersion);
+  header.set_counterpart_version(kProgramVersion);
   header.set_started_at(Utc());
   header.set_seed(options.seed);
   for (const std::string& word : options.command) header.add_command(word);

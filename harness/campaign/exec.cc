@@ -4,6 +4,7 @@
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/judge/spec_text.h"
+#include "harness/version.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -24,6 +25,12 @@ std::string Cut(std::string text, size_t limit) {
     text += "…";
   }
   return text;
+}
+
+// Equal signatures are one way to fail: the rule, and the place it was broken at.
+std::string SignatureOf(const machine::Finding& reason) {
+  if (reason.level <= Level::kPass) return "";
+  return (reason.rule.empty() ? "-" : reason.rule) + " @ " + reason.place;
 }
 
 report::v1::Ending EndingOf(const machine::Finding& reason) {
@@ -94,7 +101,7 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
 
   exec.set_reason(reason.text);
   exec.set_rule(reason.rule);
-  exec.set_signature((reason.rule.empty() ? "-" : reason.rule) + " @ " + reason.place);
+  exec.set_signature(SignatureOf(reason));
   if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.peer().exit_text());
   exec.set_subject_stderr(subject.stderr_tail);
   for (const machine::Finding& finding : judge.findings()) {
@@ -132,6 +139,7 @@ std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::R
   header.set_format(1);
   header.set_cell(key.cell->Id());
   header.set_seed(key.seed);
+  header.set_counterpart_version(kProgramVersion);
   header.set_spec_digest(judge::SpecDigest());
   for (size_t i = 0; i < trace.size(); ++i) {
     const Entry& entry = trace.entries()[i];
@@ -145,6 +153,7 @@ std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::R
   footer.set_verdict(ToVerdict(run.judge().verdict().level()));
   footer.set_reason(reason.text);
   footer.set_rule(reason.rule);
+  footer.set_signature(SignatureOf(reason));
   footer.set_trace_hash(machine::HashText(trace.ExactHash()));
   footer.set_entries(trace.size());
   return lines;

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "harness/cli/command.h"
+#include "harness/version.h"
 
 namespace {
 
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
       "or incomplete, 5 stale expectation.",
       "counterpart"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", "counterpart 0.1.0");
+  app.set_version_flag("--version", std::string("counterpart ") + counterpart::kProgramVersion);
   AddList(app, context);
   AddRun(app, context);
   AddReplay(app, context);

@@ -61,6 +61,7 @@ const char* Glyph(const v1::Cell& cell) {
     case v1::CELL_STATUS_FLAKY:
       return "⚠️";
     case v1::CELL_STATUS_ERROR:
+    case v1::CELL_STATUS_NO_START:
       return "💥";
     case v1::CELL_STATUS_INCONCLUSIVE:
       return "❔";

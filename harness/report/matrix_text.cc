@@ -32,6 +32,7 @@ Look LookOf(v1::CellStatus status) {
     case v1::CELL_STATUS_FLAKY:
       return {"~", "33;1"};
     case v1::CELL_STATUS_ERROR:
+    case v1::CELL_STATUS_NO_START:
       return {"!", "35;1"};
     case v1::CELL_STATUS_INCONCLUSIVE:
       return {"?", "33"};
@@ -134,7 +135,8 @@ std::string Matrix(const Run& run, const Painter& paint) {
   }
   out += "\n→ harness to subject, ← subject to harness   ";
   return out +
-         "✓ passed, ✗ failed, ~ flaky, ! harness error, ? not judged, – unsupported, · not run,\n× "
+         "✓ passed, ✗ failed, ~ flaky, ! harness error or no start, ? not judged, – unsupported, · "
+         "not run,\n× "
          "red as expected, † stale expectation\n";
 }
 

@@ -17,6 +17,7 @@ int Rank(v1::CellStatus status) {
     case v1::CELL_STATUS_FLAKY:
       return 1;
     case v1::CELL_STATUS_ERROR:
+    case v1::CELL_STATUS_NO_START:
       return 2;
     case v1::CELL_STATUS_INCONCLUSIVE:
       return 3;
@@ -92,6 +93,8 @@ std::string StatusWord(const v1::Cell& cell) {
       return "inconclusive";
     case v1::CELL_STATUS_ERROR:
       return "harness error";
+    case v1::CELL_STATUS_NO_START:
+      return "subject did not start";
     case v1::CELL_STATUS_UNSUPPORTED:
       return "unsupported";
     case v1::CELL_STATUS_KNOWN:

@@ -85,7 +85,7 @@ v1::CellStatus Summary::Tally::Status() const {
   if (counts.failed > 0) {
     return counts.failed == counts.runs() ? v1::CELL_STATUS_FAIL : v1::CELL_STATUS_FLAKY;
   }
-  if (counts.errors > 0) return v1::CELL_STATUS_ERROR;
+  if (counts.errors > 0) return no_start ? v1::CELL_STATUS_NO_START : v1::CELL_STATUS_ERROR;
   if (counts.inconclusive > 0) return v1::CELL_STATUS_INCONCLUSIVE;
   if (counts.passed > 0) return v1::CELL_STATUS_PASS;
   return unsupported ? v1::CELL_STATUS_UNSUPPORTED : v1::CELL_STATUS_NOT_RUN;

@@ -143,6 +143,7 @@
     ["fail", { glyph: "✗", word: "failed" }],
     ["flaky", { glyph: "~", word: "flaky" }],
     ["error", { glyph: "!", word: "error" }],
+    ["nostart", { glyph: "!", word: "subject did not start" }],
     ["inconclusive", { glyph: "?", word: "inconclusive" }],
     ["pass", { glyph: "✓", word: "passed" }],
     ["stale", { glyph: "†", word: "stale expectation" }],
@@ -150,7 +151,7 @@
     ["unsupported", { glyph: "–", word: "unsupported" }],
     ["notrun", { glyph: "·", word: "not run" }],
   ]);
-  const RED = new Set(["fail", "flaky", "error", "inconclusive", "stale"]);
+  const RED = new Set(["fail", "flaky", "error", "inconclusive", "stale", "nostart"]);
   const CELL_STATUS = [
     "notrun",
     "pass",
@@ -162,6 +163,7 @@
     "notrun",
     "known",
     "stale",
+    "nostart",
   ];
   const CELL_NAMES = [
     "UNSPECIFIED",
@@ -174,6 +176,7 @@
     "NOT_RUN",
     "KNOWN",
     "STALE",
+    "NO_START",
   ];
   const VERDICTS = ["none", "pass", "inconclusive", "fail", "error"];
   const ENDINGS = ["normal", "unsupported", "crash", "stall", "leak", "no start", "interrupted"];
