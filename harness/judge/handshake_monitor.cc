@@ -54,7 +54,11 @@ class HandshakeMonitor : public Monitor {
       judge.Violation("wire.envelope", frame.from, "sent " + frame.malformed, &frame);
       return;
     }
-    if (frame.message != nullptr && state == Next::kMessages) return;
+    if (frame.message != nullptr && state == Next::kMessages) {
+      // An acceptor binds when it processes LetsGo, and says nothing on the link before.
+      if (frame.from == Side::kSubject) judge.generations(link.session_id).Bound(link.link);
+      return;
+    }
     const std::string kind = frame.prologue    ? peer::KindOf(*frame.prologue)
                              : frame.handshake ? peer::KindOf(*frame.handshake)
                                                : peer::KindOf(*frame.message);
@@ -136,8 +140,22 @@ class HandshakeMonitor : public Monitor {
                         "named another protocol schema than wire.v1.Message", &frame);
       }
       OnKey(frame, link, yourself.resume_key(), judge);
+    }
+    CountGeneration(frame, link, judge);
+  }
+
+  // r[session.resume.bind]: the acceptor binds when it processes LetsGo, the initiator when it
+  // sends it, which it does once it has read HelloYourself. What the harness sent may have been
+  // lost on its way; what it read is proof.
+  void CountGeneration(const ObservedFrame& frame, const LinkContext& link, Judge& judge) {
+    const auto& handshake = *frame.handshake;
+    Generations& generations = judge.generations(link.session_id);
+    if (frame.from == Side::kHarness) {
+      if (handshake.has_hello_yourself() || handshake.has_lets_go()) generations.MayBind(link.link);
     } else if (handshake.has_lets_go()) {
-      link.generation = judge.NextGeneration(link.session_id);
+      generations.Bound(link.link);
+    } else if (handshake.has_sorry()) {
+      generations.Refused(link.link);
     }
   }
 

@@ -1,5 +1,6 @@
 // The subject's journal: each machine walks its table, phases come in order, and journal and wire
 // explain each other. What a subject claims is believed only as far as that.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -43,9 +44,9 @@ uint64_t IdOf(const wire::v1::Message& message) {
 class JournalMonitor : public Monitor {
  public:
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge&) override {
-    if (frame.message == nullptr || link.generation == 0) return;
-    Counts& counts = wire_[FrameKey{link.session_id, link.generation, peer::KindOf(*frame.message),
-                                    IdOf(*frame.message)}];
+    if (frame.message == nullptr || link.session_id.empty()) return;
+    links_[link.session_id].insert(link.link);
+    Counts& counts = wire_[link.link][FrameKey{peer::KindOf(*frame.message), IdOf(*frame.message)}];
     ++(frame.from == Side::kSubject ? counts.subject_sent : counts.harness_sent);
   }
 
@@ -65,10 +66,13 @@ class JournalMonitor : public Monitor {
       }
       last_seq = event.seq();
       if (event.has_transition()) OnTransition(event, judge);
+      if (event.session_id().empty() && !event.has_frame()) continue;  // of no session
+      Told& told = told_[event.session_id()];
+      const auto generation = static_cast<uint32_t>(event.generation());
+      told.generations = std::max(told.generations, generation);
       if (event.has_frame()) {
         Counts& counts =
-            journal_[FrameKey{event.session_id(), static_cast<uint32_t>(event.generation()),
-                              event.frame().kind(), event.frame().id()}];
+            told.frames[generation][FrameKey{event.frame().kind(), event.frame().id()}];
         ++(event.frame().sent() ? counts.subject_sent : counts.harness_sent);
       }
     }
@@ -76,9 +80,15 @@ class JournalMonitor : public Monitor {
   }
 
  private:
-  using FrameKey = std::tuple<std::string, uint32_t, std::string, uint64_t>;
+  using FrameKey = std::pair<std::string, uint64_t>;  // kind; request, channel or nonce
   struct Counts {
     uint32_t subject_sent = 0, harness_sent = 0;
+  };
+  using Frames = std::map<FrameKey, Counts>;
+  // What the journal says of one session.
+  struct Told {
+    uint32_t generations = 0;
+    std::map<uint32_t, Frames> frames;  // by generation
   };
 
   void OnTransition(const JournalEvent& event, Judge& judge) {
@@ -124,32 +134,82 @@ class JournalMonitor : public Monitor {
     judge.Held(table->rule);
   }
 
-  // r[control.journal.cross-check]: what was seen on the wire was journalled, and what was
-  // journalled as received had been sent.
+  // r[control.journal.cross-check], by session. What the journal calls generation g is some link
+  // that the subject may have bound; it is enough that one reading explains everything.
   void CrossCheck(Judge& judge) {
-    for (const auto& [key, seen] : wire_) {
-      const Counts& told = journal_[key];
-      if (seen.subject_sent > told.subject_sent) {
-        judge.Violation("control.journal.cross-check", Side::kSubject,
-                        "sent " + std::get<2>(key) + " " + std::to_string(std::get<3>(key)) +
-                            " that its journal does not have",
+    for (const auto& [session, links] : links_) told_[session];
+    for (const auto& [session, told] : told_) {
+      const Generations& generations = judge.generations(session);
+      if (generations.possible() == 0 && told.frames.empty()) continue;  // never on the wire
+      std::string wrong;
+      for (const Generations::Reading& reading : generations.Readings(told.generations)) {
+        wrong = Difference(session, told, reading);
+        if (wrong.empty()) break;
+      }
+      if (told.generations < generations.proven() || told.generations > generations.possible()) {
+        judge.Violation("session.attachment.generation", Side::kSubject,
+                        "counts " + std::to_string(told.generations) +
+                            " generations of a session that has at least " +
+                            std::to_string(generations.proven()) + " and at most " +
+                            std::to_string(generations.possible()),
                         nullptr);
         return;
       }
+      if (!wrong.empty()) {
+        judge.Violation("control.journal.cross-check", Side::kSubject, wrong, nullptr);
+        return;
+      }
+      judge.Held("session.attachment.generation");
       judge.Held("control.journal.cross-check");
-    }
-    for (const auto& [key, told] : journal_) {
-      if (told.harness_sent > wire_[key].harness_sent) {
-        judge.Violation("control.journal.cross-check", Side::kSubject,
-                        "journalled " + std::get<2>(key) + " " + std::to_string(std::get<3>(key)) +
-                            " that was never sent to it",
-                        nullptr);
-        return;
-      }
     }
   }
 
-  std::map<FrameKey, Counts> wire_, journal_;
+  // What was seen on the wire and not journalled, or journalled as received and never sent; "" if
+  // there is nothing.
+  std::string Difference(const std::string& session, const Told& told,
+                         const Generations::Reading& reading) const {
+    std::map<uint32_t, const Frames*> told_of;  // by link
+    for (const auto& [generation, link] : reading) {
+      const auto found = told.frames.find(generation);
+      if (found != told.frames.end()) told_of[link] = &found->second;
+    }
+    const auto links = links_.find(session);
+    if (links != links_.end()) {
+      for (const uint32_t link : links->second) {
+        const auto found = told_of.find(link);
+        for (const auto& [key, seen] : wire_.at(link)) {
+          if (seen.subject_sent >
+              Of(found == told_of.end() ? nullptr : found->second, key).subject_sent) {
+            return "sent " + Text(key) + " that its journal does not have";
+          }
+        }
+      }
+    }
+    for (const auto& [generation, frames] : told.frames) {
+      const auto link = reading.find(generation);
+      const auto seen = link == reading.end() ? wire_.end() : wire_.find(link->second);
+      for (const auto& [key, claimed] : frames) {
+        if (claimed.harness_sent >
+            Of(seen == wire_.end() ? nullptr : &seen->second, key).harness_sent) {
+          return "journalled " + Text(key) + " that was never sent to it";
+        }
+      }
+    }
+    return "";
+  }
+
+  static Counts Of(const Frames* frames, const FrameKey& key) {
+    if (frames == nullptr) return {};
+    const auto found = frames->find(key);
+    return found == frames->end() ? Counts{} : found->second;
+  }
+  static std::string Text(const FrameKey& key) {
+    return key.first + " " + std::to_string(key.second);
+  }
+
+  std::map<uint32_t, Frames> wire_;                  // by link
+  std::map<std::string, std::set<uint32_t>> links_;  // by session
+  std::map<std::string, Told> told_;                 // by session
   std::map<std::tuple<control::v1::Machine, std::string, uint64_t>, std::string> states_;
 };
 

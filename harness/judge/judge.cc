@@ -66,18 +66,19 @@ void Judge::OnFinding(const Finding& finding) {
 
 void Judge::Conclude(const std::vector<std::string>& rules_promised) {
   if (verdict_.level() > Level::kPass) return;
-  Finding finding;
-  finding.level = Level::kError;
-  finding.place = "nothing judged";
+  const auto error = [this](const std::string& rule, const char* text) {
+    Finding finding;
+    finding.level = Level::kError;
+    finding.rule = rule;
+    finding.text = text;
+    finding.place = "nothing judged";
+    OnFinding(finding);
+  };
+  // Before the rules that are missing: that names the whole of it.
+  if (judged_.empty()) error("", "nothing was judged");
   for (const std::string& rule : rules_promised) {
     if (judged_.contains(rule)) continue;
-    finding.rule = rule;
-    finding.text = "the scenario sets out to judge this rule, and its premise was never met";
-    OnFinding(finding);
-  }
-  if (judged_.empty()) {
-    finding.text = "nothing was judged";
-    OnFinding(finding);
+    error(rule, "the scenario sets out to judge this rule, and its premise was never met");
   }
   if (verdict_.level() > Level::kPass) return;
   Finding pass;

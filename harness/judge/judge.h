@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/judge/generations.h"
 #include "harness/machine/finding.h"
 #include "harness/peer/observed.h"
 
@@ -24,8 +25,7 @@ using peer::Side;
 struct LinkContext {
   uint32_t link = 0;
   bool harness_dialled = false;
-  std::string session_id;   // once HelloYourself was seen
-  uint32_t generation = 0;  // of that session, from 1, once LetsGo was seen
+  std::string session_id;  // once HelloYourself was seen
   bool initiator_odd = true;
   uint32_t limit[2] = {0, 0};          // max_concurrent_requests announced by harness, by subject
   bool last_sent[2] = {false, false};  // Goodbye, ProtocolError, Reject or Sorry by that side
@@ -79,7 +79,8 @@ class Judge : public peer::FrameObserver {
   void Held(const std::string& rule) { ++judged_[rule]; }
   LinkContext& link(uint32_t id) { return links_[id]; }
   const std::map<uint32_t, LinkContext>& links() const { return links_; }
-  uint32_t NextGeneration(const std::string& session_id) { return ++generations_[session_id]; }
+  // Of a session, as the subject may count them.
+  Generations& generations(const std::string& session_id) { return generations_[session_id]; }
   bool any_deliberate() const { return any_deliberate_; }
 
   // ---- peer::FrameObserver
@@ -101,7 +102,7 @@ class Judge : public peer::FrameObserver {
   std::function<void(machine::Finding)> report_;
   std::vector<std::unique_ptr<Monitor>> monitors_;
   std::map<uint32_t, LinkContext> links_;
-  std::map<std::string, uint32_t> generations_;
+  std::map<std::string, Generations> generations_;
   std::map<std::string, uint32_t> judged_;
   std::vector<machine::Finding> findings_;
   Verdict verdict_;

@@ -8,6 +8,8 @@ const char* Name(How how) {
       return "rst";
     case How::kFin:
       return "fin";
+    case How::kHalfClose:
+      return "half_close";
     case How::kKill:
       return "sigkill";
     case How::kListenerDown:

@@ -14,6 +14,7 @@ namespace counterpart::peer {
 enum class How : uint8_t {
   kRst,
   kFin,
+  kHalfClose,     // the harness ends its own direction, and goes on reading
   kKill,          // SIGKILL of the subject's process group
   kListenerDown,  // the next `ordinal` connects are reset as soon as they are accepted
 };

@@ -122,6 +122,11 @@ void Peer::RefuseConnects(uint32_t count) {
   Arm(std::move(fault));
 }
 
+void Peer::StopListening() {
+  machine_->Request({.kind = EffectKind::kStopListening, .id = kListener, .number = 0, .bytes = ""},
+                    {.edge = "listener", .label = "stop listening", .text = ""});
+}
+
 std::optional<uint32_t> Peer::CountFrame(Link& link, Side from, const std::string& kind,
                                          size_t frame_bytes, ArmedFault** due) {
   for (ArmedFault& armed : faults_) {
@@ -319,6 +324,8 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_port(listeners_[kListener].port);
     connect.set_max_concurrent_requests(options.subject_limit);
     connect.set_max_attempts(options.dials);
+    connect.set_backoff_initial_ms(options.backoff_initial_ms);
+    connect.set_backoff_max_ms(options.backoff_max_ms);
     connect.set_session_lost(options.session_lost);
     connect.set_odd_parity(true);
     connect.set_resume(options.resumable);
@@ -332,9 +339,9 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   co_return link;
 }
 
-void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
+bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                        std::string label) {
-  if (link.end) return;
+  if (link.end || link.half_closed) return false;
   const std::string framed = wire::Frame(bytes);
   ArmedFault* due = nullptr;
   const auto cut_at = CountFrame(link, Side::kHarness, kind, framed.size(), &due);
@@ -364,30 +371,32 @@ void Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
                                " bytes of " + label + " written"
                          : label + " written");
   }
+  return !frame.cut_short;
 }
 
-void Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate) {
+bool Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate) {
   ObservedFrame frame{.from = Side::kHarness};
   frame.prologue = &prologue;
   frame.deliberate = std::move(deliberate);
   link.out = Link::Phase::kHandshake;
-  SendPayload(link, prologue.SerializeAsString(), std::move(frame), "transport_" + KindOf(prologue),
-              Read(prologue));
+  return SendPayload(link, prologue.SerializeAsString(), std::move(frame),
+                     "transport_" + KindOf(prologue), Read(prologue));
 }
 
-void Peer::Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate) {
+bool Peer::Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate) {
   ObservedFrame frame{.from = Side::kHarness};
   frame.handshake = &handshake;
   frame.deliberate = std::move(deliberate);
-  SendPayload(link, handshake.SerializeAsString(), std::move(frame), KindOf(handshake),
-              Read(handshake, names_));
+  return SendPayload(link, handshake.SerializeAsString(), std::move(frame), KindOf(handshake),
+                     Read(handshake, names_));
 }
 
-void Peer::Send(Link& link, const wire::v1::Message& message, std::string deliberate) {
+bool Peer::Send(Link& link, const wire::v1::Message& message, std::string deliberate) {
   ObservedFrame frame{.from = Side::kHarness};
   frame.message = &message;
   frame.deliberate = std::move(deliberate);
-  SendPayload(link, message.SerializeAsString(), std::move(frame), KindOf(message), Read(message));
+  return SendPayload(link, message.SerializeAsString(), std::move(frame), KindOf(message),
+                     Read(message));
 }
 
 void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
@@ -397,10 +406,14 @@ void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
 }
 
 void Peer::Close(Link& link, How how) {
-  const EffectKind kind = how == How::kFin ? EffectKind::kFin : EffectKind::kRst;
+  const EffectKind kind = how == How::kFin         ? EffectKind::kFin
+                          : how == How::kHalfClose ? EffectKind::kHalfClose
+                                                   : EffectKind::kRst;
   machine_->Request({.kind = kind, .id = link.id, .number = 0, .bytes = ""},
                     {.edge = Edge(link, true), .label = Name(how), .text = ""});
-  if (!link.end) {
+  if (how == How::kHalfClose) {
+    link.half_closed = link.end_expected = true;
+  } else if (!link.end) {
     link.end = LinkEnd::kCutByHarness;
     monitors_->OnLinkEnd(link.id, LinkEnd::kCutByHarness, 0, machine_->trace().size() - 1);
   }
@@ -531,17 +544,18 @@ wire::v1::Handshake Peer::NewHelloYourself(const Session& session, const std::st
   return handshake;
 }
 
-Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
+Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, std::string or_key) {
+  // A handshake that presents a key, or should, is held to the rule about that.
+  const std::string rule = session.id.empty() ? "session.handshake" : "session.handshake.resume";
   if (link.harness_dialled) {
     wire::v1::Handshake hello;
     *hello.mutable_hello() = NewHello(session, resume_key);
     Send(link, hello);
-    auto answer = co_await NextInbound(link, "HelloYourself", "session.handshake");
+    auto answer = co_await NextInbound(link, "HelloYourself", rule);
     const bool ok = answer && answer->handshake && answer->handshake->has_hello_yourself();
     std::string wanted =
         "a Hello is answered by HelloYourself, not by " + DescribeInbound(answer, names_);
-    co_await Require(ok, resume_key.empty() ? "session.handshake" : "session.handshake.resume",
-                     std::move(wanted));
+    co_await Require(ok, rule, std::move(wanted));
     const auto& yourself = answer->handshake->hello_yourself();
     if (!session.id.empty()) {
       co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
@@ -556,28 +570,29 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key) {
     if (!link.end) session.Attach(&link, link.generation);
     co_return;
   }
-  auto hello = co_await NextInbound(link, "Hello", "session.handshake");
+  auto hello = co_await NextInbound(link, "Hello", rule);
   const bool ok = hello && hello->handshake && hello->handshake->has_hello();
   std::string wanted =
       "the prologue is followed by Hello, not by " + DescribeInbound(hello, names_);
-  co_await Require(ok, "session.handshake", std::move(wanted));
+  co_await Require(ok, rule, std::move(wanted));
   const std::string& presented = hello->handshake->hello().resume_key();
   if (session.id.empty()) {
     co_await Require(presented.empty(), "session.handshake",
                      "the Hello of a new session carries no resume key");
     session.id = MintBytes("session", kKeyBytes);
   } else {
-    co_await Require(presented == resume_key, "session.handshake.resume",
+    const bool newest = presented == resume_key || (!or_key.empty() && presented == or_key);
+    co_await Require(newest, "session.handshake.resume",
                      "the Hello of a redial presents the newest resume key it has read");
   }
   const wire::v1::Handshake yourself = NewHelloYourself(session, presented);
   session.resume_key = yourself.hello_yourself().resume_key();
   Send(link, yourself);
-  auto lets_go = co_await NextInbound(link, "LetsGo", "session.handshake");
+  auto lets_go = co_await NextInbound(link, "LetsGo", rule);
   const bool went = lets_go && lets_go->handshake && lets_go->handshake->has_lets_go();
   std::string go =
       "a HelloYourself is answered by LetsGo, not by " + DescribeInbound(lets_go, names_);
-  co_await Require(went, "session.handshake", std::move(go));
+  co_await Require(went, rule, std::move(go));
   link.out = Link::Phase::kMessages;
   if (!link.end) session.Attach(&link, link.generation);
 }

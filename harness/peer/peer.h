@@ -34,6 +34,7 @@ struct Link {
   bool refused = false;
   std::optional<LinkEnd> end;  // nothing arrives after it
   uint64_t end_partial = 0;    // bytes of an unfinished payload before the end
+  bool half_closed = false;    // the harness writes nothing more to it
   bool end_expected = false;   // else an end that the harness did not cause is a failure
   uint32_t generation = 0;     // of the session handshake it carries, from 1
   enum class Phase : uint8_t { kPrologue, kHandshake, kMessages } in = Phase::kPrologue,
@@ -58,6 +59,8 @@ struct SessionOptions {
   uint32_t subject_limit = 64;
   bool resumable = true;
   uint32_t dials = 3;  // of the subject per establishment
+  // Between two dials of an establishment: the first delay, which doubles up to the second.
+  uint32_t backoff_initial_ms = 0, backoff_max_ms = 0;
   control::v1::SessionLostPolicy session_lost = control::v1::SESSION_LOST_POLICY_NONE;
   uint32_t segment = 0;  // see Link
 };
@@ -131,11 +134,13 @@ class Peer : public machine::Observer {
   Link* FindLink(uint32_t id);
   // Connects of the subject so far.
   uint32_t links_accepted() const { return links_accepted_; }
-  void Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate = "");
-  void Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate = "");
-  void Send(Link& link, const wire::v1::Message& message, std::string deliberate = "");
+  // Whether all of it was written: a fault may be due inside it.
+  bool Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate = "");
+  bool Send(Link& link, const wire::v1::Handshake& handshake, std::string deliberate = "");
+  bool Send(Link& link, const wire::v1::Message& message, std::string deliberate = "");
   // Bytes as they are: for what no message can say. `label` reads in the trace.
   void SendRaw(Link& link, std::string bytes, std::string label);
+  // By FIN or RST. A half-closed link still brings what the subject sends.
   void Close(Link& link, How how);
   // Leaves what the subject writes in the kernel from now on.
   void StopReading(Link& link);
@@ -152,7 +157,8 @@ class Peer : public machine::Observer {
   Task<> Resume(Session& session);
   // The two halves of the above, for scenarios that want to stand between them.
   Task<> DoPrologue(Link& link);
-  Task<> DoHandshake(Link& link, Session& session, std::string resume_key);
+  // `or_key`: what the subject may present just as well, not having heard of the other one.
+  Task<> DoHandshake(Link& link, Session& session, std::string resume_key, std::string or_key = "");
   wire::v1::Prologue TransportHello() const;
   wire::v1::Hello NewHello(const Session& session, std::string resume_key) const;
   // With the successor of the resume key that was presented, or a first one; none if the session
@@ -165,6 +171,8 @@ class Peer : public machine::Observer {
   std::string MintBytes(const char* what, size_t size);  // deterministic, by seed
   // The next `count` connects of the subject are reset at once.
   void RefuseConnects(uint32_t count);
+  // Connects of the subject are refused from now on.
+  void StopListening();
 
   // ---- the subject's application (it calls, or holds caller-side channel ends)
 
@@ -198,7 +206,7 @@ class Peer : public machine::Observer {
 
   void OnPayload(Link& link, const std::string& bytes, uint64_t entry, machine::Reading& reading);
   void OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
-  void SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
+  bool SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                    std::string label);
   // Counts a frame against the armed faults. For a frame of the harness with an offset due,
   // returns the bytes to write before the cut.

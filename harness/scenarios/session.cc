@@ -78,8 +78,15 @@ constexpr HandshakeCut kCutsOfInitiator[] = {
     {Side::kHarness, "lets_go", std::nullopt},
 };
 
-// co_await: one resume handshake that the armed fault ends somewhere in its middle.
-Task<> HandshakeToTheCut(Peer& peer, Session& session, Link& link) {
+constexpr HandshakeCut kCutsOfAcceptor[] = {
+    {Side::kSubject, "hello", std::nullopt},
+    {Side::kHarness, "hello_yourself", 7},
+    {Side::kHarness, "hello_yourself", std::nullopt},
+    {Side::kSubject, "lets_go", std::nullopt},
+};
+
+// co_await: one resume handshake, begun by the harness, that the armed fault ends somewhere.
+Task<> DialToTheCut(Peer& peer, Session& session, Link& link) {
   co_await peer.DoPrologue(link);
   wire::v1::Handshake hello;
   *hello.mutable_hello() = peer.NewHello(session, session.resume_key);
@@ -95,12 +102,34 @@ Task<> HandshakeToTheCut(Peer& peer, Session& session, Link& link) {
   peer.Send(link, lets_go);
 }
 
+// co_await: the same, begun by the subject. Afterwards `resume_key` is the newest that it has
+// certainly read; returns one that it may have read, "" if there is none.
+Task<std::string> AnswerToTheCut(Peer& peer, Session& session, Link& link) {
+  co_await peer.DoPrologue(link);
+  auto hello = co_await peer.NextInbound(link, "Hello", "session.handshake.resume");
+  const bool presented = hello && hello->handshake && hello->handshake->has_hello() &&
+                         hello->handshake->hello().resume_key() == session.resume_key;
+  co_await peer.Require(presented, "session.handshake.resume",
+                        "the Hello of a redial presents the newest resume key it has read");
+  if (link.end) co_return "";
+  const wire::v1::Handshake yourself = peer.NewHelloYourself(session, session.resume_key);
+  std::string successor = yourself.hello_yourself().resume_key();
+  if (!peer.Send(link, yourself)) co_return "";
+  if (link.end) co_return successor;
+  auto lets_go = co_await peer.NextInbound(link, "LetsGo", "session.handshake.resume");
+  const bool went = lets_go && lets_go->handshake && lets_go->handshake->has_lets_go();
+  co_await peer.Require(went, "session.handshake.resume", "a HelloYourself is answered by LetsGo");
+  session.resume_key = std::move(successor);
+  co_return "";
+}
+
 Task<> ResumeSurvivesCut(Peer& peer) {
   SessionOptions options;
   options.dials = 8;
   Session* session = co_await peer.Establish(options);
   co_await RequireOneCall(peer, *session, "");
-  const HandshakeCut& cut = kCutsOfInitiator[peer.machine().Choose(4, "handshake cut")];
+  const uint64_t where = peer.machine().Choose(4, "handshake cut");
+  const HandshakeCut& cut = peer.harness_calls() ? kCutsOfInitiator[where] : kCutsOfAcceptor[where];
   peer::Fault fault;
   fault.how = CutBySeed(peer);
   fault.from = cut.from;
@@ -110,13 +139,18 @@ Task<> ResumeSurvivesCut(Peer& peer) {
   peer.Arm(std::move(fault));
   peer.Close(*session->link, How::kFin);
   Link* link = co_await peer.OpenLink(options);
-  co_await HandshakeToTheCut(peer, *session, *link);
+  std::string or_key;
+  if (peer.harness_calls()) {
+    co_await DialToTheCut(peer, *session, *link);
+  } else {
+    or_key = co_await AnswerToTheCut(peer, *session, *link);
+  }
   co_await peer.Require(link->end.has_value(), "", "the cut came inside the handshake");
   // Nobody is locked out: the initiator presents the newest key it has read, and that one works.
   Link* next = co_await peer.OpenLink(options);
   co_await peer.DoPrologue(*next);
   std::string key = session->resume_key;
-  co_await peer.DoHandshake(*next, *session, std::move(key));
+  co_await peer.DoHandshake(*next, *session, std::move(key), std::move(or_key));
   peer.Judged("session.resume.key-rotation");
   co_await RequireOneCall(peer, *session, "session.outlives-conduit");
 }
@@ -328,9 +362,9 @@ std::vector<Scenario> SessionScenarios() {
       {"session_resume_survives_a_cut_handshake",
        "session",
        "A resume handshake that is cut anywhere locks nobody out: the next one succeeds.",
-       {Direction::kHarnessToSubject},
+       both,
        {"session.outlives-conduit", "session.resume.key-rotation"},
-       {},
+       {"session.outlives-conduit", "session.resume.key-rotation", "session.handshake.resume"},
        resume,
        &ResumeSurvivesCut},
       {"session_resume_unknown_key",
