@@ -120,10 +120,12 @@ class JournalMonitor : public Monitor {
     auto [state, fresh] = states_.try_emplace(
         {transition.machine(), of_session ? event.session_id() : "", transition.key()},
         table->initial);
-    // A Connect's driver phases begin before there is a session id: the first event of a driver
-    // may find it in any state it was in then.
+    // Steps that belong to no scope are not in this journal, and so what comes first here need not
+    // be a machine's first: a Connect's driver phases begin before there is a session id, and a
+    // Status tombstones an id that no command has yet.  r[control.scope]
     const bool driver = transition.machine() == control::v1::MACHINE_DRIVER;
-    if (state->second != transition.from_state() && !(driver && fresh)) {
+    const bool revived = !of_session && transition.from_state() == "Tombstoned";
+    if (state->second != transition.from_state() && !(fresh && (driver || revived))) {
       judge.Violation(
           table->rule, Side::kSubject,
           "reports a transition from a state it was not in (" + state->second + "): " + step,

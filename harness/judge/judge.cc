@@ -18,6 +18,7 @@ void Verdict::Join(const Finding& finding) {
 Judge::Judge() {
   // The handshake monitor fills the link context the others read: it comes first.
   monitors_.push_back(NewHandshakeMonitor());
+  monitors_.push_back(NewPayloadMonitor());
   monitors_.push_back(NewMessageMonitor());
   monitors_.push_back(NewRequestMonitor());
   monitors_.push_back(NewChannelMonitor());

@@ -110,6 +110,7 @@ class Judge : public peer::FrameObserver {
 };
 
 std::unique_ptr<Monitor> NewHandshakeMonitor();
+std::unique_ptr<Monitor> NewPayloadMonitor();
 std::unique_ptr<Monitor> NewMessageMonitor();
 std::unique_ptr<Monitor> NewRequestMonitor();
 std::unique_ptr<Monitor> NewChannelMonitor();

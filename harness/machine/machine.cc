@@ -190,8 +190,10 @@ void Machine::Suspend(std::coroutine_handle<> handle, Wait wait) {
   current_->wake = Wake::kReady;
 }
 
-Task<size_t> Machine::Alt(std::vector<Branch> branches, std::string rule) {
+Task<size_t> Machine::Alt(std::vector<Branch> branches, std::string rule,
+                          std::chrono::microseconds horizon) {
   Wait wait;
+  wait.horizon = horizon;
   wait.rule = std::move(rule);
   for (const Branch& branch : branches) {
     wait.awaited += (wait.awaited.empty() ? "" : " or ") + branch.awaited;

@@ -120,7 +120,8 @@ class Machine {
   // one without `ready` is taken only when no other holds. If none ever can, the run fails by
   // `rule`. What is not awaited needs no branch: the observer fails the run for a frame, an end or
   // an exit that nobody allowed.
-  Task<size_t> Alt(std::vector<Branch> branches, std::string rule);
+  Task<size_t> Alt(std::vector<Branch> branches, std::string rule,
+                   std::chrono::microseconds horizon = {});
   // co_await: ends this role for good, where a finding made going on pointless.
   auto End() {
     struct Awaiter {

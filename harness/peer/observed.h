@@ -25,6 +25,7 @@ struct ObservedFrame {
   const wire::v1::Handshake* handshake = nullptr;
   const wire::v1::Message* message = nullptr;
   std::string malformed = {};
+  size_t payload_bytes = 0;  // without the length field
   // Rule that a frame of the harness breaks on purpose; "" for all legal traffic.
   std::string deliberate = {};
   // The frame was cut on its way out: the subject did not get all of it.

@@ -76,6 +76,7 @@ Task<> Peer::Until(std::string awaited, std::function<bool()> ready, std::string
   wait.awaited = std::move(awaited);
   wait.ready = std::move(ready);
   wait.rule = rule;
+  wait.horizon = patience_;
   co_await machine_->Await(std::move(wait));
   if (!rule.empty()) Judged(rule);
 }
@@ -83,6 +84,7 @@ Task<> Peer::Until(std::string awaited, std::function<bool()> ready, std::string
 Task<> Peer::Settle() {
   Machine::Wait wait;
   wait.awaited = "quiescence";
+  wait.horizon = patience_;
   wait.wake_when_quiescent = true;
   co_await machine_->Await(std::move(wait));
 }
@@ -92,7 +94,7 @@ Task<bool> Peer::ReadyBeforeQuiet(std::string awaited, std::function<bool()> rea
   branches[0].awaited = std::move(awaited);
   branches[0].ready = std::move(ready);
   branches[1].awaited = "quiescence";
-  const size_t taken = co_await machine_->Alt(std::move(branches), "");
+  const size_t taken = co_await machine_->Alt(std::move(branches), "", patience_);
   co_return taken == 0;
 }
 
@@ -285,6 +287,7 @@ Task<> Peer::EnsureSubjectListens(const SessionOptions& options) {
   control::v1::ExecuteRequest command;
   command.mutable_listen()->set_max_concurrent_requests(options.subject_limit);
   command.mutable_listen()->set_resumable(options.resumable);
+  command.mutable_listen()->set_max_payload(options.subject_max_payload);
   control::v1::Outcome outcome = co_await Execute(std::move(command), "the subject to listen");
   co_await Require(outcome.has_listening() && outcome.listening().port() != 0, "",
                    "a Listen command ends with the port");
@@ -300,6 +303,8 @@ Task<> Peer::EnsureHarnessListens() {
 }
 
 Task<Link*> Peer::OpenLink(const SessionOptions& options) {
+  if (options.harness_max_payload != 0) harness_max_payload_ = options.harness_max_payload;
+  patience_ = std::max(patience_, std::chrono::milliseconds(options.backoff_max_ms));
   if (direction_ == Direction::kHarnessToSubject) {
     co_await EnsureSubjectListens(options);
     auto fresh = std::make_unique<Link>();
@@ -324,6 +329,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_port(listeners_[kListener].port);
     connect.set_max_concurrent_requests(options.subject_limit);
     connect.set_max_attempts(options.dials);
+    connect.set_max_payload(options.subject_max_payload);
     connect.set_backoff_initial_ms(options.backoff_initial_ms);
     connect.set_backoff_max_ms(options.backoff_max_ms);
     connect.set_session_lost(options.session_lost);
@@ -331,8 +337,18 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_resume(options.resumable);
     connect_question_ = Start(std::move(command));
   }
-  co_await Until("the subject to connect",
-                 [this] { return !listeners_[kListener].accepted.empty(); });
+  // Whatever it was that should have made it dial.
+  const bool refusing = std::any_of(faults_.begin(), faults_.end(), [](const ArmedFault& armed) {
+    return armed.fault.how == How::kListenerDown;
+  });
+  Machine::Wait connects;
+  connects.rule = refusing              ? "session.initial-connect-waiting.retry"
+                  : links_accepted_ > 0 ? "session.outlives-conduit"
+                                        : "session.initial-connect-waiting";
+  connects.awaited = "the subject to connect";
+  connects.ready = [this] { return !listeners_[kListener].accepted.empty(); };
+  connects.horizon = patience_;
+  co_await machine_->Await(std::move(connects));
   Link* link = links_.at(listeners_[kListener].accepted.front()).get();
   listeners_[kListener].accepted.pop_front();
   link->segment = options.segment;
@@ -349,6 +365,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   frame.from = Side::kHarness;
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
+  frame.payload_bytes = bytes.size();
   frame.cut_short = written.size() < framed.size();
   if (frame.cut_short) {
     label += " (cut after " + std::to_string(written.size()) + " of " +
@@ -433,7 +450,7 @@ Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awa
   branches[0].ready = [from] { return !from->inbox.empty(); };
   branches[1].awaited = "the end of the link";
   branches[1].ready = [from] { return from->end.has_value(); };
-  const size_t taken = co_await machine_->Alt(std::move(branches), rule);
+  const size_t taken = co_await machine_->Alt(std::move(branches), rule, patience_);
   if (!rule.empty()) Judged(rule);
   if (taken == 1) co_return std::nullopt;
   Link::Inbound inbound = std::move(from->inbox.front());
@@ -475,6 +492,7 @@ wire::v1::Prologue Peer::TransportHello() const {
   prologue.mutable_hello()->set_magic(kMagic);
   prologue.mutable_hello()->set_version(kVersion);
   prologue.mutable_hello()->set_conduit(wire::v1::CONDUIT_BARE);
+  prologue.mutable_hello()->set_max_payload(harness_max_payload_);
   return prologue;
 }
 
@@ -524,7 +542,7 @@ Task<> Peer::DoPrologue(Link& link) {
       DescribeInbound(hello, names_);
   co_await Require(ok, "transport.prologue.first-payload", std::move(wanted));
   wire::v1::Prologue accept;
-  accept.mutable_accept();
+  accept.mutable_accept()->set_max_payload(harness_max_payload_);
   Send(link, accept);
 }
 
@@ -728,6 +746,7 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
   frame.entry = entry;
+  frame.payload_bytes = bytes.size();
   std::string kind;
   // r[wire.envelope]: a payload is what its phase says, or it is nothing.
   switch (link.in) {
@@ -801,6 +820,9 @@ bool Peer::OutsideOpen() const {
   for (const auto& [id, question] : questions_) {
     if (!question.answered && !question.lost) return true;
   }
+  for (const auto& [id, lines] : executions_) {
+    if (!lines) return true;
+  }
   for (const auto& [id, link] : links_) {
     if (link->up && !link->end) return true;
   }
@@ -815,8 +837,21 @@ Task<std::vector<ObservedEnd::Execution>> Peer::ReadExecutions() {
   const uint32_t id = next_question_++;
   machine_->Request({.kind = EffectKind::kReadExecutions, .id = id, .number = 0, .bytes = wanted},
                     {.edge = "", .label = "read executions", .text = ""});
-  co_await Until("the executions file", [this, id] { return executions_.contains(id); });
-  co_return ParseExecutions(executions_.at(id));
+  executions_[id];
+  co_await Until("the executions file", [this, id] { return executions_.at(id).has_value(); });
+  co_return ParseExecutions(*executions_.at(id));
+}
+
+Task<std::vector<uint64_t>> Peer::PlannedDelays() {
+  control::v1::ControlRequest request;
+  request.mutable_journal();
+  const uint32_t question = Ask(std::move(request));
+  co_await Answered(question, "the journal");
+  std::vector<uint64_t> delays;
+  for (const auto& event : questions_.at(question).reply.journal().events()) {
+    if (event.has_planned_delay()) delays.push_back(event.planned_delay().delay_ms());
+  }
+  co_return delays;
 }
 
 Task<> Peer::Epilogue() {

@@ -4,6 +4,7 @@
 #ifndef COUNTERPART_PEER_PEER_H_
 #define COUNTERPART_PEER_PEER_H_
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -59,10 +60,13 @@ struct SessionOptions {
   uint32_t subject_limit = 64;
   bool resumable = true;
   uint32_t dials = 3;  // of the subject per establishment
-  // Between two dials of an establishment: the first delay, which doubles up to the second.
+  // Between two dials of an establishment: the first delay, which doubles up to the second. Every
+  // wait of the run is then prepared for the longer one.
   uint32_t backoff_initial_ms = 0, backoff_max_ms = 0;
   control::v1::SessionLostPolicy session_lost = control::v1::SESSION_LOST_POLICY_NONE;
   uint32_t segment = 0;  // see Link
+  // Announced, in bytes; 0 = default. Of the harness: one for all links of a run.
+  uint32_t harness_max_payload = 0, subject_max_payload = 0;
 };
 
 // How a command sent without waiting ends.
@@ -173,6 +177,8 @@ class Peer : public machine::Observer {
   void RefuseConnects(uint32_t count);
   // Connects of the subject are refused from now on.
   void StopListening();
+  // co_await: the delays that the subject planned before its dials so far, in milliseconds.
+  Task<std::vector<uint64_t>> PlannedDelays();
 
   // ---- the subject's application (it calls, or holds caller-side channel ends)
 
@@ -228,13 +234,15 @@ class Peer : public machine::Observer {
   std::map<uint32_t, std::unique_ptr<Link>> links_;
   std::map<uint32_t, Listener> listeners_;
   std::map<uint32_t, Question> questions_;
-  std::map<uint32_t, std::string> executions_;
+  std::map<uint32_t, std::optional<std::string>> executions_;  // by question; unanswered: none
   std::vector<std::unique_ptr<Session>> sessions_;
   uint32_t next_link_ = 1;
   uint32_t next_question_ = 1;
   uint64_t next_command_id_ = 1;
   uint32_t next_generation_ = 1;
   uint16_t subject_port_ = 0;
+  uint32_t harness_max_payload_ = 0;
+  std::chrono::milliseconds patience_{0};
   uint32_t connect_question_ = 0;
   uint32_t links_accepted_ = 0;
   uint64_t minted_ = 0;

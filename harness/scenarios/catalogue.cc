@@ -13,7 +13,7 @@ const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
     for (auto* family : {&RpcScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
-                         &LinkScenarios, &SchemaScenarios, &ControlScenarios}) {
+                         &ConnectScenarios, &LinkScenarios, &SchemaScenarios, &ControlScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

@@ -90,8 +90,11 @@ Task<> KilledBetweenStates(Peer& peer) {
                           "control.lifecycle.epoch",
                           "a restarted subject claims nothing of commands it never saw");
   }
+}
 
-  // One command, sent three ways.
+// ---------------------------------------------------------------- control_repeated_sends_…
+
+Task<> RepeatedSends(Peer& peer) {
   ExecuteRequest command = Listen(peer);
   control::v1::Outcome first = co_await peer.Execute(command, "the subject to listen");
   control::v1::Outcome again = co_await peer.Execute(command, "the recorded outcome");
@@ -195,11 +198,20 @@ std::vector<Scenario> ControlScenarios() {
        "`not accepted` pass for proof.",
        {Direction::kHarnessToSubject},
        {"control.lifecycle.accept-first", "control.lifecycle.record-first",
-        "control.lifecycle.epoch", "control.lifecycle.attach", "control.lifecycle.conflict",
-        "control.lifecycle.send-ordinal", "control.lifecycle.status-lane"},
+        "control.lifecycle.epoch", "control.lifecycle.status-lane"},
        {},
        {"control_lifecycle"},
        &KilledBetweenStates,
+       /*exclusive=*/true},
+      {"control_repeated_sends_run_nothing",
+       "control",
+       "A command runs once, however often it is sent, and never once it was proven absent.",
+       {Direction::kHarnessToSubject},
+       {"control.lifecycle.attach", "control.lifecycle.conflict", "control.lifecycle.send-ordinal",
+        "control.lifecycle.status-lane"},
+       {},
+       {"control_lifecycle"},
+       &RepeatedSends,
        /*exclusive=*/true},
   };
 }

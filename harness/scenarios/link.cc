@@ -20,6 +20,9 @@ using peer::SessionOptions;
 using peer::Side;
 using wire::v1::Response;
 
+// The smallest limit that may be announced, in bytes.
+constexpr uint32_t kSmallestLimit = 64u << 10;
+
 // ---------------------------------------------------------------- transport_prologue_rejects
 
 struct BadHello {
@@ -111,13 +114,86 @@ Task<> OneByteSegments(Peer& peer) {
 
 Task<> OversizedLength(Peer& peer) {
   const std::string rule = "link.limit";
-  Session* session = co_await peer.Establish();
+  SessionOptions options;
+  options.subject_max_payload = peer.machine().Choose(2, "default limit") == 0 ? kSmallestLimit : 0;
+  const uint32_t limit =
+      options.subject_max_payload == 0 ? wire::kDefaultMaxPayload : options.subject_max_payload;
+  const uint32_t length = peer.machine().Choose(2, "length") == 0 ? 0xffffffff : limit + 1;
+  Session* session = co_await peer.Establish(options);
   // The length alone: nothing of the body is ever sent, and none may be waited for.
-  constexpr uint32_t kLengths[] = {0xffffffff, wire::kDefaultMaxPayload + 1};
-  const uint32_t length = kLengths[peer.machine().Choose(2, "length")];
   session->ExpectProtocolError();
   peer.SendRaw(*session->link, wire::LengthField(length), "length " + std::to_string(length));
   co_await session->AwaitProtocolError(wire::v1::PROTOCOL_ERROR_CODE_PAYLOAD_TOO_LARGE, rule);
+}
+
+// ---------------------------------------------------------------- link_too_large_fails_locally
+
+Task<> TooLargeFailsLocally(Peer& peer) {
+  const std::string rule = "link.limit.announce";
+  SessionOptions options;
+  options.harness_max_payload = kSmallestLimit;
+  Session* session = co_await peer.Establish(options);
+  // Within the subject's limit, over the harness's.
+  const std::string large(kSmallestLimit, 'x');
+  if (peer.harness_calls()) {
+    Call* other = session->StartCall("Echo", WaitingEcho("unharmed", "gate"));
+    Call* call = session->StartCall("Echo", Echo(large));
+    Response response = co_await session->ResponseTo(*call, rule);
+    co_await peer.Require(
+        response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE, rule,
+        "a response over the caller's limit is replaced by PAYLOAD_TOO_LARGE");
+    peer.Release("gate");
+    Response unharmed = co_await session->ResponseTo(*other, rule);
+    co_await RequireEcho(peer, unharmed, "unharmed");
+    co_return;
+  }
+  const uint32_t other =
+      peer.StartCallBySubject(*session, "Echo", Echo("unharmed").SerializeAsString(), "other");
+  Incoming* incoming = co_await session->NextRequest("the subject's Request");
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "Echo", Echo(large).SerializeAsString(), "call");
+  CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
+  co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_PAYLOAD_TOO_LARGE, rule,
+                        "a call over the callee's limit fails locally as PAYLOAD_TOO_LARGE");
+  session->RespondOk(*incoming, EchoReply("unharmed"));
+  CallOutcome unharmed = co_await peer.CallOutcomeOf(other);
+  co_await RequireOk(peer, unharmed, EchoReply("unharmed").SerializeAsString());
+  co_await RequireCallWorks(peer, *session, rule);
+}
+
+// ---------------------------------------------------------------- link_half_close_…
+
+Task<> HalfCloseIsALostLink(Peer& peer) {
+  const std::string rule = "session.detach";
+  Session* session = co_await peer.Establish();
+  Link* old = session->link;
+  Fault fault;
+  fault.how = How::kHalfClose;
+  fault.kind = "request";
+  if (peer.harness_calls()) {
+    fault.from = Side::kHarness;
+    peer.Arm(std::move(fault));
+    Call* first = session->StartCall("Echo", WaitingEcho("once", "gate"));
+    // FIN ends both directions: the subject gives the link up, though it could still write.
+    co_await peer.AwaitEnd(*old, rule);
+    co_await peer.Resume(*session);
+    Call* second = session->StartCallRaw(*first->method, first->arguments, first->operation_id);
+    peer.Release("gate");
+    Response response = co_await session->ResponseTo(*second, rule);
+    co_await RequireEcho(peer, response, "once");
+    co_return;
+  }
+  fault.from = Side::kSubject;
+  peer.Arm(std::move(fault));
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "Echo", Echo("once").SerializeAsString(), "call");
+  co_await session->NextRequest("the subject's Request");
+  co_await peer.AwaitEnd(*old, rule);
+  co_await peer.Resume(*session);
+  Incoming* again = co_await session->NextRequest("the new attempt", rule);
+  session->RespondOk(*again, EchoReply("once"));
+  CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
+  co_await RequireOk(peer, outcome, EchoReply("once").SerializeAsString());
 }
 
 // ---------------------------------------------------------------- link_eof_inside_a_payload
@@ -191,6 +267,22 @@ std::vector<Scenario> LinkScenarios() {
        {"link.limit"},
        {"bare"},
        &OversizedLength},
+      {"link_too_large_fails_locally",
+       "link",
+       "What is larger than the other side takes fails where it was made, and harms nothing else.",
+       both,
+       {"link.limit.announce"},
+       {"link.limit.announce"},
+       {"root_calls"},
+       &TooLargeFailsLocally},
+      {"link_half_close_is_a_lost_link",
+       "link",
+       "FIN ends both directions: a half-closed link is given up, and the session resumes.",
+       both,
+       {"session.detach"},
+       {"session.detach"},
+       {"root_calls", "resume", "operations"},
+       &HalfCloseIsALostLink},
       {"link_eof_inside_a_payload",
        "link",
        "An end inside a payload is a lost link, and the fragment is no message.",

@@ -1,4 +1,6 @@
 // Calls across a cut: who runs again, who attaches, who is replayed, who fails closed.
+#include <algorithm>
+
 #include "counterpart/testbed/v1/testbed.pb.h"
 #include "harness/scenarios/scenario.h"
 #include "harness/scenarios/vocabulary.h"
@@ -13,6 +15,7 @@ using peer::Channel;
 using peer::Fault;
 using peer::How;
 using peer::Incoming;
+using peer::Link;
 using peer::ObservedEnd;
 using peer::Session;
 using peer::Side;
@@ -306,6 +309,133 @@ Task<> SealedReplayed(Peer& peer) {
   co_await RequireExecutions(peer, first->operation_id, 1, rule);
 }
 
+// ---------------------------------------------------------------- retry_cut_after_any_frame_…
+
+constexpr uint32_t kCutCalls = 5;
+
+// The first session frames of each side, by the end of the last call: prologue and handshake of the
+// initiator take three, of the acceptor two, an announcement one.
+void CutAfterAnyFrame(Peer& peer) {
+  Fault fault;
+  fault.how = CutBySeed(peer);
+  fault.from = peer.machine().Choose(2, "frame of") == 0 ? Side::kHarness : Side::kSubject;
+  const bool initiator = (fault.from == Side::kHarness) == peer.harness_calls();
+  fault.ordinal =
+      (initiator ? 4 : 3) + static_cast<uint32_t>(peer.machine().Choose(kCutCalls + 1, "frame"));
+  peer.Arm(std::move(fault));
+}
+
+Task<> CutAfterAny(Peer& peer) {
+  const std::string rule = "session.outlives-conduit";
+  CutAfterAnyFrame(peer);
+  Session* session = co_await peer.Establish();
+  if (peer.harness_calls()) {
+    std::vector<Call*> calls;
+    for (uint32_t i = 0; i < kCutCalls && session->attached(); ++i) {
+      calls.push_back(session->StartCall("Echo", Echo(std::to_string(i))));
+    }
+    co_await peer.Until("the cut", [session] { return !session->attached(); });
+    co_await peer.Resume(*session);
+    // What ran before the cut, what ran and was not heard of, and what never arrived: each runs
+    // once in all, and its outcome comes in the end.
+    for (size_t i = 0; i < calls.size(); ++i) {
+      if (!calls[i]->response) {
+        calls[i] =
+            session->StartCallRaw(*calls[i]->method, calls[i]->arguments, calls[i]->operation_id);
+      }
+    }
+    for (size_t i = 0; i < calls.size(); ++i) {
+      Response response = co_await session->ResponseTo(*calls[i], rule);
+      co_await RequireEcho(peer, response, std::to_string(i));
+    }
+    co_await session->Fence();
+    co_await peer.Settle();
+    for (const Call* call : calls) {
+      co_await RequireExecutions(peer, call->operation_id, 1, "retry.duplicate.live.attach");
+    }
+    co_return;
+  }
+  std::vector<uint32_t> questions;
+  for (uint32_t i = 0; i < kCutCalls; ++i) {
+    const std::string text = std::to_string(i);
+    questions.push_back(
+        peer.StartCallBySubject(*session, "Echo", Echo(text).SerializeAsString(), "call" + text));
+  }
+  const auto resolved = [&peer, &questions] {
+    return std::all_of(questions.begin(), questions.end(),
+                       [&peer](uint32_t id) { return peer.question(id).answered; });
+  };
+  bool resumed = false;
+  while (!resolved() || !resumed) {
+    co_await peer.Until(
+        "a Request, the cut or the end of every call",
+        [session, &resumed, &resolved] {
+          return session->waiting_requests() > 0 || (!session->attached() && !resumed) ||
+                 resolved();
+        },
+        rule);
+    if (!session->attached() && !resumed) {
+      co_await peer.Resume(*session);
+      resumed = true;
+    }
+    while (session->waiting_requests() > 0) {
+      Incoming* incoming = co_await session->NextRequest("a Request");
+      testbed::v1::EchoRequest asked;
+      asked.ParseFromString(incoming->request.arguments());
+      if (incoming->generation == session->generation) {
+        session->RespondOk(*incoming, EchoReply(asked.text()));
+      }
+    }
+  }
+  for (uint32_t i = 0; i < kCutCalls; ++i) {
+    CallOutcome outcome = co_await peer.CallOutcomeOf(questions[i], rule);
+    co_await RequireOk(peer, outcome, EchoReply(std::to_string(i)).SerializeAsString());
+  }
+}
+
+// ---------------------------------------------------------------- retry_killed_callee_…
+
+Task<> KilledCallee(Peer& peer) {
+  const std::string rule = "session.resume.unknown";
+  Session* session = co_await peer.Establish();
+  // Killed with the Request on its way, or with an item seen that proves the handler to run.
+  const bool proven = peer.machine().Choose(2, "proven to run") == 1;
+  Fault fault;
+  fault.how = How::kKill;
+  fault.from = proven ? Side::kSubject : Side::kHarness;
+  fault.kind = proven ? "channel_item" : "request";
+  fault.ordinal = proven ? kCutAfter : 1;
+  peer.Arm(std::move(fault));
+  Call* call = session->StartCall("Generate", Generate(kItems));
+  Channel* output = call->channels[kOutput];
+  if (proven) std::vector<uint64_t> some = co_await output->Receive(kCutAfter);
+  co_await peer.Until("the subject to be gone", [&peer] { return peer.subject_exited(); });
+  // The file outlives the process, and bounds from both sides what it has done.
+  size_t ran = 0;
+  auto executions = co_await peer.ReadExecutions();
+  for (const auto& execution : executions) ran += execution.operation_id == call->operation_id;
+  co_await peer.Require(ran <= 1 && (ran == 1 || !proven), "control.journal.executions",
+                        "a handler that was seen to run has left one line, any other one at most");
+  const std::string key = session->resume_key;
+  session->Detach();
+  co_await peer.Restart();
+  // A restart ends every session.
+  Link* link = co_await peer.OpenLink(peer::SessionOptions());
+  link->end_expected = true;
+  co_await peer.DoPrologue(*link);
+  wire::v1::Handshake hello;
+  *hello.mutable_hello() = peer.NewHello(*session, key);
+  peer.Send(*link, hello);
+  auto answer = co_await peer.NextInbound(*link, "Sorry", rule);
+  const bool sorry = answer && answer->handshake && answer->handshake->has_sorry() &&
+                     answer->handshake->sorry().reason() == wire::v1::SORRY_REASON_UNKNOWN_SESSION;
+  co_await peer.Require(sorry, rule, "the key of a session that a restart has ended is unknown");
+  co_await peer.AwaitEnd(*link, "session.handshake.sorry");
+  peer.Close(*link, How::kFin);
+  Session* next = co_await peer.Establish();
+  co_await RequireAlive(peer, *next, rule);
+}
+
 // ---------------------------------------------------------------- retry_released_non_idem_…
 
 Task<> ReleasedNonIdem(Peer& peer) {
@@ -401,6 +531,23 @@ std::vector<Scenario> RetryScenarios() {
        {},
        calls,
        &SealedReplayed},
+      {"retry_cut_after_any_frame_resolves_every_call",
+       "retry",
+       "Wherever a link is cut, every call without channels runs once and is answered in the end.",
+       both,
+       {"session.outlives-conduit", "retry.duplicate.live.attach"},
+       {"session.outlives-conduit"},
+       calls,
+       &CutAfterAny},
+      {"retry_killed_callee_has_lost_its_sessions",
+       "retry",
+       "A callee that is killed has run a call once or not at all, and knows no session of before.",
+       {Direction::kHarnessToSubject},
+       {"session.resume.unknown", "control.journal.executions"},
+       {},
+       channels,
+       &KilledCallee,
+       /*exclusive=*/true},
       {"retry_released_non_idem_is_indeterminate",
        "retry",
        "A released non-idem operation answers INDETERMINATE, which the application sees as such.",

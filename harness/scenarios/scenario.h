@@ -25,7 +25,8 @@ struct Scenario {
   std::vector<std::string> rules_subject_to_harness;
   std::vector<std::string> needs;  // capabilities
   Task<> (*body)(Peer& peer) = nullptr;
-  // Kills or restarts the subject's process: it must have that process to itself.
+  // Kills or restarts the subject's process, or counts its commands: it must have that process to
+  // itself.
   bool exclusive = false;
 
   const std::vector<std::string>& Rules(Direction direction) const {
@@ -46,6 +47,7 @@ std::vector<Scenario> RpcScenarios();
 std::vector<Scenario> ChannelScenarios();
 std::vector<Scenario> RetryScenarios();
 std::vector<Scenario> SessionScenarios();
+std::vector<Scenario> ConnectScenarios();
 std::vector<Scenario> LinkScenarios();
 std::vector<Scenario> SchemaScenarios();
 std::vector<Scenario> ControlScenarios();

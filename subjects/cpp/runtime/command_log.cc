@@ -53,7 +53,7 @@ void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& 
     return;
   }
   const auto tombstone = tombstones_.find(id);
-  if (tombstone != tombstones_.end() && request.send() <= tombstone->second) {
+  if (tombstone != tombstones_.end() && request.send() <= tombstone->second.refused) {
     return reply(Refused(control::REFUSAL_REASON_TOMBSTONED, "proven unknown"));
   }
   auto prepared = prepare();
@@ -63,8 +63,14 @@ void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& 
     return reply(std::move(response));
   }
   const Recorder record{&journal_, request.scope(), "", 0};
-  Command command{
-      Machine(kCommand, id), request.scope(), std::move(payload), request.hold_at(), false, {}, {}};
+  const bool revived = tombstone != tombstones_.end();
+  Command command{revived ? tombstone->second.machine : Machine(kCommand, id),
+                  request.scope(),
+                  std::move(payload),
+                  request.hold_at(),
+                  false,
+                  {},
+                  {}};
   command.waiting.push_back(std::move(reply));
   command.machine.Step(record, "accept");  // r[control.lifecycle.accept-first]
   const control::HoldAt hold = command.hold;
@@ -119,10 +125,14 @@ control::StatusResponse CommandLog::Status(uint64_t id, uint32_t highest_send) {
                        : command.machine.Is("Completed") ? control::COMMAND_STATE_COMPLETED
                                                          : control::COMMAND_STATE_FAILED);
     if (command.has_outcome) *response.mutable_outcome() = command.outcome;
-  } else {  // r[control.lifecycle.send-ordinal]
-    uint32_t& refused = tombstones_[id];
-    refused = std::max(refused, highest_send);
+  } else {
     response.set_state(control::COMMAND_STATE_NOT_ACCEPTED);
+    if (highest_send == 0) return response;  // no send is refused by it
+    Tombstone& tombstone =
+        tombstones_.try_emplace(id, Tombstone{Machine(kCommand, id)}).first->second;
+    // r[control.lifecycle.send-ordinal], r[control.journal.write-ahead]
+    if (tombstone.refused == 0) tombstone.machine.Step({&journal_, "", "", 0}, "tombstone");
+    tombstone.refused = std::max(tombstone.refused, highest_send);
   }
   return response;
 }

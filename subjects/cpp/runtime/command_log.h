@@ -42,13 +42,19 @@ class CommandLog {
     std::vector<Reply> waiting;
   };
 
+  // Of an id that Status found unknown: in no scope, since no command has it yet.
+  struct Tombstone {
+    Machine machine;
+    uint32_t refused = 0;  // the highest send that is
+  };
+
   void Record(uint64_t id, control::Outcome outcome);
   void Answer(Command& command);
   void Evict();
 
   Journal& journal_;
   std::map<uint64_t, Command> commands_;
-  std::map<uint64_t, uint32_t> tombstones_;  // highest refused send by id
+  std::map<uint64_t, Tombstone> tombstones_;  // by id
   uint64_t watermark_ = 0;
 };
 
