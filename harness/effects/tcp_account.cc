@@ -91,8 +91,9 @@ TcpAccount TcpAccountant::Look(int fd, uint64_t read, uint64_t written, bool rea
   if (!end) return account;
   account.unread = end->unread;
   // Byte counters, not queues: an unacknowledged byte may wait 40 ms for its delayed ACK. What we
-  // wrote may be more than fits: then the far end does not read, and says so by `unread`.
-  if (end->received != written && end->unread == 0) {
+  // wrote may be more than fits: then the far end does not read, and says so by `unread`. It may
+  // have received one more than was written: our FIN counts as a byte there.
+  if (end->received < written && end->unread == 0) {
     account.in_flight = std::to_string(written - end->received) + " bytes to the subject";
   } else if (reading && end->sent - end->retransmitted != read) {
     account.in_flight =

@@ -442,6 +442,11 @@ void Peer::StopReading(Link& link) {
                     {.edge = Edge(link, true), .label = "stop reading", .text = ""});
 }
 
+void Peer::ResumeReading(Link& link) {
+  machine_->Request({.kind = EffectKind::kResumeReading, .id = link.id, .number = 0, .bytes = ""},
+                    {.edge = Edge(link, true), .label = "resume reading", .text = ""});
+}
+
 Task<std::optional<Link::Inbound>> Peer::NextInbound(Link& link, std::string awaited,
                                                      std::string rule) {
   Link* from = &link;
@@ -564,7 +569,7 @@ wire::v1::Handshake Peer::NewHelloYourself(const Session& session, const std::st
 
 Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, std::string or_key) {
   // A handshake that presents a key, or should, is held to the rule about that.
-  const std::string rule = session.id.empty() ? "session.handshake" : "session.handshake.resume";
+  const std::string rule = session.id.empty() ? "session.handshake" : session.resume_rule;
   if (link.harness_dialled) {
     wire::v1::Handshake hello;
     *hello.mutable_hello() = NewHello(session, resume_key);
@@ -665,6 +670,8 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
         if (++armed.seen >= armed.fault.ordinal) {
           armed.fired = true;
           armed.where = std::to_string(armed.seen) + " connects reset";
+          machine_->Note("fault", "fired " + std::string(Name(armed.fault.how)) + " " +
+                                      DescribeMoment(armed.fault));
         }
         Close(*link, How::kRst);
         return reading;
@@ -785,6 +792,9 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
   }
   monitors_->OnFrame(frame);
   if (link.end) return;  // read, judged, and of no further effect
+  // A refusal is a reason: the link ends after it.  r[session.handshake.sorry]
+  if (inbound.prologue && inbound.prologue->has_reject()) link.end_expected = true;
+  if (inbound.handshake && inbound.handshake->has_sorry()) link.end_expected = true;
   ArmedFault* due = nullptr;
   CountFrame(link, Side::kSubject, kind, 0, &due);
   if (inbound.message && link.session != nullptr) {

@@ -148,6 +148,7 @@ class Peer : public machine::Observer {
   void Close(Link& link, How how);
   // Leaves what the subject writes in the kernel from now on.
   void StopReading(Link& link);
+  void ResumeReading(Link& link);
   // co_await: the next payload that came before a session took the link over, or its end (null).
   Task<std::optional<Link::Inbound>> NextInbound(Link& link, std::string awaited, std::string rule);
   // co_await: the end of a link; `end_expected` is set.

@@ -119,6 +119,8 @@ class Session {
   uint32_t harness_limit, subject_limit;
   bool resumable = true;
   uint32_t dials = 3;
+  // What a resume that the subject refuses, or never takes up, would break.
+  std::string resume_rule = "session.handshake.resume";
   bool odd_parity() const { return odd_; }  // of the ids the harness mints
   bool attached() const { return link != nullptr; }
   bool ended() const { return goodbye_received_ || protocol_error_.has_value(); }

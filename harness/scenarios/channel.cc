@@ -44,11 +44,12 @@ Task<> RequireReceived(Peer& peer, const Outcome& outcome, std::vector<uint64_t>
   co_await peer.Require(same, rule, std::move(wanted));
 }
 
-Task<> RequireSum(Peer& peer, const Response& response, uint64_t sum, uint32_t count) {
+Task<> RequireSum(Peer& peer, const Response& response, uint64_t sum, uint32_t count,
+                  const std::string& rule = "rpc.channel.close") {
   testbed::v1::SumResponse reply;
   const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) && reply.sum() == sum &&
                   reply.count() == count;
-  co_await peer.Require(ok, "rpc.channel.close",
+  co_await peer.Require(ok, rule,
                         "everything sent before the close is delivered, then the end of stream");
 }
 
@@ -340,7 +341,7 @@ Task<> ItemsBeforeBinding(Peer& peer) {
   for (uint32_t i = 1; i <= kItems; ++i) input->SendNow(i);
   input->Close();
   Response response = co_await session->ResponseTo(*call, "rpc.channel.binding");
-  co_await RequireSum(peer, response, kItems * (kItems + 1) / 2, kItems);
+  co_await RequireSum(peer, response, kItems * (kItems + 1) / 2, kItems, "rpc.channel.binding");
 }
 
 // ---------------------------------------------------------------- channel_slow_consumer_…
@@ -407,7 +408,9 @@ Task<> CloseRace(Peer& peer) {
   Session* session = co_await peer.Establish();
   // The receiver resets while the sender closes: in which order either reads it is up to chance
   // and to this choice. Whatever wins, both ends rest in a final state and the session lives.
-  const bool close_first = peer.machine().Choose(2, "close first") == 1;
+  const uint64_t race = peer.machine().Choose(3, "reset first, close first, crossing");
+  const bool close_first = race == 1;
+  const bool crossing = race == 2;
   if (peer.harness_calls()) {
     testbed::v1::SumRequest request;
     request.mutable_program()->add_steps()->mutable_consume()->set_count(1);
@@ -420,6 +423,14 @@ Task<> CloseRace(Peer& peer) {
       input->SendNow(2);
       input->Close();
       peer.Release("gate");
+    } else if (crossing) {
+      // The reset is written, and not read before the close is.
+      peer.StopReading(*session->link);
+      peer.Release("gate");
+      co_await peer.Settle();
+      input->SendNow(2);
+      input->Close();
+      peer.ResumeReading(*session->link);
     } else {
       peer.Release("gate");
       input->SendNow(2);
@@ -439,6 +450,11 @@ Task<> CloseRace(Peer& peer) {
     const uint32_t closing = peer.Start(CloseEnd("call", kSumInput));
     input->Reset();
     co_await peer.Answered(closing, "the close to end");
+  } else if (crossing) {
+    peer.StopReading(*session->link);
+    Outcome closed = co_await peer.Execute(CloseEnd("call", kSumInput), "the close to end");
+    input->Reset();
+    peer.ResumeReading(*session->link);
   } else {
     input->Reset();
     const uint32_t closing = peer.Start(CloseEnd("call", kSumInput));

@@ -35,6 +35,10 @@ Task<> RequireBackoff(Peer& peer, uint32_t dials) {
     wanted.push_back(std::min<uint64_t>(delay, kMaximumMs));
   }
   std::vector<uint64_t> planned = co_await peer.PlannedDelays();
+  std::string most = std::to_string(dials) + " dials are allowed and needed, not " +
+                     std::to_string(planned.size() + 1);
+  co_await peer.Require(planned.size() == wanted.size(), "session.initial-connect-waiting.limit",
+                        std::move(most));
   std::string text;
   for (const uint64_t delay : planned) text += " " + std::to_string(delay);
   std::string said = "between " + std::to_string(dials) +

@@ -93,9 +93,11 @@ Task<> PrologueRejects(Peer& peer) {
 // ---------------------------------------------------------------- link_one_byte_segments
 
 Task<> OneByteSegments(Peer& peer) {
+  // From the first byte of a link, or within a session.
   SessionOptions options;
-  options.segment = 1;
+  options.segment = peer.machine().Choose(2, "from the first byte") == 1 ? 1 : 0;
   Session* session = co_await peer.Establish(options);
+  session->link->segment = 1;
   if (peer.harness_calls()) {
     Call* call = session->StartCall("Echo", Echo("in single bytes"));
     Response response = co_await session->ResponseTo(*call, "link.message");
@@ -201,6 +203,7 @@ Task<> HalfCloseIsALostLink(Peer& peer) {
 Task<> EofInsidePayload(Peer& peer) {
   const std::string rule = "link.rx.eof";
   Session* session = co_await peer.Establish();
+  session->resume_rule = rule;
   Fault fault;
   fault.how = How::kFin;
   fault.from = Side::kHarness;

@@ -329,6 +329,7 @@ Task<> CutAfterAny(Peer& peer) {
   const std::string rule = "session.outlives-conduit";
   CutAfterAnyFrame(peer);
   Session* session = co_await peer.Establish();
+  session->resume_rule = rule;
   if (peer.harness_calls()) {
     std::vector<Call*> calls;
     for (uint32_t i = 0; i < kCutCalls && session->attached(); ++i) {

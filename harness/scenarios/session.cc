@@ -128,31 +128,37 @@ Task<> ResumeSurvivesCut(Peer& peer) {
   options.dials = 8;
   Session* session = co_await peer.Establish(options);
   co_await RequireOneCall(peer, *session, "");
-  const uint64_t where = peer.machine().Choose(4, "handshake cut");
-  const HandshakeCut& cut = peer.harness_calls() ? kCutsOfInitiator[where] : kCutsOfAcceptor[where];
-  peer::Fault fault;
-  fault.how = CutBySeed(peer);
-  fault.from = cut.from;
-  fault.kind = cut.kind;
-  fault.offset = cut.offset;
-  fault.generation = 2;  // the second link of the run
-  peer.Arm(std::move(fault));
-  peer.Close(*session->link, How::kFin);
-  Link* link = co_await peer.OpenLink(options);
-  std::string or_key;
-  if (peer.harness_calls()) {
-    co_await DialToTheCut(peer, *session, *link);
-  } else {
-    or_key = co_await AnswerToTheCut(peer, *session, *link);
-  }
-  co_await peer.Require(link->end.has_value(), "", "the cut came inside the handshake");
   // Nobody is locked out: the initiator presents the newest key it has read, and that one works.
-  Link* next = co_await peer.OpenLink(options);
-  co_await peer.DoPrologue(*next);
-  std::string key = session->resume_key;
-  co_await peer.DoHandshake(*next, *session, std::move(key), std::move(or_key));
-  peer.Judged("session.resume.key-rotation");
-  co_await RequireOneCall(peer, *session, "session.outlives-conduit");
+  session->resume_rule = "session.resume.key-rotation";
+  // Each cut once, beginning with any.
+  const uint64_t first = peer.machine().Choose(4, "first cut");
+  for (uint32_t i = 0; i < 4; ++i) {
+    const size_t where = (first + i) % 4;
+    const HandshakeCut& cut =
+        peer.harness_calls() ? kCutsOfInitiator[where] : kCutsOfAcceptor[where];
+    peer::Fault fault;
+    fault.how = CutBySeed(peer);
+    fault.from = cut.from;
+    fault.kind = cut.kind;
+    fault.offset = cut.offset;
+    fault.generation = 2 + 2 * i;  // every other link of the run
+    peer.Arm(std::move(fault));
+    peer.Close(*session->link, How::kFin);
+    Link* link = co_await peer.OpenLink(options);
+    std::string or_key;
+    if (peer.harness_calls()) {
+      co_await DialToTheCut(peer, *session, *link);
+    } else {
+      or_key = co_await AnswerToTheCut(peer, *session, *link);
+    }
+    co_await peer.Require(link->end.has_value(), "", "the cut came inside the handshake");
+    Link* next = co_await peer.OpenLink(options);
+    co_await peer.DoPrologue(*next);
+    std::string key = session->resume_key;
+    co_await peer.DoHandshake(*next, *session, std::move(key), std::move(or_key));
+    peer.Judged("session.resume.key-rotation");
+    co_await RequireOneCall(peer, *session, "session.outlives-conduit");
+  }
 }
 
 // ---------------------------------------------------------------- session_resume_unknown_key

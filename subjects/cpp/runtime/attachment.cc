@@ -49,7 +49,7 @@ bool Attachment::Congested() const { return link->congested(); }
 Loop& Attachment::loop() { return session_->runtime().loop; }
 
 bool Attachment::Fits(const wire::Message& message) const {
-  return message.ByteSizeLong() <= peer_max_payload_;
+  return message.ByteSizeLong() <= peer_max_payload_ || Mutated("sends_over_the_limit");
 }
 
 bool Attachment::Commit(wire::Message message) {

@@ -118,7 +118,12 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
   if (operation && (operation->method != method || operation->arguments != request.arguments())) {
     return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "another method or other bytes");
   }
-  if (method == nullptr) return refuse(wire::RUNTIME_ERROR_CODE_UNKNOWN_METHOD, request.method());
+  if (method == nullptr) {
+    return refuse(Mutated("unknown_method_as_invalid_payload")
+                      ? wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD
+                      : wire::RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
+                  request.method());
+  }
   std::string why = attachment.tracker.Mismatch(method->name, wire::BINDING_ROLE_ARGUMENTS);
   for (const auto& channel : method->channels) {
     if (!why.empty() || !channel.to_callee) continue;
@@ -131,6 +136,7 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
     operation->machine.Step(record, "attach");
     operation->attempts.insert(attempt);
     attachment.incoming[attempt] = operation;
+    if (Mutated("runs_live_duplicate")) return Admit(operation, attempt, std::move(ends));
     return Abandon(ends);  // the handler has the ends of its own attempt
   }
   if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
@@ -139,11 +145,13 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
     return Respond(attachment, attempt, operation->outcome, method);
   }
   if (operation && !method->idem && !operation->machine.Is("Sealed") &&
-      !Mutated("reexecutes_non_idem_after_resume")) {
+      !Mutated("reexecutes_non_idem_after_resume") &&
+      !(Mutated("reruns_released_non_idem") && operation->machine.Is("Released"))) {
     operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
     return refuse(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "may have run, and must not run again");
   }
-  if (!Decodes(method->request, request.arguments())) {
+  if (!Decodes(method->request, request.arguments()) &&
+      !Mutated("executes_undecodable_arguments")) {
     return refuse(wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "arguments do not decode");
   }
   if (running() >= kMostHandlers) {
@@ -192,6 +200,12 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
   operation->execution = execution;
   session_->runtime().loop.Post([this, operation, weak = std::weak_ptr(execution)] {
     const auto current = weak.lock();
+    if (Mutated("one_handler_at_a_time") &&
+        std::any_of(operations_.begin(), operations_.end(), [](const auto& entry) {
+          return entry.second->execution && entry.second->execution->run;
+        })) {
+      return;
+    }
     if (current && operation->execution == current) Begin(operation);
   });
   if (Mutated("old_generation_finalizer_closes_new_channel") && execution->number > 1) {
@@ -251,6 +265,9 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
     operation->machine.Step(record, "seal");
     const bool ok = result.kind == HandlerResult::Kind::kOk;
     *(ok ? response.mutable_ok() : response.mutable_user_error()) = std::move(result.value);
+    if (!ok && Mutated("user_error_as_runtime_error")) {
+      response = RuntimeError(wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "a user error");
+    }
     operation->outcome = response;
   } else {
     operation->machine.Step(record, "lose");
@@ -259,6 +276,11 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
   }
   for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
     Respond(*session_->attachment(), attempt, response, operation->method);
+  }
+  if (Mutated("one_handler_at_a_time")) {
+    for (const auto& [id, next] : operations_) {
+      if (next->execution && !next->execution->run) return Begin(next);
+    }
   }
 }
 
@@ -328,6 +350,7 @@ void Callee::Detached(Attachment& attachment) {
       Drop(*operation, operation->method->idem ? "release" : "lose");  // r[retry.channel.detach]
     }
   }
+  if (Mutated("forgets_operations_at_link_loss")) operations_.clear();
 }
 
 void Callee::Ended() {

@@ -185,7 +185,10 @@ void Caller::Cancel(const std::shared_ptr<Call>& call) {
   call->Resolve(Local(control::CALL_STATUS_CANCELLED, "cancelled"));  // r[rpc.cancel]
 }
 
-void Caller::Bound() { Pump(); }
+void Caller::Bound() {
+  if (Mutated("sends_backlog_in_reverse")) std::reverse(queue_.begin(), queue_.end());
+  Pump();
+}
 
 void Caller::Detached(Attachment& attachment, bool over) {
   std::deque<std::shared_ptr<Call>> again;

@@ -87,7 +87,9 @@ MaybeViolation SendingEnd::OnCredit(uint32_t credit) {
 }
 
 MaybeViolation SendingEnd::OnReset() {
-  if (machine_.Is("Closed") && !std::exchange(late_reset_, true)) {
+  if (Mutated("ignores_reset")) return std::nullopt;
+  if (machine_.Is("Closed") && !Mutated("refuses_what_has_crossed") &&
+      !std::exchange(late_reset_, true)) {
     Step("late_reset");
     record_.Discard("reset_channel", "rpc.channel.ends", id_);
     return std::nullopt;
@@ -130,7 +132,8 @@ EndStatus ReceivingEnd::status() const {
 
 void ReceivingEnd::OnItemOrEnd(std::function<void()> wake) {
   OnChange(std::move(wake));
-  if (host_ != nullptr && machine_.Is("Open") && items_.empty() && outstanding_ == 0) {
+  if (host_ != nullptr && machine_.Is("Open") && items_.empty() && outstanding_ == 0 &&
+      !Mutated("grants_nothing_to_who_waits")) {
     Grant(std::max<uint32_t>(taken_, 1));
   }
 }
@@ -184,6 +187,7 @@ void ReceivingEnd::Detach() {
 
 MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
   const bool late = machine_.Is("Reset");
+  if (closed_ && Mutated("accepts_item_after_close")) return std::nullopt;
   if (closed_ || late_close_ || !machine_.Allows(late ? "late_item" : "item")) {
     Step("item");  // r[rpc.channel.data-after-close]
     return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.data-after-close", "item");
@@ -204,14 +208,15 @@ MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
   if (Mutated("drops_item_when_queue_is_full") && items_.size() > argument_.initial_credit / 2) {
     return std::nullopt;
   }
+  if (Mutated("drops_items_before_binding") && machine_.Is("Reserved")) return std::nullopt;
   items_.push_back(item);
-  Changed();
+  if (!Mutated("wakes_consumer_at_the_end_only")) Changed();
   return std::nullopt;
 }
 
 MaybeViolation ReceivingEnd::OnClose(bool aborted) {
   const bool late = machine_.Is("Reset") && !closed_;
-  if (late && !std::exchange(late_close_, true)) {
+  if (late && !Mutated("refuses_what_has_crossed") && !std::exchange(late_close_, true)) {
     Step("late_close");
     record_.Discard("close_channel", "rpc.channel.ends", id_);
     return std::nullopt;

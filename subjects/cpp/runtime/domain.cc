@@ -120,7 +120,7 @@ class Domain::Accepting : public LinkUser {
     }
     const auto& hello = prologue->hello();
     if (hello.magic() != kMagic) return Reject(wire::TRANSPORT_REJECT_REASON_BAD_MAGIC);
-    if (hello.version() != kVersion) {
+    if (hello.version() != kVersion && !Mutated("accepts_any_version")) {
       return Reject(wire::TRANSPORT_REJECT_REASON_UNSUPPORTED_VERSION);
     }
     if (hello.conduit() != wire::CONDUIT_BARE) {
@@ -137,6 +137,7 @@ class Domain::Accepting : public LinkUser {
 
   void Hello(const std::optional<wire::Handshake>& handshake) {
     if (!handshake || !handshake->has_hello()) {
+      if (Mutated("ignores_what_comes_before_hello")) return;
       return Sorry(wire::SORRY_REASON_MALFORMED, "not a Hello");
     }
     const auto& hello = handshake->hello();
@@ -150,6 +151,10 @@ class Domain::Accepting : public LinkUser {
     peer_.max_concurrent_requests = hello.settings().max_concurrent_requests();
     presented_ = hello.resume_key();
     if (!presented_.empty() && Mutated("hangs_in_resume")) return;
+    bool ignored = false;
+    if (Mutated("accepts_unknown_resume_key") && !domain_->FindKey(presented_, &ignored)) {
+      presented_.clear();
+    }
     if (presented_.empty()) {
       session_ = domain_->NewSession(settings_);
       session_->set_session_id(RandomBytes(16));
@@ -174,6 +179,7 @@ class Domain::Accepting : public LinkUser {
         session_->successor_key = Mutated("resumes_without_new_key") ? presented_ : RandomBytes(16);
       }
       offered_ = session_->successor_key;
+      if (Mutated("retires_key_at_hello")) session_->current_key.clear();
     }
     wire::Handshake reply;
     auto* yourself = reply.mutable_hello_yourself();
@@ -198,7 +204,9 @@ class Domain::Accepting : public LinkUser {
     if (presented_.empty()) {  // it opens the session, unless the key has done so
       if (session_->generation() > 0) return link_->Close();
     } else {  // r[session.resume.bind]
-      if (session_->current_key != presented_) return link_->Close();
+      if (session_->current_key != presented_ && !Mutated("retires_key_at_hello")) {
+        return link_->Close();
+      }
       if (Mutated("accepts_used_resume_key")) session_->retired_key = presented_;
       session_->current_key = std::exchange(session_->successor_key, "");
     }
@@ -328,7 +336,8 @@ class Domain::Greeting : public LinkUser {
                      peer_.max_payload < session->peer().max_payload)) {
       return Decline(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
     }
-    session->resume_key = key;  // adopted on reading  r[session.resume.key-rotation]
+    if (!resuming || !Mutated("presents_the_old_resume_key"))
+      session->resume_key = key;  // adopted on reading  r[session.resume.key-rotation]
     session->set_session_id(yourself.session_id());
     session->when_lost = session->when_unresumable = nullptr;
     if (establishment_->dialling.resume && !key.empty()) {
@@ -409,13 +418,17 @@ void Domain::Dial(const std::shared_ptr<Establishment>& establishment) {
 void Domain::DialAgain(const std::shared_ptr<Establishment>& establishment) {
   const auto& dialling = establishment->dialling;
   if (establishment->session->over()) return;
-  if (establishment->dials >= dialling.max_attempts) {  // r[session.initial-connect-waiting.limit]
+  const uint32_t most = dialling.max_attempts + (Mutated("one_dial_too_many") ? 1 : 0);
+  // r[session.initial-connect-waiting.limit]
+  if (establishment->dials >= most || Mutated("gives_up_when_refused")) {
     return Refused(establishment,
                    {control::FAILURE_REASON_CONNECT_GAVE_UP, "the attempts ran out", ""});
   }
   // r[session.initial-connect-waiting.backoff]
   uint64_t delay = dialling.backoff_initial_ms;
-  for (uint32_t i = 1; i < establishment->dials && delay < dialling.backoff_max_ms; ++i) delay *= 2;
+  for (uint32_t i = 1; i < establishment->dials && delay < dialling.backoff_max_ms; ++i) {
+    if (!Mutated("backoff_does_not_double")) delay *= 2;
+  }
   if (dialling.backoff_max_ms != 0) delay = std::min<uint64_t>(delay, dialling.backoff_max_ms);
   const auto dial = [this, establishment, alive = std::weak_ptr(alive_)] {
     if (!alive.expired() && !establishment->session->over()) Dial(establishment);

@@ -1,5 +1,7 @@
 #include "runtime/framing.h"
 
+#include "runtime/mutation.h"
+
 namespace subject {
 namespace {
 
@@ -17,12 +19,14 @@ std::string Framed(std::string_view payload) {
 }
 
 std::optional<std::string> Decoder::Next() {
+  if (buffer_.size() - at_ < kLengthBytes && Mutated("drops_a_length_in_pieces"))
+    at_ = buffer_.size();
   if (oversize_ || buffer_.size() - at_ < kLengthBytes) return std::nullopt;
   uint32_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) {
     length |= static_cast<uint32_t>(static_cast<uint8_t>(buffer_[at_ + i])) << (8 * i);
   }
-  if (length > limit_) {
+  if (length > limit_ && !Mutated("waits_for_oversized_body")) {
     oversize_ = true;
     return std::nullopt;
   }

@@ -23,6 +23,8 @@ class Decoder {
   std::optional<std::string> Next();
 
   bool oversize() const { return oversize_; }
+  // Part of a payload has been fed, and the rest not yet.
+  bool midway() const { return buffer_.size() > at_; }
 
  private:
   uint32_t limit_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "runtime/mutation.h"
 #include "runtime/wire.h"
 
 namespace subject {
@@ -23,7 +24,7 @@ void Link::Read() {
   socket_.async_read_some(asio::buffer(input_),
                           [self = shared_from_this()](std::error_code error, size_t size) {
                             if (!self->open_) return;
-                            if (error) return self->Lost();
+                            if (error) return self->ReadFailed(error);
                             if (self->finishing_) {
                               self->discarded_ += size;
                               if (self->discarded_ > kMostDiscarded) return self->Close();
@@ -33,6 +34,15 @@ void Link::Read() {
                             }
                             if (self->open_) self->Read();
                           });
+}
+
+void Link::ReadFailed(std::error_code error) {
+  if (error == asio::error::eof && Mutated("keeps_half_closed_link")) return;
+  if (decoder_.midway() && Mutated("takes_eof_for_the_end_of_a_payload")) {
+    decoder_.Feed(std::string(64, '\0'));
+    Deliver();
+  }
+  if (open_) Lost();
 }
 
 void Link::Deliver() {

@@ -55,6 +55,7 @@ class Link : public std::enable_shared_from_this<Link> {
   static constexpr size_t kMostUnsent = 256 << 10;
 
   void Read();
+  void ReadFailed(std::error_code error);
   void Deliver();
   void Flush();
   void Lost();

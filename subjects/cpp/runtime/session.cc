@@ -102,7 +102,7 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
   peer_ = peer;
   const uint64_t newest = newest_request_[peer_.parity];
   last_of_older_generation_ = newest == ~uint64_t{0} ? 0 : newest;
-  ++record_.generation;
+  record_.generation += record_.generation > 0 && Mutated("counts_a_resume_twice") ? 2 : 1;
   if (Mutated("reuses_channel_ids_after_resume")) {
     newest_channel_[own()] = own() == 1 ? ~uint64_t{0} : 0;
   }
@@ -118,7 +118,7 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
 void Session::Detach() {
   const auto attachment = std::exchange(attachment_, nullptr);
   attachment->Seal();
-  attachment->link->Close();
+  if (!Mutated("leaves_superseded_link_open")) attachment->link->Close();
   attachment->DetachEnds();
   callee_.Detached(*attachment);
   caller_.Detached(*attachment);

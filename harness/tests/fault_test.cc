@@ -1,0 +1,250 @@
+// Faults as data: each one fires at its moment, and one that never does keeps a run from being
+// green. Whole runs, on a world that answers from a script.
+#include "harness/peer/fault.h"
+
+#include <gtest/gtest.h>
+
+#include "harness/scenarios/run.h"
+
+namespace counterpart::scenarios {
+namespace {
+
+using effects::Effect;
+using effects::EffectKind;
+using effects::Ingress;
+using effects::IngressKind;
+using machine::Level;
+using machine::Step;
+using peer::ArmedFault;
+using peer::Fault;
+using peer::How;
+using peer::Link;
+using peer::SessionOptions;
+using peer::Side;
+
+// Judged in every run here, so that nothing but the fault keeps it from passing.
+constexpr char kRule[] = "control.scope";
+
+// A subject that does what it is told and holds nothing.
+std::vector<Ingress> Answer(const Effect& effect) {
+  switch (effect.kind) {
+    case EffectKind::kListen:
+      return {{.kind = IngressKind::kListening, .id = effect.id, .number = 4000}};
+    case EffectKind::kDial:
+      return {{.kind = IngressKind::kLinkUp, .id = effect.id}};
+    case EffectKind::kReadExecutions:
+      return {{.kind = IngressKind::kExecutions, .id = effect.id}};
+    case EffectKind::kKill:
+      return {{.kind = IngressKind::kExited, .text = "signal 9"}};
+    case EffectKind::kAsk: {
+      control::v1::ControlRequest request;
+      request.ParseFromString(effect.bytes);
+      control::v1::ControlReply reply;
+      if (request.has_execute()) {
+        reply.mutable_execute()->mutable_outcome()->mutable_listening()->set_port(4000);
+      } else if (request.has_journal()) {
+        reply.mutable_journal();
+      } else {
+        reply.mutable_reset();
+      }
+      return {{.kind = IngressKind::kAnswer, .id = effect.id, .bytes = reply.SerializeAsString()}};
+    }
+    default:
+      return {};
+  }
+}
+
+struct Played {
+  Level level = Level::kNone;
+  machine::Finding reason;
+  std::vector<ArmedFault> faults;
+  std::vector<Effect> effects;
+};
+
+// Plays a scenario to its end. Whenever it waits for the outside and nothing is owed to it, the
+// next of `connects` arrives; after the last of them, nothing can happen any more.
+Played Play(Task<> (*body)(Peer&), Direction direction, uint32_t connects = 0) {
+  Scenario scenario;
+  scenario.name = "scripted";
+  scenario.rules_harness_to_subject = scenario.rules_subject_to_harness = {kRule};
+  scenario.body = body;
+  Run run(scenario, direction, 1, [] { return uint64_t{0}; });
+  Played played;
+  uint32_t next_link = 1001;
+  for (int round = 0; round < 1000; ++round) {
+    const Step step = run.machine().Run();
+    std::vector<Ingress> batch;
+    for (const Effect& effect : run.machine().TakeEffects()) {
+      played.effects.push_back(effect);
+      for (Ingress& ingress : Answer(effect)) batch.push_back(std::move(ingress));
+    }
+    if (step == Step::kAllDone) break;
+    if (batch.empty() && connects > 0) {
+      --connects;
+      batch.push_back({.kind = IngressKind::kLinkAccepted, .id = next_link++, .number = 1});
+    } else if (batch.empty()) {
+      batch.push_back({.kind = IngressKind::kQuiescent, .number = 1, .text = "scripted"});
+    }
+    run.machine().Ingest(std::move(batch));
+  }
+  run.Conclude();
+  played.level = run.judge().verdict().level();
+  played.reason = run.judge().verdict().reason();
+  played.faults = run.peer().faults();
+  return played;
+}
+
+Fault At(How how, Side from, const char* kind) {
+  Fault fault;
+  fault.how = how;
+  fault.from = from;
+  fault.kind = kind;
+  return fault;
+}
+
+Task<> Nothing(Peer& peer) {
+  peer.Judged(kRule);
+  co_return;
+}
+
+TEST(Fault, WithoutOneTheScriptedRunPasses) {
+  EXPECT_EQ(Play(&Nothing, Direction::kHarnessToSubject).level, Level::kPass);
+}
+
+template <How how>
+Task<> ArmAndLeave(Peer& peer) {
+  peer.Arm(At(how, Side::kSubject, "request"));
+  peer.Judged(kRule);
+  co_return;
+}
+
+TEST(Fault, OneThatNeverFiresIsNotGreen) {
+  const std::pair<const char*, Played> all[] = {
+      {"rst", Play(&ArmAndLeave<How::kRst>, Direction::kHarnessToSubject)},
+      {"fin", Play(&ArmAndLeave<How::kFin>, Direction::kHarnessToSubject)},
+      {"half_close", Play(&ArmAndLeave<How::kHalfClose>, Direction::kHarnessToSubject)},
+      {"sigkill", Play(&ArmAndLeave<How::kKill>, Direction::kHarnessToSubject)},
+  };
+  for (const auto& [name, played] : all) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(played.level, Level::kInconclusive);
+    EXPECT_EQ(played.reason.place, "unfired fault");
+    EXPECT_NE(played.reason.text.find(name), std::string::npos) << played.reason.text;
+    ASSERT_EQ(played.faults.size(), 1u);
+    EXPECT_FALSE(played.faults[0].fired);
+  }
+}
+
+Task<> TwoConnectsRefused(Peer& peer) {
+  peer.RefuseConnects(2);
+  peer.Judged(kRule);
+  co_await peer.Settle();
+}
+
+TEST(Fault, AListenerIsDownForSoManyConnects) {
+  const Played once = Play(&TwoConnectsRefused, Direction::kSubjectToHarness, 1);
+  EXPECT_EQ(once.level, Level::kInconclusive);
+  EXPECT_EQ(once.faults.at(0).seen, 1u);
+  const Played twice = Play(&TwoConnectsRefused, Direction::kSubjectToHarness, 2);
+  EXPECT_EQ(twice.level, Level::kPass);
+  EXPECT_TRUE(twice.faults.at(0).fired);
+  EXPECT_EQ(twice.faults.at(0).where, "2 connects reset");
+  size_t resets = 0;
+  for (const Effect& effect : twice.effects) resets += effect.kind == EffectKind::kRst;
+  EXPECT_EQ(resets, 2u);
+}
+
+// co_await: a TransportHello on a fresh link, with a fault in its way.
+Task<> HelloInto(Peer& peer, Fault fault) {
+  Link* link = co_await peer.OpenLink(SessionOptions());
+  link->end_expected = true;
+  peer.Arm(std::move(fault));
+  peer.Send(*link, peer.TransportHello());
+  peer.Judged(kRule);
+}
+
+Task<> CutInside(Peer& peer) {
+  Fault fault = At(How::kRst, Side::kHarness, "transport_hello");
+  fault.offset = 5;
+  co_await HelloInto(peer, std::move(fault));
+}
+
+TEST(Fault, ACutInsideAFrameWritesJustSoManyBytes) {
+  const Played played = Play(&CutInside, Direction::kHarnessToSubject);
+  EXPECT_EQ(played.level, Level::kPass);
+  EXPECT_TRUE(played.faults.at(0).fired);
+  std::vector<EffectKind> kinds;
+  for (const Effect& effect : played.effects) {
+    if (effect.kind == EffectKind::kWrite) EXPECT_EQ(effect.bytes.size(), 5u);
+    if (effect.kind == EffectKind::kWrite || effect.kind == EffectKind::kRst) {
+      kinds.push_back(effect.kind);
+    }
+  }
+  EXPECT_EQ(kinds, (std::vector{EffectKind::kWrite, EffectKind::kRst}));
+}
+
+Task<> CutAfterAnyFrame(Peer& peer) { co_await HelloInto(peer, At(How::kFin, Side::kHarness, "")); }
+
+TEST(Fault, ACutAfterAFrameWritesItWhole) {
+  const Played played = Play(&CutAfterAnyFrame, Direction::kHarnessToSubject);
+  EXPECT_EQ(played.level, Level::kPass);
+  std::vector<EffectKind> kinds;
+  for (const Effect& effect : played.effects) {
+    if (effect.kind == EffectKind::kWrite || effect.kind == EffectKind::kFin) {
+      kinds.push_back(effect.kind);
+    }
+  }
+  EXPECT_EQ(kinds, (std::vector{EffectKind::kWrite, EffectKind::kFin}));
+}
+
+Task<> SecondOfItsKind(Peer& peer) {
+  Fault fault = At(How::kRst, Side::kHarness, "transport_hello");
+  fault.ordinal = 2;
+  co_await HelloInto(peer, std::move(fault));
+}
+
+Task<> AnotherGeneration(Peer& peer) {
+  Fault fault = At(How::kRst, Side::kHarness, "transport_hello");
+  fault.generation = 2;
+  co_await HelloInto(peer, std::move(fault));
+}
+
+TEST(Fault, CountsFramesOfItsKindAndGenerationOnly) {
+  EXPECT_EQ(Play(&SecondOfItsKind, Direction::kHarnessToSubject).level, Level::kInconclusive);
+  EXPECT_EQ(Play(&AnotherGeneration, Direction::kHarnessToSubject).level, Level::kInconclusive);
+}
+
+Task<> HalfClosed(Peer& peer) {
+  Link* link = co_await peer.OpenLink(SessionOptions());
+  peer.Arm(At(How::kHalfClose, Side::kHarness, "transport_hello"));
+  peer.Send(*link, peer.TransportHello());
+  const bool again = peer.Send(*link, peer.TransportHello());
+  co_await peer.Require(!again && !link->end, kRule,
+                        "nothing more is written, and reading goes on");
+}
+
+TEST(Fault, AHalfClosedLinkIsStillRead) {
+  const Played played = Play(&HalfClosed, Direction::kHarnessToSubject);
+  EXPECT_EQ(played.level, Level::kPass) << played.reason.text;
+  size_t writes = 0, half_closes = 0;
+  for (const Effect& effect : played.effects) {
+    writes += effect.kind == EffectKind::kWrite;
+    half_closes += effect.kind == EffectKind::kHalfClose;
+  }
+  EXPECT_EQ(writes, 1u);
+  EXPECT_EQ(half_closes, 1u);
+}
+
+Task<> Killed(Peer& peer) {
+  co_await HelloInto(peer, At(How::kKill, Side::kHarness, "transport_hello"));
+  co_await peer.Until("the subject to be gone", [&peer] { return peer.subject_exited(); });
+}
+
+TEST(Fault, AKilledSubjectIsNoCrash) {
+  const Played played = Play(&Killed, Direction::kHarnessToSubject);
+  EXPECT_EQ(played.level, Level::kPass) << played.reason.text;
+  EXPECT_TRUE(played.faults.at(0).fired);
+}
+
+}  // namespace
+}  // namespace counterpart::scenarios

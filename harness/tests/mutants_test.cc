@@ -1,0 +1,65 @@
+// Every scenario has been seen red: some mutant is to be caught in it.
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/campaign/pattern.h"
+#include "harness/judge/spec_text.h"
+#include "harness/scenarios/scenario.h"
+
+namespace counterpart::scenarios {
+namespace {
+
+struct Mutant {
+  std::string id;
+  std::vector<std::string> rules, cells;
+};
+
+std::vector<Mutant> ReadMutants() {
+  std::vector<Mutant> mutants;
+  const YAML::Node document = YAML::LoadFile(SOURCE_ROOT "/subjects/mutants/catalog.yaml");
+  for (const YAML::Node& row : document["mutants"]) {
+    mutants.push_back({row["id"].as<std::string>(), row["rules"].as<std::vector<std::string>>(),
+                       row["cells"].as<std::vector<std::string>>()});
+  }
+  return mutants;
+}
+
+bool RunsIn(const Mutant& mutant, const Scenario& scenario) {
+  return std::any_of(
+      scenario.directions.begin(), scenario.directions.end(), [&](Direction direction) {
+        const std::string cell = std::string("lang_cpp_transport_tcp::direction_") +
+                                 Name(direction) + "::" + scenario.name;
+        return std::any_of(mutant.cells.begin(), mutant.cells.end(),
+                           [&](const auto& pattern) { return campaign::Matches(pattern, cell); });
+      });
+}
+
+TEST(Mutants, EveryScenarioHasOne) {
+  const std::vector<Mutant> mutants = ReadMutants();
+  ASSERT_FALSE(mutants.empty());
+  for (const Scenario& scenario : Catalogue()) {
+    EXPECT_TRUE(std::any_of(mutants.begin(), mutants.end(), [&](const Mutant& mutant) {
+      return !mutant.rules.empty() && RunsIn(mutant, scenario);
+    })) << scenario.name;
+  }
+}
+
+TEST(Mutants, EachIsNamedOnceAndRunsSomewhereByARuleThatExists) {
+  std::set<std::string> ids;
+  for (const Mutant& mutant : ReadMutants()) {
+    SCOPED_TRACE(mutant.id);
+    EXPECT_TRUE(ids.insert(mutant.id).second);
+    for (const std::string& rule : mutant.rules) {
+      if (rule == "crash") continue;  // a process that died is caught under this name
+      EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
+    }
+    EXPECT_TRUE(std::any_of(Catalogue().begin(), Catalogue().end(),
+                            [&](const Scenario& scenario) { return RunsIn(mutant, scenario); }));
+  }
+}
+
+}  // namespace
+}  // namespace counterpart::scenarios
