@@ -90,6 +90,8 @@ class Machine {
   bool stopped() const { return stopped_; }
 
   struct Wait {
+    // No aggregate, on purpose: GCC 12 destroys one built inside a co_await expression twice.
+    Wait() = default;
     std::string awaited;                   // "Response to request 3"
     std::function<bool()> ready;           // over state that only answers change
     bool wake_when_quiescent = false;      // else quiescence is a failure: it can no longer happen

@@ -32,14 +32,20 @@ Ingress Calm() { return {.kind = IngressKind::kQuiescent, .number = 1, .text = "
 Task<> AskAndWait(Machine& m, World& world) {
   m.Choose(1000, "number");
   m.Request({.kind = EffectKind::kDial, .id = 1}, {"out", "dial", ""});
-  co_await m.Await(
-      {.awaited = "a payload", .ready = [&] { return world.payloads > 0; }, .rule = "some.rule"});
+  Machine::Wait wait;
+  wait.awaited = "a payload";
+  wait.ready = [&world] { return world.payloads > 0; };
+  wait.rule = "some.rule";
+  co_await m.Await(std::move(wait));
   m.Request({.kind = EffectKind::kFin, .id = 1}, {"out", "fin", ""});
 }
 
 Task<> UntilCalm(Machine& m, Wake* wake) {
-  *wake = co_await m.Await(
-      {.awaited = "calm", .ready = [] { return false; }, .wake_when_quiescent = true, .rule = ""});
+  Machine::Wait wait;
+  wait.awaited = "calm";
+  wait.ready = [] { return false; };
+  wait.wake_when_quiescent = true;
+  *wake = co_await m.Await(std::move(wait));
 }
 
 Task<> Ends(Machine& m, bool* went_on) {
