@@ -791,6 +791,8 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
     reading.label = inbound.malformed;
   }
   monitors_->OnFrame(frame);
+  // The reason for the end that follows is on the wire, whether or not that has been read as well.
+  if (kind == "transport_reject" || kind == "sorry") link.end_expected = true;
   if (link.end) return;  // read, judged, and of no further effect
   // A refusal is a reason: the link ends after it.  r[session.handshake.sorry]
   if (inbound.prologue && inbound.prologue->has_reject()) link.end_expected = true;

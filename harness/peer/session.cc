@@ -393,6 +393,7 @@ void Session::Detach() {
 void Session::OnMessage(const Message& message, uint64_t entry) {
   switch (message.payload_case()) {
     case Message::kPing: {
+      if (goodbye_sent_) break;  // r[session.goodbye]: ours was the last message
       Message pong;
       pong.mutable_pong()->set_nonce(message.ping().nonce());
       Send(std::move(pong));
