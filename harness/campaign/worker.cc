@@ -10,6 +10,7 @@ namespace counterpart::campaign {
 
 using effects::Arrival;
 using effects::Calm;
+using effects::Certainty;
 using effects::Effect;
 using effects::Ingress;
 using effects::IngressKind;
@@ -158,6 +159,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
   };
   while (running() && !Interrupted()) {
     std::chrono::microseconds horizon{0};
+    Certainty certainty = Certainty::kOneLook;
     for (Active& active : all) {
       if (active.done) continue;
       active.step = active.run->machine().Run();
@@ -165,6 +167,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
         world.Execute(active.lane, effect);
       }
       horizon = std::max(horizon, active.run->machine().horizon());
+      if (active.run->machine().CalmFails()) certainty = Certainty::kSustained;
       if (active.step == Step::kStuck) active.run->ConcludeStuck();
       if (active.step == Step::kAllDone || active.step == Step::kStuck) {
         replace |= active.run->judge().verdict().level() > Level::kPass;
@@ -181,7 +184,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     if (!running()) break;
     std::vector<Arrival> arrivals = world.Poll(std::chrono::microseconds(0));
     if (arrivals.empty()) {
-      const Calm calm = world.CheckCalm(horizon);
+      const Calm calm = world.CheckCalm(horizon, certainty);
       switch (calm.state) {
         case Calm::State::kNo:
           arrivals = world.Poll(calm.retry_after);

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +13,18 @@ namespace counterpart::effects {
 namespace {
 
 // How a system call says how long it may wait, and in which argument (from 0).
-enum class Timeout { kNone, kMilliseconds, kTimespec, kTimeval, kFutex, kClockNanosleep };
+enum class Timeout {
+  kNone,
+  kSocketReceive,  // none of its own, but perhaps the socket's; the argument is the descriptor
+  kSocketSend,
+  kMilliseconds,
+  kTimespec,
+  kTimeval,
+  kFutex,          // by its operation
+  kFutexAbsolute,  // its clock is the argument after the time
+  kClockNanosleep,
+  kUnreadable,  // only the kernel knows
+};
 
 struct Row {
   long number;
@@ -26,7 +38,6 @@ constexpr Row kRows[] = {
     {SYS_epoll_wait, "epoll_wait", Timeout::kMilliseconds, 3},
     {SYS_poll, "poll", Timeout::kMilliseconds, 2},
     {SYS_select, "select", Timeout::kTimeval, 4},
-    {SYS_accept, "accept", Timeout::kNone, 0},
     {SYS_pause, "pause", Timeout::kNone, 0},
 #endif
     {SYS_epoll_pwait, "epoll_pwait", Timeout::kMilliseconds, 3},
@@ -34,23 +45,35 @@ constexpr Row kRows[] = {
     {SYS_ppoll, "ppoll", Timeout::kTimespec, 2},
     {SYS_pselect6, "pselect6", Timeout::kTimespec, 4},
     {SYS_futex, "futex", Timeout::kFutex, 3},
+    {449, "futex_waitv", Timeout::kFutexAbsolute, 3},
+    {455, "futex_wait", Timeout::kFutexAbsolute, 4},
     {SYS_nanosleep, "nanosleep", Timeout::kTimespec, 0},
     {SYS_clock_nanosleep, "clock_nanosleep", Timeout::kClockNanosleep, 2},
     {SYS_rt_sigtimedwait, "rt_sigtimedwait", Timeout::kTimespec, 2},
-    {SYS_read, "read", Timeout::kNone, 0},
-    {SYS_write, "write", Timeout::kNone, 0},
-    {SYS_readv, "readv", Timeout::kNone, 0},
-    {SYS_writev, "writev", Timeout::kNone, 0},
+    {SYS_rt_sigsuspend, "rt_sigsuspend", Timeout::kNone, 0},
     {SYS_wait4, "wait4", Timeout::kNone, 0},
     {SYS_waitid, "waitid", Timeout::kNone, 0},
-    {SYS_accept4, "accept4", Timeout::kNone, 0},
-    {SYS_recvfrom, "recvfrom", Timeout::kNone, 0},
-    {SYS_recvmsg, "recvmsg", Timeout::kNone, 0},
-    {SYS_sendto, "sendto", Timeout::kNone, 0},
-    {SYS_sendmsg, "sendmsg", Timeout::kNone, 0},
+    {SYS_flock, "flock", Timeout::kNone, 0},
+    {SYS_read, "read", Timeout::kSocketReceive, 0},
+    {SYS_readv, "readv", Timeout::kSocketReceive, 0},
+    {SYS_accept, "accept", Timeout::kSocketReceive, 0},
+    {SYS_accept4, "accept4", Timeout::kSocketReceive, 0},
+    {SYS_recvfrom, "recvfrom", Timeout::kSocketReceive, 0},
+    {SYS_recvmsg, "recvmsg", Timeout::kSocketReceive, 0},
+    {SYS_write, "write", Timeout::kSocketSend, 0},
+    {SYS_writev, "writev", Timeout::kSocketSend, 0},
+    {SYS_sendto, "sendto", Timeout::kSocketSend, 0},
+    {SYS_sendmsg, "sendmsg", Timeout::kSocketSend, 0},
+    // A wait that was interrupted and goes on: what is left of it is in the kernel only.
+    {SYS_restart_syscall, "restart_syscall", Timeout::kUnreadable, 0},
+    // The kernel's own timers of a handshake.
+    {SYS_connect, "connect", Timeout::kUnreadable, 0},
+    {SYS_io_uring_enter, "io_uring_enter", Timeout::kUnreadable, 0},
 };
 
 constexpr uint64_t kSecond = 1000000000;
+// More is as good as for ever, and would overflow.
+constexpr uint64_t kLongestSeconds = uint64_t{100} * 365 * 24 * 3600;
 
 void SetTimed(BlockedSyscall* out, uint64_t ns, bool absolute) {
   out->kind = BlockedSyscall::Kind::kTimed;
@@ -63,9 +86,28 @@ void ReadTimespec(uint64_t address, const ReadMemory& read, bool absolute, Block
     return;
   }
   timespec time{};
-  if (!read(address, &time, sizeof time) || time.tv_sec < 0) return;  // unknown
-  SetTimed(out, static_cast<uint64_t>(time.tv_sec) * kSecond + static_cast<uint64_t>(time.tv_nsec),
-           absolute);
+  if (!read(address, &time, sizeof time)) return;  // unknown
+  if (time.tv_sec < 0 || time.tv_nsec < 0 || time.tv_nsec >= static_cast<long>(kSecond)) return;
+  const uint64_t seconds = std::min(static_cast<uint64_t>(time.tv_sec), kLongestSeconds);
+  SetTimed(out, seconds * kSecond + static_cast<uint64_t>(time.tv_nsec), absolute);
+}
+
+// A deadline on CLOCK_REALTIME, carried over to CLOCK_MONOTONIC.
+void FromWallClock(BlockedSyscall* out) {
+  if (out->kind != BlockedSyscall::Kind::kTimed) return;
+  timespec wall{}, monotonic{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  const int64_t offset = (monotonic.tv_sec - wall.tv_sec) * static_cast<int64_t>(kSecond) +
+                         (monotonic.tv_nsec - wall.tv_nsec);
+  const int64_t due = static_cast<int64_t>(out->deadline_ns) + offset;
+  out->deadline_ns = static_cast<uint64_t>(std::max<int64_t>(due, 1));  // 0 says: relative
+}
+
+void OnClock(uint64_t clock, BlockedSyscall* out) {
+  if (out->kind != BlockedSyscall::Kind::kTimed || clock == CLOCK_MONOTONIC) return;
+  if (clock == CLOCK_REALTIME) return FromWallClock(out);
+  out->kind = BlockedSyscall::Kind::kUnknown;
 }
 
 }  // namespace
@@ -96,6 +138,12 @@ BlockedSyscall DecodeSyscall(std::string_view line, const ReadMemory& read) {
     case Timeout::kNone:
       out.kind = BlockedSyscall::Kind::kNoTimeout;
       break;
+    case Timeout::kSocketReceive:
+    case Timeout::kSocketSend:
+      out.kind = BlockedSyscall::Kind::kNoTimeout;
+      out.descriptor = static_cast<int>(argument);
+      out.sends = row->timeout == Timeout::kSocketSend;
+      break;
     case Timeout::kMilliseconds: {
       const int32_t milliseconds = static_cast<int32_t>(argument);
       if (milliseconds < 0) {
@@ -114,35 +162,44 @@ BlockedSyscall DecodeSyscall(std::string_view line, const ReadMemory& read) {
         break;
       }
       timeval time{};
-      if (!read(argument, &time, sizeof time)) break;
-      SetTimed(
-          &out,
-          static_cast<uint64_t>(time.tv_sec) * kSecond + static_cast<uint64_t>(time.tv_usec) * 1000,
-          false);
+      if (!read(argument, &time, sizeof time) || time.tv_sec < 0 || time.tv_usec < 0) break;
+      const uint64_t seconds = std::min(static_cast<uint64_t>(time.tv_sec), kLongestSeconds);
+      SetTimed(&out, seconds * kSecond + static_cast<uint64_t>(time.tv_usec) * 1000, false);
       break;
     }
-    case Timeout::kFutex: {
-      // FUTEX_WAIT takes a relative time, FUTEX_WAIT_BITSET an absolute one, of CLOCK_MONOTONIC
-      // unless FUTEX_CLOCK_REALTIME is set; the latter counts as due in its full distance.
-      const int operation = static_cast<int>(arguments[1]) & FUTEX_CMD_MASK;
-      if (operation == FUTEX_WAIT) {
-        ReadTimespec(argument, read, false, &out);
-      } else if (operation == FUTEX_WAIT_BITSET) {
-        ReadTimespec(argument, read, true, &out);
-        const bool realtime = (arguments[1] & FUTEX_CLOCK_REALTIME) != 0;
-        if (realtime && out.kind == BlockedSyscall::Kind::kTimed) {
-          timespec wall{}, monotonic{};
-          clock_gettime(CLOCK_REALTIME, &wall);
-          clock_gettime(CLOCK_MONOTONIC, &monotonic);
-          const int64_t offset = (monotonic.tv_sec - wall.tv_sec) * int64_t{kSecond} +
-                                 (monotonic.tv_nsec - wall.tv_nsec);
-          out.deadline_ns = static_cast<uint64_t>(static_cast<int64_t>(out.deadline_ns) + offset);
-        }
+    case Timeout::kFutex:
+      switch (static_cast<int>(arguments[1]) & FUTEX_CMD_MASK) {
+        case FUTEX_WAIT:
+          ReadTimespec(argument, read, false, &out);
+          break;
+        case FUTEX_LOCK_PI:
+          ReadTimespec(argument, read, true, &out);
+          FromWallClock(&out);
+          break;
+        case FUTEX_WAIT_BITSET:
+        case FUTEX_WAIT_REQUEUE_PI:
+        case FUTEX_LOCK_PI2:
+          ReadTimespec(argument, read, true, &out);
+          if ((arguments[1] & FUTEX_CLOCK_REALTIME) != 0) FromWallClock(&out);
+          break;
+        default:
+          break;
       }
       break;
-    }
+    case Timeout::kFutexAbsolute:
+      ReadTimespec(argument, read, true, &out);
+      OnClock(arguments[static_cast<size_t>(row->argument) + 1], &out);
+      break;
     case Timeout::kClockNanosleep:
-      ReadTimespec(argument, read, (arguments[1] & TIMER_ABSTIME) != 0, &out);
+      // (clock, flags, time, …)
+      if ((arguments[1] & TIMER_ABSTIME) == 0) {
+        ReadTimespec(argument, read, false, &out);
+      } else {
+        ReadTimespec(argument, read, true, &out);
+        OnClock(arguments[0], &out);
+      }
+      break;
+    case Timeout::kUnreadable:
       break;
   }
   return out;

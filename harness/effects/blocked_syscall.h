@@ -16,11 +16,15 @@ struct BlockedSyscall {
     kRunning,    // on a CPU or runnable
     kNoTimeout,  // waits for somebody else, for ever
     kTimed,      // at the latest until `timeout_ns` from when it began, or until `deadline_ns`
-    kUnknown,    // cannot tell: not in a system call, or one with a timeout we do not read
+    kUnknown,    // cannot tell: not in a system call, or one with a timeout we cannot read
   } kind = Kind::kUnknown;
   std::string name;          // "epoll_wait"
   uint64_t timeout_ns = 0;   // kTimed, relative
   uint64_t deadline_ns = 0;  // kTimed, absolute on CLOCK_MONOTONIC; 0: relative
+  // kNoTimeout, unless this descriptor is a socket with a timeout of its own (SO_RCVTIMEO, or
+  // SO_SNDTIMEO where it sends). -1: no such question.
+  int descriptor = -1;
+  bool sends = false;
 };
 
 // Reads `size` bytes at `address` of the thread's memory; false if it cannot.

@@ -9,27 +9,25 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
+
+#include "harness/effects/kernel_reader.h"
+#include "harness/effects/snapshot.h"
 
 namespace counterpart::effects {
 
-// One connection with the subject, as our end of it has been used.
-struct LinkAccount {
-  int fd = -1;  // our end
-  uint64_t read = 0, written = 0;
-  bool reading = true;  // false: input is left in the kernel on purpose
-};
-
 struct KernelView {
   enum class State {
-    kBusy,         // something runs, can run, or is under way
+    kBusy,         // something runs, can run, is under way, or is awaited
     kQuiescent,    // nothing can happen any more within the horizon
     kUnjudgeable,  // looked at for too long
   } state = State::kBusy;
   int tier = 0;  // with kQuiescent: 1-3
   std::string evidence = {};
-  std::chrono::microseconds retry_after{1000};  // with kBusy
+  std::chrono::microseconds retry_after{1000};  // with kBusy; an event may come sooner
 };
+
+// What the verdict is for. One that fails something rests on the same state twice, 5 ms apart.
+enum class Certainty : uint8_t { kOneLook, kSustained };
 
 class KernelWitness {
  public:
@@ -39,11 +37,22 @@ class KernelWitness {
   // Something reached the subject or came from it: whatever was being waited for starts anew.
   virtual void OnActivity() = 0;
   // `horizon`: timers due later than this do not matter.
-  virtual KernelView Look(const std::vector<LinkAccount>& links,
-                          std::chrono::microseconds horizon) = 0;
+  virtual KernelView Look(OurEnds* ours, std::chrono::microseconds horizon,
+                          Certainty certainty) = 0;
 };
 
-// Watches the process tree of `root` and all that carries `token` in its environment.
+// The policy over snapshots of whatever `reader` reads. Tier 1: at rest, nothing pending. Tier 2: a
+// timer is due within the horizon: it is awaited. Tier 3: timers that never end, or wake-ups whose
+// time cannot be read: at rest once more after a horizon of the subject's own resting time.
+std::unique_ptr<KernelWitness> MakeSnapshotWitness(std::unique_ptr<KernelReader> reader,
+                                                   CheckSteps steps = {});
+
+// Where the kernel cannot be relied on: at rest is what has been silent for a second and the
+// horizon, always tier 3. Its word is good only beside a Settle.
+std::unique_ptr<KernelWitness> MakeSilenceWitness();
+
+// Watches the process tree of `root` and all that carries `token` in its environment; by snapshots,
+// or by silence if the self-test of this program did not trust the kernel (see wait_self_test.h).
 std::unique_ptr<KernelWitness> MakeKernelWitness(pid_t root, const std::string& token);
 
 }  // namespace counterpart::effects

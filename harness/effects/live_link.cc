@@ -9,8 +9,14 @@
 #include <utility>
 
 #include "harness/effects/loopback.h"
+#include "harness/effects/tcp_diag.h"
 
 namespace counterpart::effects {
+
+LiveLink::LiveLink(uint32_t id, UniqueFd fd, bool dialling)
+    : id_(id), fd_(std::move(fd)), dialling_(dialling) {
+  if (!dialling_) path_ = PathOf(fd_.get());
+}
 
 void LiveLink::Write(std::string_view bytes, Events& events) {
   if (closed() || shut_wanted_ || write_broken_) return;
@@ -115,6 +121,7 @@ void LiveLink::OnReady(uint32_t ready, Events& events) {
       silent_ = true;
       return Close();
     }
+    path_ = PathOf(fd_.get());
     events.happened.push_back({.kind = IngressKind::kLinkUp, .id = id_});
   }
   Flush();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/effects/effect.h"
+#include "harness/effects/tcp_account.h"
 #include "harness/effects/unique_fd.h"
 #include "harness/wire/framing.h"
 
@@ -21,8 +22,7 @@ class LiveLink {
   static constexpr size_t kReadPerTurn = 1u << 20;
 
   // `id`: as the machine knows it. `dialling`: not connected yet, decided once writable.
-  LiveLink(uint32_t id, UniqueFd fd, bool dialling)
-      : id_(id), fd_(std::move(fd)), dialling_(dialling) {}
+  LiveLink(uint32_t id, UniqueFd fd, bool dialling);
 
   // What happened on it: whole payloads in order, and perhaps its end.
   struct Events {
@@ -56,6 +56,9 @@ class LiveLink {
   size_t unsent() const { return unsent_.size() - sent_; }
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
+  // Once connected, and also when closed by us.
+  const std::optional<TcpPath>& path() const { return path_; }
+  bool eof_read() const { return eof_read_; }
 
  private:
   void Flush();
@@ -65,6 +68,7 @@ class LiveLink {
 
   uint32_t id_;
   UniqueFd fd_;
+  std::optional<TcpPath> path_;
   bool dialling_;
   wire::FrameDecoder decoder_;
   std::string unsent_;

@@ -81,7 +81,7 @@ class EpollLiveWorld final : public LiveWorld {
   void CloseLane(Lane lane) override;
   void Execute(Lane lane, const Effect& effect) override;
   std::vector<Arrival> Poll(microseconds limit) override;
-  Calm CheckCalm(microseconds horizon) override;
+  Calm CheckCalm(microseconds horizon, Certainty certainty) override;
   Status Respawn() override;
 
  private:
@@ -159,13 +159,13 @@ class EpollLiveWorld final : public LiveWorld {
   // One Settle, there and back. Interrupted: something arrived meanwhile.
   Wave AskSettle(microseconds horizon, Settled& settled, std::string& why);
   void OnSettle(const ControlCompletion& completion);
-  std::vector<LinkAccount> Accounts() const;
+  OurEnds Ends();
   // Something was sent, or came.
   void OnActivity() {
     idle_since_.reset();
     if (witness_ != nullptr) witness_->OnActivity();
   }
-  KernelView AskKernel(microseconds horizon);
+  KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook);
   Calm NotYet(microseconds retry_after) const;
   Calm Owed(microseconds horizon, const std::string& what);
 
@@ -184,6 +184,7 @@ class EpollLiveWorld final : public LiveWorld {
   Lane next_lane_ = 1;
   std::map<uint64_t, HeldLink> links_;
   std::map<uint64_t, HeldListener> listeners_;
+  std::vector<TcpPath> departed_;  // links closed, until the subject has been told
   uint64_t next_key_ = 1;
   std::map<uint64_t, Question> questions_;
   uint64_t next_question_ = 1;
@@ -210,6 +211,7 @@ Status EpollLiveWorld::StartSubject() {
   witness_ = MakeKernelWitness(subject_->process().pid(), subject_->process().token());
   witness_->OnStarted();
   settle_question_ = 0;
+  departed_.clear();
   idle_since_.reset();
   return {};
 }
@@ -271,7 +273,7 @@ void EpollLiveWorld::CloseLane(Lane lane) {
     const auto held = links_.find(key);
     if (held == links_.end()) continue;
     held->second.link.Reset();
-    links_.erase(held);
+    DropIfClosed(key);
   }
   for (const auto& [id, key] : found->second.listeners) listeners_.erase(key);
   lanes_.erase(found);
@@ -449,7 +451,10 @@ void EpollLiveWorld::UpdateInterest(uint64_t key) {
 
 void EpollLiveWorld::DropIfClosed(uint64_t key) {
   const auto found = links_.find(key);
-  if (found != links_.end() && found->second.link.closed()) links_.erase(found);
+  if (found == links_.end() || !found->second.link.closed()) return;
+  // That it is closed may not have reached the subject yet.
+  if (found->second.link.path()) departed_.push_back(*found->second.link.path());
+  links_.erase(found);
 }
 
 void EpollLiveWorld::Take(uint64_t key, LiveLink::Events events, Batch& batch) {
@@ -712,21 +717,30 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
   return Wave::kAnswered;
 }
 
-std::vector<LinkAccount> EpollLiveWorld::Accounts() const {
-  std::vector<LinkAccount> accounts;
+OurEnds EpollLiveWorld::Ends() {
+  OurEnds ends{.links = {}, .listeners = {}, .departed = std::move(departed_)};
   for (const auto& [key, held] : links_) {
     const LiveLink& link = held.link;
     if (link.closed() || link.dialling()) continue;
-    accounts.push_back({.fd = link.fd(),
-                        .read = link.bytes_read(),
-                        .written = link.bytes_written(),
-                        .reading = link.reading()});
+    ends.links.push_back({.fd = link.fd(),
+                          .path = link.path().value_or(TcpPath{}),
+                          .read = link.bytes_read(),
+                          .written = link.bytes_written(),
+                          .reading = link.reading(),
+                          .end_seen = link.eof_read()});
   }
-  return accounts;
+  for (const auto& [key, held] : listeners_) {
+    if (held.listener.listening() && lanes_.at(held.lane).links.size() < kMostLinksPerLane) {
+      ends.listeners.push_back(held.listener.fd());
+    }
+  }
+  return ends;
 }
 
-KernelView EpollLiveWorld::AskKernel(microseconds horizon) {
-  KernelView view = witness_->Look(Accounts(), horizon);
+KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty) {
+  OurEnds ends = Ends();
+  KernelView view = witness_->Look(&ends, horizon, certainty);
+  departed_ = std::move(ends.departed);
   if (view.state != KernelView::State::kQuiescent) {
     idle_since_.reset();
   } else if (!idle_since_) {
@@ -755,7 +769,7 @@ Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
   return calm;
 }
 
-Calm EpollLiveWorld::CheckCalm(microseconds horizon) {
+Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
   constexpr microseconds kSoon(1000);
   Look(0);
   if (!undelivered_.empty()) return NotYet(microseconds(0));
@@ -810,7 +824,7 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon) {
   // The snapshot. What the wave itself set in motion in the subject comes to rest first.
   KernelView view;
   for (const auto began = Clock::now();;) {
-    view = AskKernel(horizon);
+    view = AskKernel(horizon, certainty);
     if (view.state == KernelView::State::kUnjudgeable) return unjudgeable(view.evidence);
     if (view.state == KernelView::State::kQuiescent) break;
     if (view.retry_after > kPatience || Clock::now() - began > kPatience) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/effects/effect.h"
+#include "harness/effects/kernel_witness.h"
 #include "harness/result.h"
 
 namespace counterpart::effects {
@@ -65,9 +66,10 @@ class LiveWorld {
   virtual std::vector<Arrival> Poll(std::chrono::microseconds limit) = 0;
 
   // To be asked only while every lane waits. `horizon`: the longest protocol delay any of them may
-  // legally wait for. See waits: a fixpoint is two agreeing control-plane waves around a kernel
-  // snapshot of the subject's process tree, all bytes accounted for.
-  virtual Calm CheckCalm(std::chrono::microseconds horizon) = 0;
+  // legally wait for. `certainty`: whether calm will fail one of them. A fixpoint is two agreeing
+  // control-plane waves around a kernel snapshot of the subject's process tree, all bytes accounted
+  // for.
+  virtual Calm CheckCalm(std::chrono::microseconds horizon, Certainty certainty) = 0;
 
   // Replaces the process: kills, reaps, starts anew. All lanes must be closed.
   virtual Status Respawn() = 0;

@@ -508,7 +508,7 @@ class CalmTest : public BothBindings {
   Calm UntilCommitted(std::chrono::microseconds horizon = 0us) {
     while (true) {
       Take(0us);
-      const Calm calm = world_->CheckCalm(horizon);
+      const Calm calm = world_->CheckCalm(horizon, Certainty::kSustained);
       if (calm.state != Calm::State::kNo) return calm;
       Take(calm.retry_after);
     }

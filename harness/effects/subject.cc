@@ -121,7 +121,8 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
     return ready > 0;
   };
   if (!look(kLookEveryMs)) {
-    const KernelView view = witness_->Look({}, kStartHorizon);
+    OurEnds no_ends;
+    const KernelView view = witness_->Look(&no_ends, kStartHorizon, Certainty::kSustained);
     if (!look(0)) {  // the view is of a moment when nothing had come
       if (view.state == KernelView::State::kUnjudgeable) return "goes on and on: " + view.evidence;
       if (view.state == KernelView::State::kBusy) {

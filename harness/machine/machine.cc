@@ -83,6 +83,16 @@ void Machine::OnQuiescent(const Ingress& ingress, uint64_t entry) {
   }
 }
 
+bool Machine::CalmFails() const {
+  bool anyone_waits = false;
+  for (const auto& role : roles_) {
+    if (role->ended || !role->waiting) continue;
+    if (role->wait.wake_when_quiescent) return false;
+    anyone_waits |= !role->daemon;
+  }
+  return anyone_waits;
+}
+
 Step Machine::StepOnce() {
   if (stopped_) return Step::kAllDone;
   WakeReady();

@@ -71,6 +71,8 @@ class Machine {
   std::vector<effects::Effect> TakeEffects();
   // The longest protocol delay that anything awaited now may legally take.
   std::chrono::microseconds horizon() const;
+  // Whether calm would be a failure now: nobody who waits asks to be told of it.
+  bool CalmFails() const;
   // What is awaited now, for people.
   std::vector<std::string> Awaited() const;
 

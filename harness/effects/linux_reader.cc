@@ -1,0 +1,260 @@
+#include "harness/effects/linux_reader.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "harness/effects/process_table.h"
+#include "harness/effects/tcp_diag.h"
+#include "harness/effects/unique_fd.h"
+
+namespace counterpart::effects {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+std::string ReadFd(int fd) {
+  char buffer[1024];
+  const ssize_t got = pread(fd, buffer, sizeof buffer, 0);
+  return got <= 0 ? std::string() : std::string(buffer, static_cast<size_t>(got));
+}
+
+UniqueFd Open(const std::string& path) {
+  return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+std::string ReadFile(const std::string& path) {
+  const UniqueFd fd = Open(path);
+  return fd ? ReadFd(fd.get()) : std::string();
+}
+
+// False if there is no such folder.
+bool NumbersIn(const std::string& folder, std::vector<pid_t>* numbers) {
+  numbers->clear();
+  DIR* directory = opendir(folder.c_str());
+  if (directory == nullptr) return false;
+  while (const dirent* entry = readdir(directory)) {
+    if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
+    numbers->push_back(static_cast<pid_t>(std::atoi(entry->d_name)));
+  }
+  closedir(directory);
+  std::sort(numbers->begin(), numbers->end());
+  return true;
+}
+
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> threads, children;
+  const std::string folder = "/proc/" + std::to_string(pid) + "/task/";
+  NumbersIn(folder, &threads);
+  for (const pid_t tid : threads) {
+    const std::string text = ReadFile(folder + std::to_string(tid) + "/children");
+    for (const char* at = text.c_str(); *at != 0;) {
+      char* end = nullptr;
+      const long child = std::strtol(at, &end, 10);
+      if (end == at) break;
+      children.push_back(static_cast<pid_t>(child));
+      at = end;
+    }
+  }
+  return children;
+}
+
+// "key: value" of an fdinfo file, from behind the colon; null if there is no such key.
+const char* Field(const std::string& text, const char* key) {
+  const size_t at = text.find(key);
+  return at == text.npos ? nullptr : text.c_str() + at + std::string_view(key).size();
+}
+
+class LinuxReader final : public KernelReader {
+ public:
+  LinuxReader(pid_t root, std::string mark) : root_(root), mark_(std::move(mark)) {}
+
+  uint64_t NowNs() override {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * kSecond + static_cast<uint64_t>(now.tv_nsec);
+  }
+
+  bool ListThreads(std::vector<ThreadId>* threads) override;
+  std::string Counters(const ThreadId& thread) override {
+    std::string counters = Read(thread, &Files::schedstat);
+    // A thread that has ended does not answer through its old files, even where its id lives on.
+    if (counters.empty()) threads_.erase({thread.pid, thread.tid});
+    return counters;
+  }
+  std::string Syscall(const ThreadId& thread) override { return Read(thread, &Files::syscall); }
+  char State(const ThreadId& thread) override {
+    const std::string stat = Read(thread, &Files::stat);
+    const size_t name_end = stat.rfind(')');  // the name may hold anything
+    return name_end == stat.npos || name_end + 2 >= stat.size() ? '?' : stat[name_end + 2];
+  }
+  std::string Name(const ThreadId& thread) override {
+    std::string name = Read(thread, &Files::comm);
+    if (!name.empty() && name.back() == '\n') name.pop_back();
+    return name;
+  }
+  bool ReadMemory(pid_t pid, uint64_t address, void* to, size_t size) override {
+    iovec local{to, size};
+    iovec remote{reinterpret_cast<void*>(address), size};
+    return process_vm_readv(pid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+  }
+  std::optional<uint64_t> DescriptorTimeoutNs(pid_t pid, int fd, bool sends) override;
+  bool ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) override;
+  std::optional<TcpEnd> OwnEnd(int fd) override { return tcp_.OwnEnd(fd); }
+  std::optional<TcpEnd> SubjectEnd(const TcpPath& path) override { return tcp_.FarEnd(path); }
+  bool InputWaits(const std::vector<int>& fds) override {
+    std::vector<pollfd> wait;
+    for (const int fd : fds) wait.push_back({fd, POLLIN, 0});
+    return poll(wait.data(), wait.size(), 0) > 0;
+  }
+
+ private:
+  struct Files {
+    uint64_t incarnation = 0;
+    UniqueFd schedstat, syscall, stat, comm;
+  };
+
+  std::string Read(const ThreadId& thread, UniqueFd Files::*file) const {
+    const auto files = threads_.find({thread.pid, thread.tid});
+    if (files == threads_.end() || files->second.incarnation != thread.incarnation) return {};
+    return ReadFd((files->second.*file).get());
+  }
+  bool Ours(pid_t orphan) {
+    const auto [known, fresh] = orphans_.try_emplace(orphan, false);
+    if (fresh) known->second = HasEnvironment(orphan, mark_);
+    return known->second;
+  }
+  std::vector<pid_t> ListProcesses();
+
+  const pid_t root_;
+  const std::string mark_;
+  std::map<std::pair<pid_t, pid_t>, Files> threads_;  // by process and thread id
+  std::map<pid_t, bool> orphans_;                     // looked up once
+  uint64_t incarnations_ = 0;
+  TcpDiag tcp_;
+};
+
+std::vector<pid_t> LinuxReader::ListProcesses() {
+  std::vector<pid_t> processes = {root_};
+  for (const pid_t child : ChildrenOf(getpid())) {
+    if (child != root_ && Ours(child)) processes.push_back(child);
+  }
+  for (size_t i = 0; i < processes.size(); ++i) {
+    for (const pid_t child : ChildrenOf(processes[i])) processes.push_back(child);
+  }
+  return processes;
+}
+
+bool LinuxReader::ListThreads(std::vector<ThreadId>* threads) {
+  std::vector<std::pair<pid_t, pid_t>> ids;
+  std::vector<pid_t> tids;
+  for (const pid_t pid : ListProcesses()) {
+    NumbersIn("/proc/" + std::to_string(pid) + "/task", &tids);
+    for (const pid_t tid : tids) ids.emplace_back(pid, tid);
+  }
+  std::sort(ids.begin(), ids.end());
+  std::erase_if(threads_, [&ids](const auto& thread) {
+    return !std::binary_search(ids.begin(), ids.end(), thread.first);
+  });
+  threads->clear();
+  for (const auto& id : ids) {
+    const auto [entry, fresh] = threads_.try_emplace(id);
+    if (fresh) {
+      const std::string folder =
+          "/proc/" + std::to_string(id.first) + "/task/" + std::to_string(id.second) + "/";
+      Files& files = entry->second;
+      files = {++incarnations_, Open(folder + "schedstat"), Open(folder + "syscall"),
+               Open(folder + "stat"), Open(folder + "comm")};
+      // Missing rights are for the reader to find; a missing thread has just gone.
+      if (!files.stat) {
+        threads_.erase(entry);
+        return false;
+      }
+    }
+    threads->push_back({id.first, id.second, entry->second.incarnation});
+  }
+  return true;
+}
+
+std::optional<uint64_t> LinuxReader::DescriptorTimeoutNs(pid_t pid, int fd, bool sends) {
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return std::nullopt;
+  const UniqueFd copy(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), fd, 0)));
+  if (!copy) return std::nullopt;
+  timeval timeout{};
+  socklen_t size = sizeof timeout;
+  if (getsockopt(copy.get(), SOL_SOCKET, sends ? SO_SNDTIMEO : SO_RCVTIMEO, &timeout, &size) != 0) {
+    if (errno == ENOTSOCK) return 0;
+    return std::nullopt;
+  }
+  return static_cast<uint64_t>(timeout.tv_sec) * kSecond +
+         static_cast<uint64_t>(timeout.tv_usec) * 1000;
+}
+
+bool LinuxReader::ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) {
+  pid_t last = -1;
+  std::vector<pid_t> fds;
+  for (const ThreadId& thread : threads) {
+    if (thread.pid == std::exchange(last, thread.pid)) continue;
+    const std::string process = "/proc/" + std::to_string(thread.pid) + "/";
+    if (!NumbersIn(process + "fd", &fds)) {
+      const char state = State(thread);
+      if (state == '?') return false;
+      if (state != 'Z' && state != 'X') {
+        sources->unknown =
+            "the descriptors of process " + std::to_string(thread.pid) + ", which cannot be read";
+      }
+    }
+    for (const pid_t fd : fds) {
+      char target[64];
+      const ssize_t size =
+          readlink((process + "fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+      const std::string_view kind(target, size < 0 ? 0 : static_cast<size_t>(size));
+      if (kind == "anon_inode:[io_uring]") {
+        sources->unknown = "io_uring of process " + std::to_string(thread.pid);
+      } else if (kind == "anon_inode:[timerfd]") {
+        TimerFd timer = ParseTimerFd(ReadFile(process + "fdinfo/" + std::to_string(fd)));
+        timer.pid = thread.pid;
+        timer.fd = fd;
+        sources->timer_fds.push_back(timer);
+      }
+    }
+    if (!ReadFile(process + "timers").empty()) {
+      sources->unknown = "a POSIX timer of process " + std::to_string(thread.pid);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+TimerFd ParseTimerFd(const std::string& fdinfo) {
+  TimerFd timer;
+  unsigned long long seconds = 0, nanoseconds = 0, ticks = 0;
+  const char* value = Field(fdinfo, "it_value:");
+  if (value != nullptr && std::sscanf(value, " (%llu, %llu)", &seconds, &nanoseconds) == 2) {
+    timer.remaining_ns = seconds * kSecond + nanoseconds;
+  }
+  const char* count = Field(fdinfo, "ticks:");
+  if (count != nullptr && std::sscanf(count, " %llu", &ticks) == 1) timer.expirations = ticks;
+  return timer;
+}
+
+std::unique_ptr<KernelReader> MakeLinuxReader(pid_t root, std::string mark) {
+  return std::make_unique<LinuxReader>(root, std::move(mark));
+}
+
+}  // namespace counterpart::effects

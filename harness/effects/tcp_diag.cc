@@ -1,0 +1,99 @@
+#include "harness/effects/tcp_diag.h"
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+namespace counterpart::effects {
+namespace {
+
+constexpr uint8_t kListen = 10;  // TCP_LISTEN; <netinet/tcp.h> does not go with <linux/tcp.h>
+
+void SetCounters(const tcp_info& info, size_t size, TcpEnd* end) {
+  // Older kernels know fewer fields.
+  end->counted = size >= offsetof(tcp_info, tcpi_bytes_retrans) + sizeof info.tcpi_bytes_retrans;
+  end->received = info.tcpi_bytes_received;
+  end->sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+  end->held_back = info.tcpi_notsent_bytes;
+}
+
+}  // namespace
+
+std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } message{};
+  message.header.nlmsg_len = sizeof message;
+  message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  message.header.nlmsg_flags = NLM_F_REQUEST;
+  message.request.sdiag_family = AF_INET;
+  message.request.sdiag_protocol = IPPROTO_TCP;
+  message.request.idiag_ext = 1 << (INET_DIAG_INFO - 1);
+  message.request.idiag_states = ~0u;
+  message.request.id.idiag_sport = path.far_port;
+  message.request.id.idiag_dport = path.near_port;
+  message.request.id.idiag_src[0] = path.far_address;
+  message.request.id.idiag_dst[0] = path.near_address;
+  message.request.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+  message.request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  if (send(netlink_.get(), &message, sizeof message, 0) != sizeof message) return std::nullopt;
+  alignas(nlmsghdr) char buffer[4096];
+  const ssize_t got = recv(netlink_.get(), buffer, sizeof buffer, 0);
+  const auto* header = reinterpret_cast<const nlmsghdr*>(buffer);
+  if (got < static_cast<ssize_t>(sizeof *header) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
+    return std::nullopt;  // an error message: there is no such socket
+  }
+  const auto* answer = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
+  // What it finds where there is no connection but somebody listens.
+  if (answer->idiag_state == kListen) return std::nullopt;
+  TcpEnd end;
+  end.state = answer->idiag_state;
+  end.unread = answer->idiag_rqueue;
+  auto left = static_cast<ptrdiff_t>(header->nlmsg_len) -
+              static_cast<ptrdiff_t>(NLMSG_LENGTH(sizeof *answer));
+  const char* at = reinterpret_cast<const char*>(answer) + NLMSG_ALIGN(sizeof *answer);
+  while (left >= static_cast<ptrdiff_t>(sizeof(nlattr))) {
+    const auto* attribute = reinterpret_cast<const nlattr*>(at);
+    if (attribute->nla_len < sizeof(nlattr)) break;
+    if (attribute->nla_type == INET_DIAG_INFO) {
+      tcp_info info{};
+      const size_t size = std::min<size_t>(sizeof info, attribute->nla_len - NLA_HDRLEN);
+      std::memcpy(&info, at + NLA_HDRLEN, size);
+      SetCounters(info, size, &end);
+    }
+    at += NLA_ALIGN(attribute->nla_len);
+    left -= static_cast<ptrdiff_t>(NLA_ALIGN(attribute->nla_len));
+  }
+  return end;
+}
+
+std::optional<TcpPath> PathOf(int fd) {
+  sockaddr_in near{}, far{};
+  socklen_t size = sizeof near;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&near), &size) != 0) return std::nullopt;
+  size = sizeof far;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&far), &size) != 0) return std::nullopt;
+  return TcpPath{near.sin_addr.s_addr, far.sin_addr.s_addr, near.sin_port, far.sin_port};
+}
+
+TcpDiag::TcpDiag() : netlink_(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)) {}
+
+std::optional<TcpEnd> TcpDiag::OwnEnd(int fd) const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  TcpEnd end;
+  end.state = info.tcpi_state;
+  SetCounters(info, size, &end);
+  return end;
+}
+
+}  // namespace counterpart::effects

@@ -1,0 +1,28 @@
+// The kernel's account of both ends of our connections, asked by address: microseconds each.
+#ifndef COUNTERPART_EFFECTS_TCP_DIAG_H_
+#define COUNTERPART_EFFECTS_TCP_DIAG_H_
+
+#include <optional>
+
+#include "harness/effects/tcp_account.h"
+#include "harness/effects/unique_fd.h"
+
+namespace counterpart::effects {
+
+// Of a connected IPv4 socket; nothing if it is not, or not any more.
+std::optional<TcpPath> PathOf(int fd);
+
+class TcpDiag {
+ public:
+  TcpDiag();
+  // Nothing if there is no such socket, or none any more.
+  std::optional<TcpEnd> OwnEnd(int fd) const;
+  std::optional<TcpEnd> FarEnd(const TcpPath& path);
+
+ private:
+  UniqueFd netlink_;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_TCP_DIAG_H_
