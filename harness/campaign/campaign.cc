@@ -14,6 +14,7 @@
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/worker.h"
 #include "harness/effects/hogs.h"
+#include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
 #include "harness/report/run_file.h"
 #include "harness/report/summarize.h"
@@ -118,6 +119,9 @@ report::v1::Header MakeHeader(const CampaignOptions& options) {
   header.set_jobs(options.jobs);
   header.set_load(options.load);
   header.set_host(Host());
+  const effects::SelfTestResult& waits = effects::WaitSelfTest();
+  header.set_wait_tier(waits.tier());
+  header.set_wait_tier_reason(waits.reason);
   header.set_planned(options.duration ? 0
                                       : static_cast<uint32_t>(options.cells.size()) * options.runs);
   for (const judge::Rule& rule : judge::Rules()) {

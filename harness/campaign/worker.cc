@@ -20,6 +20,16 @@ using machine::Level;
 using machine::Step;
 using scenarios::Run;
 
+namespace {
+
+// What one run may bring from the subject: far more than any scenario needs. Beyond it the subject
+// floods: it would never be calm, and all of it is kept for the trace.
+constexpr size_t kMostArrivals = 50'000;
+constexpr size_t kMostArrivedBytes = 64u << 20;
+constexpr std::chrono::microseconds kLongestPause = std::chrono::milliseconds(50);
+
+}  // namespace
+
 struct Worker::Active {
   RunKey key;
   Lane lane = 0;
@@ -27,6 +37,20 @@ struct Worker::Active {
   std::unique_ptr<Run> run;
   Step step = Step::kContinue;
   bool done = false;
+  size_t arrivals = 0, arrived_bytes = 0;
+
+  void Ingest(std::vector<Ingress> batch) {
+    arrivals += batch.size();
+    for (const Ingress& ingress : batch) arrived_bytes += ingress.bytes.size();
+    if (arrivals > kMostArrivals || arrived_bytes > kMostArrivedBytes) {
+      batch.clear();
+      batch.push_back({.kind = IngressKind::kUnjudgeable,
+                       .text = "flooded: the subject has sent " + std::to_string(arrivals) +
+                               " payloads and answers, " + std::to_string(arrived_bytes >> 20) +
+                               " MiB, in one run"});
+    }
+    run->machine().Ingest(std::move(batch));
+  }
 };
 
 Worker::Worker(Options options, Sink sink) : options_(std::move(options)), sink_(std::move(sink)) {}
@@ -154,7 +178,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     for (Arrival& arrival : arrivals) batches[arrival.lane].push_back(std::move(arrival.ingress));
     for (auto& [lane, ingress] : batches) {
       Active* active = by_lane[lane];
-      if (active != nullptr && !active->done) active->run->machine().Ingest(std::move(ingress));
+      if (active != nullptr && !active->done) active->Ingest(std::move(ingress));
     }
   };
   while (running() && !Interrupted()) {
@@ -187,7 +211,8 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
       const Calm calm = world.CheckCalm(horizon, certainty);
       switch (calm.state) {
         case Calm::State::kNo:
-          arrivals = world.Poll(calm.retry_after);
+          // Never for long: somebody may wait for an interruption to be seen.
+          arrivals = world.Poll(std::min(calm.retry_after, kLongestPause));
           break;
         case Calm::State::kQuiescent:
         case Calm::State::kUnjudgeable:

@@ -60,6 +60,7 @@ int Check(Context& context, Selection& selection) {
   std::map<std::string, std::string> group_of;
   for (const campaign::Cell& cell : options.cells) group_of[cell.Id()] = cell.scenario->group;
   options.on_line = [&](const report::v1::Line& line) {
+    WarnOfWaits(line);
     if (!line.has_exec()) return;
     const report::v1::Exec& exec = line.exec();
     std::lock_guard lock(mutex);

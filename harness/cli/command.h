@@ -10,6 +10,10 @@
 #include "harness/campaign/cell.h"
 #include "harness/result.h"
 
+namespace counterpart::report::v1 {
+class Line;
+}
+
 namespace counterpart::cli {
 
 // 0 ok · 1 conformance failure · 2 usage · 3 a subject could not start · 4 harness error or
@@ -26,13 +30,17 @@ enum ExitCode : int {
 // Says the error on stderr, in one sentence, and gives the exit code for it.
 int Complain(const Error& error);
 
+// Says on stderr, at a run's header, that waits are judged in a lesser tier, and why.
+void WarnOfWaits(const report::v1::Line& line);
+
 // What every verb knows.
 struct Context {
   std::vector<std::string> argv;
   std::string program;       // as it was called, for commands in reports
   std::string build_folder;  // two above the program
   std::atomic<bool> interrupted{false};
-  int exit_code = kOk;  // set by the verb that ran
+  int interrupt_fd = -1;  // readable once interrupted
+  int exit_code = kOk;    // set by the verb that ran
 };
 
 // The options that name subjects and cells, shared by several verbs.

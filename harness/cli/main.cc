@@ -1,5 +1,7 @@
 // counterpart: plays the peer of an RPC runtime and judges what it does.
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <iostream>
@@ -10,11 +12,14 @@
 namespace {
 
 std::atomic<bool>* g_interrupted = nullptr;
+int g_interrupt_fd = -1;
 
 // The first Ctrl-C ends the run in order: what is finished is kept and the footer is written. The
 // second one ends it as it is.
 void OnInterrupt(int) {
   if (g_interrupted == nullptr || g_interrupted->exchange(true)) _exit(130);
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t ignored = write(g_interrupt_fd, &one, sizeof one);
 }
 
 }  // namespace
@@ -27,6 +32,7 @@ int main(int argc, char** argv) {
   std::error_code ignored;
   context.build_folder =
       std::filesystem::canonical("/proc/self/exe", ignored).parent_path().parent_path().string();
+  g_interrupt_fd = context.interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   g_interrupted = &context.interrupted;
   signal(SIGINT, OnInterrupt);
   signal(SIGTERM, OnInterrupt);

@@ -166,6 +166,7 @@ int Run(Context& context, RunOptions& options) {
 
   std::string not_started;  // why the first subject that could not be started could not
   campaign.on_line = [&not_started](const report::v1::Line& line) {
+    WarnOfWaits(line);
     if (line.exec().ending() != report::v1::ENDING_NO_START || !not_started.empty()) return;
     not_started = "a subject of " + line.exec().cell() +
                   " could not be started: " + line.exec().reason() +

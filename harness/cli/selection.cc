@@ -2,6 +2,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/subjects.h"
 #include "harness/cli/command.h"
 
@@ -55,6 +56,12 @@ int Complain(const Error& error) {
       return kStale;
   }
   return kHarnessError;
+}
+
+void WarnOfWaits(const report::v1::Line& line) {
+  if (line.header().wait_tier_reason().empty()) return;
+  std::cerr << "counterpart: waits are judged in tier " << line.header().wait_tier()
+            << ", by silence, because " << line.header().wait_tier_reason() << "\n";
 }
 
 void Selection::AddTo(CLI::App* app, bool with_patterns) {
