@@ -16,10 +16,15 @@
 namespace counterpart::cli {
 namespace {
 
+constexpr char kDefaultSubject[] = "cpp";
+
 struct Mutant {
-  std::string id, wrong;
+  std::string subject, id, wrong;
   std::vector<std::string> rules;  // any of which may name it; none: a canary, must stay green
   std::vector<std::string> cells;  // patterns of "direction::scenario"
+
+  // Ids are unique within a subject: those of any but the default one are told with it.
+  std::string Name() const { return subject == kDefaultSubject ? id : subject + "::" + id; }
 };
 
 Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
@@ -28,6 +33,7 @@ Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
     const YAML::Node document = YAML::LoadFile(path);
     for (const YAML::Node& row : document["mutants"]) {
       Mutant mutant;
+      mutant.subject = row["subject"].as<std::string>(kDefaultSubject);
       mutant.id = row["id"].as<std::string>();
       mutant.wrong = row["wrong"].as<std::string>();
       for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
@@ -76,7 +82,8 @@ Result<Outcome> Try(Context& context, const Mutant& mutant, effects::SubjectSpec
   options.seed = 1;
   options.jobs = std::max(1u, std::thread::hardware_concurrency());
   options.lanes = 1;  // a broken subject must not be blamed for a neighbour's run
-  options.out = "reports/out/mutants/" + mutant.id;
+  options.out = "reports/out/mutants/" +
+                (mutant.subject == kDefaultSubject ? "" : mutant.subject + "/") + mutant.id;
   options.command = context.argv;
   options.program = context.program;
   options.interrupted = &context.interrupted;
@@ -113,21 +120,23 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
                                      .string();
   Result<std::vector<Mutant>> mutants = ReadCatalogue(path);
   if (!mutants.ok()) return Complain(mutants.error());
-  const auto cpp = std::find_if(selection.subjects.begin(), selection.subjects.end(),
-                                [](const auto& subject) { return subject.id == "cpp"; });
-  if (cpp == selection.subjects.end()) {
-    return Complain({Error::Kind::kUsage, "no subject `cpp` is listed: mutants are made of it"});
-  }
   uint32_t good = 0, bad = 0;
   for (const Mutant& mutant : *mutants) {
     if (context.interrupted) return kHarnessError;
     if (!wanted.empty() &&
         std::none_of(wanted.begin(), wanted.end(), [&mutant](const std::string& pattern) {
-          return campaign::Matches(pattern, mutant.id);
+          return campaign::Matches(pattern, mutant.Name());
         })) {
       continue;
     }
-    Result<Outcome> outcome = Try(context, mutant, *cpp, runs);
+    const auto subject =
+        std::find_if(selection.subjects.begin(), selection.subjects.end(),
+                     [&mutant](const auto& listed) { return listed.id == mutant.subject; });
+    if (subject == selection.subjects.end()) {
+      return Complain({Error::Kind::kUsage, "no subject `" + mutant.subject + "` is listed: " +
+                                                mutant.Name() + " is made of it"});
+    }
+    Result<Outcome> outcome = Try(context, mutant, *subject, runs);
     if (!outcome.ok()) return Complain(outcome.error());
     const Fate fate = FateOf(mutant, *outcome);
     const bool ok = fate == Fate::kKilled || fate == Fate::kCanaryGreen;
@@ -135,7 +144,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     static constexpr const char* kWords[] = {"killed",     "killed by another rule",
                                              "SURVIVED",   "canary stayed green",
                                              "CANARY RED", "did not start"};
-    std::cout << (ok ? "✓ " : "✗ ") << mutant.id << ": " << kWords[static_cast<int>(fate)];
+    std::cout << (ok ? "✓ " : "✗ ") << mutant.Name() << ": " << kWords[static_cast<int>(fate)];
     for (const auto& [rule, times] : outcome->red_by_rule) {
       std::cout << " · " << (rule.empty() ? "(no rule)" : rule) << " ×" << times;
     }
@@ -168,7 +177,8 @@ void AddMutants(CLI::App& app, Context& context) {
   auto* wanted = new std::vector<std::string>;
   auto* runs = new uint32_t(4);
   selection->AddTo(verb, false);
-  verb->add_option("mutants", *wanted, "Globs on mutant ids; none: all")->type_name("PATTERN");
+  verb->add_option("mutants", *wanted, "Globs on mutant names (id, or subject::id); none: all")
+      ->type_name("PATTERN");
   verb->add_option("--catalogue", *catalogue, "Default: subjects/mutants/catalog.yaml")
       ->type_name("FILE");
   verb->add_option("--runs", *runs, "Runs of each cell it should be red in")->capture_default_str();
