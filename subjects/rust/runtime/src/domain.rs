@@ -1,0 +1,219 @@
+//! What one owner has in a runtime: listeners, sessions, links; counted and dropped together.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use counterpart_spec::control::ResetResponse;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::acceptor::accept;
+use crate::callee::Serving;
+use crate::caller::Call;
+use crate::initiator::Dialling;
+use crate::journal::{Journal, Recorder};
+use crate::link::Link;
+use crate::resume::Keys;
+use crate::service::{Handler, Registry};
+use crate::session::{self, Ending, Established, Peer, Role, Session, Start};
+use crate::wire::HANDSHAKE_MAX_PAYLOAD;
+use crate::workload::{Gauge, TaskGroup, Workload};
+
+/// Accepted sessions whose LetsGo was not seen; beyond that the oldest goes.
+const AWAITED_SESSIONS: usize = 1024;
+/// When the system has no more file descriptors, accepting rests.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What this side announces.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Attempts the counterpart may have in flight to us.
+    pub max_concurrent_requests: u32,
+    /// Bytes of a payload; in range, see [`accepted_maximum`](crate::wire::accepted_maximum).
+    pub max_payload: u32,
+}
+
+/// What all domains of a process share.
+#[derive(Clone)]
+pub struct Runtime {
+    /// What was done.
+    pub journal: Journal,
+    /// What is going on.
+    pub workload: Workload,
+    /// Types and methods.
+    pub registry: Arc<Registry>,
+    /// One line per run of a handler, if anybody wants them.  r[control.journal.executions]
+    pub executions: Option<Arc<File>>,
+}
+
+/// How much is open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) listeners: Gauge,
+    pub(crate) links: Gauge,
+    pub(crate) sessions: Gauge,
+    pub(crate) calls: Gauge,
+    pub(crate) handlers: Gauge,
+    pub(crate) channels: Gauge,
+}
+
+/// A session that a valid resume key leads to.
+#[derive(Clone)]
+pub(crate) struct Resumable {
+    pub(crate) session: Session,
+    pub(crate) peer: Peer,
+    pub(crate) settings: Settings,
+    pub(crate) id: Bytes,
+}
+
+/// One owner. Its tasks hold it, so it is gone only after [`end`](Self::end).
+pub struct Domain {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) record: Recorder,
+    pub(crate) workload: Workload,
+    pub(crate) serving: Serving,
+    pub(crate) gauges: Gauges,
+    pub(crate) tasks: TaskGroup,
+    listeners: TaskGroup,
+    numbers: AtomicU64,
+    keys: Mutex<Keys<Resumable>>,
+    sessions: Mutex<Vec<Session>>,
+    awaited: Mutex<VecDeque<Session>>,
+}
+
+impl Domain {
+    /// A domain whose events go to `scope`, and whose calls `handler` serves.
+    pub fn new(runtime: &Runtime, scope: &str, handler: Handler) -> Arc<Self> {
+        let (registry, workload) = (runtime.registry.clone(), runtime.workload.clone());
+        let gauges = Gauges::default();
+        let serving = Serving {
+            registry: registry.clone(),
+            handler,
+            executions: runtime.executions.clone(),
+            gauge: gauges.handlers.clone(),
+        };
+        Arc::new(Self {
+            registry,
+            record: Recorder::new(&runtime.journal, scope),
+            serving,
+            gauges,
+            tasks: TaskGroup::new(&workload),
+            listeners: TaskGroup::new(&workload),
+            workload,
+            numbers: AtomicU64::new(1),
+            keys: Mutex::default(),
+            sessions: Mutex::default(),
+            awaited: Mutex::default(),
+        })
+    }
+
+    /// Accepts sessions on a fresh loopback port, which is returned. Those of a `resumable`
+    /// listener outlive their links.
+    pub async fn listen(
+        self: &Arc<Self>,
+        settings: Settings,
+        resumable: bool,
+    ) -> std::io::Result<u16> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let port = listener.local_addr()?.port();
+        let (domain, held) = (self.clone(), self.gauges.listeners.hold());
+        self.listeners.spawn(async move {
+            let _held = held;
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    domain.workload.sleep("accept", ACCEPT_PAUSE).await;
+                    continue;
+                };
+                let link = Link::new(stream, HANDSHAKE_MAX_PAYLOAD, domain.gauges.links.hold());
+                domain.tasks.spawn(accept(domain.clone(), link, settings, resumable));
+            }
+        });
+        Ok(port)
+    }
+
+    /// Accepts no more; sessions live on.
+    pub async fn stop_listening(&self) {
+        self.listeners.end().await;
+    }
+
+    /// Establishes a session as initiator.
+    pub async fn connect(
+        self: &Arc<Self>,
+        settings: Settings,
+        dialling: Dialling,
+    ) -> Result<Session, Ending> {
+        let (established, wait) = oneshot::channel();
+        let session = self.open(Arc::new(dialling), settings, Vec::new(), Some(established));
+        wait.await.unwrap_or_else(|_| Err(session.ending()))
+    }
+
+    /// A session that was established once, also after its end.
+    pub fn session(&self, id: &[u8]) -> Option<Session> {
+        let sessions = self.sessions.lock().expect("no panic while it is held");
+        sessions.iter().find(|session| session.id().is_some_and(|known| known == id)).cloned()
+    }
+
+    /// What is open now.
+    pub fn counts(&self) -> ResetResponse {
+        ResetResponse {
+            listeners: self.gauges.listeners.get(),
+            links: self.gauges.links.get(),
+            sessions: self.gauges.sessions.get(),
+            calls: self.gauges.calls.get(),
+            handlers: self.gauges.handlers.get(),
+            channels: self.gauges.channels.get(),
+        }
+    }
+
+    /// Drops everything without a word; returns when it is gone.
+    pub async fn end(&self) {
+        self.listeners.end().await;
+        self.tasks.end().await;
+        self.sessions.lock().expect("no panic while it is held").clear();
+        self.awaited.lock().expect("no panic while it is held").clear();
+        *self.keys() = Keys::default();
+    }
+
+    pub(crate) fn keys(&self) -> MutexGuard<'_, Keys<Resumable>> {
+        self.keys.lock().expect("no panic while it is held")
+    }
+
+    /// A session that this side opens, with calls to be made in it.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        dialling: Arc<Dialling>,
+        settings: Settings,
+        calls: Vec<Arc<Call>>,
+        established: Option<Established>,
+    ) -> Session {
+        let role = Role::Initiator { dialling, resume_key: Bytes::new() };
+        self.start(Start { role, settings, id: Bytes::new(), calls, established })
+    }
+
+    pub(crate) fn start(self: &Arc<Self>, start: Start) -> Session {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let accepted = matches!(start.role, Role::Acceptor { .. });
+        let (session, driver) = session::start(self, number, start);
+        self.sessions.lock().expect("no panic while it is held").push(session.clone());
+        self.tasks.spawn(driver);
+        if accepted {
+            self.await_lets_go(session.clone());
+        }
+        session
+    }
+
+    fn await_lets_go(&self, session: Session) {
+        let mut awaited = self.awaited.lock().expect("no panic while it is held");
+        awaited.retain(|session| !session.is_established());
+        awaited.push_back(session);
+        if awaited.len() > AWAITED_SESSIONS {
+            if let Some(oldest) = awaited.pop_front() {
+                oldest.give_up();
+            }
+        }
+    }
+}
