@@ -5,21 +5,19 @@ mod control;
 
 use std::io::{Read, Write};
 
+use counterpart_runtime::{Runtime, mutant, service::Registry};
+use counterpart_spec::DESCRIPTORS;
 use counterpart_spec::control::subject_server::SubjectServer;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Status};
 
-const USAGE: &str = "usage: subject_rust [--mutant NAME]\n\
-    Serves the control plane over gRPC on loopback until standard input ends.\n";
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => {}
-        ["--help"] => return Ok(print!("{USAGE}")),
+        ["--mutant", name] if mutant::activate(name) => {}
         _ => {
-            eprint!("subject_rust: no such flag or mutant\n{USAGE}");
+            eprintln!("usage: subject_rust [--mutant NAME]");
             std::process::exit(2);
         }
     }
@@ -29,7 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let token = std::env::var("COUNTERPART_TOKEN").unwrap_or_default();
-    let control = control::Control::new(std::env::var_os("COUNTERPART_EXECUTIONS"))?;
+    let registry = Registry::of(&DESCRIPTORS, "counterpart.testbed.v1.Testbed");
+    let runtime = Runtime::new(registry, std::env::var_os("COUNTERPART_EXECUTIONS"))?;
+    let control = control::Control::new(runtime);
     let service = SubjectServer::new(control)
         .max_decoding_message_size(usize::MAX)
         .max_encoding_message_size(usize::MAX);

@@ -51,7 +51,7 @@ pub(crate) async fn accept(
         Ok(true) => session.bind(link, peer, key),
         Ok(false) => session.abandoned("the initiator declined".into()),
         Err(stop) => {
-            session.abandoned(format!("{stop:?}"));
+            session.abandoned(stop.to_string());
             refuse(&domain, link, domain.record.clone(), &stop);
         }
     }

@@ -11,17 +11,19 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use counterpart_spec::control::{
-    CommandState, ExecuteRequest, ExecuteResponse, Failed, FailureReason, HoldAt, Outcome, Refusal,
-    RefusalReason, StatusRequest, StatusResponse, execute_response, outcome,
+    CommandState, Done, ExecuteRequest, ExecuteResponse, Failed, FailureReason, HoldAt, Outcome,
+    PendingTimer, Refusal, RefusalReason, SettleResponse, StatusRequest, StatusResponse,
+    execute_response, outcome,
 };
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::journal::{Journal, Recorder};
 use crate::machine::{Command as State, CommandEvent, Machine};
-use crate::workload::Workload;
+use crate::workload::{Pending, Workload};
 
 /// At least this many of the newest commands are kept.
 const KEPT: usize = 1024;
@@ -33,9 +35,25 @@ pub type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// The outcome of a command that could not do its work.
 pub fn failed(reason: FailureReason, text: impl Into<String>, rule: impl Into<String>) -> Outcome {
     let (text, sorry_or_rule) = (text.into(), rule.into());
-    Outcome {
-        kind: Some(outcome::Kind::Failed(Failed { reason: reason.into(), text, sorry_or_rule })),
-    }
+    outcome(outcome::Kind::Failed(Failed { reason: reason.into(), text, sorry_or_rule }))
+}
+
+/// An outcome of this kind.
+pub fn outcome(kind: outcome::Kind) -> Outcome {
+    Outcome { kind: Some(kind) }
+}
+
+/// The outcome of a command that did its work and has nothing to tell of it.
+pub fn done() -> Outcome {
+    outcome(outcome::Kind::Done(Done {}))
+}
+
+/// A command with nothing to tell.
+pub fn just(effect: impl Future<Output = ()> + Send + 'static) -> Work {
+    Box::pin(async move {
+        effect.await;
+        done()
+    })
 }
 
 /// Why a command is not accepted.
@@ -120,9 +138,9 @@ pub struct CommandLog {
     workload: Workload,
     log: Mutex<Log>,
     /// Requests taken in, refused ones included.
-    pub accepted: AtomicU64,
+    accepted: AtomicU64,
     /// Replies handed to the transport.
-    pub answered: Arc<AtomicU64>,
+    answered: Arc<AtomicU64>,
 }
 
 /// Counts an answer when it is made, or when nobody waits for it any more.
@@ -241,6 +259,24 @@ impl CommandLog {
         log.tombstones.insert(id, highest_send);
         if log.tombstones.len() > TOMBSTONES {
             log.tombstones.pop_first();
+        }
+    }
+
+    /// What is still going on, told from the back of the queue.  r[control.settle]
+    pub async fn settle(&self) -> SettleResponse {
+        tokio::task::yield_now().await;
+        let now = Instant::now();
+        let timer = |(name, due): Pending| PendingTimer {
+            name: name.into(),
+            due_ms: due.saturating_duration_since(now).as_millis() as u64,
+            periodic: false,
+        };
+        SettleResponse {
+            accepted: self.accepted.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
+            journal_seq: self.journal.seq(),
+            runnable: u32::try_from(self.workload.ready()).unwrap_or(u32::MAX),
+            timers: self.workload.timers().into_iter().map(timer).collect(),
         }
     }
 

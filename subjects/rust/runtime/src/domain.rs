@@ -1,13 +1,14 @@
 //! What one owner has in a runtime: listeners, sessions, links; counted and dropped together.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use counterpart_spec::control::ResetResponse;
+use counterpart_spec::control::{Await, ResetResponse};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -20,7 +21,7 @@ use crate::link::Link;
 use crate::resume::Keys;
 use crate::service::{Handler, Registry};
 use crate::session::{self, Ending, Established, Peer, Role, Session, Start};
-use crate::wire::HANDSHAKE_MAX_PAYLOAD;
+use crate::wire::{HANDSHAKE_MAX_PAYLOAD, accepted_maximum};
 use crate::workload::{Gauge, TaskGroup, Workload};
 
 /// Accepted sessions whose LetsGo was not seen; beyond that the oldest goes.
@@ -33,8 +34,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 pub struct Settings {
     /// Attempts the counterpart may have in flight to us.
     pub max_concurrent_requests: u32,
-    /// Bytes of a payload; in range, see [`accepted_maximum`](crate::wire::accepted_maximum).
+    /// Bytes of a payload.
     pub max_payload: u32,
+}
+
+impl Settings {
+    /// As a command says it: a maximum of 0 is the default; none if it is out of range.
+    pub fn announcing(max_concurrent_requests: u32, max_payload: u32) -> Option<Self> {
+        Some(Self { max_concurrent_requests, max_payload: accepted_maximum(max_payload)? })
+    }
 }
 
 /// What all domains of a process share.
@@ -48,6 +56,19 @@ pub struct Runtime {
     pub registry: Arc<Registry>,
     /// One line per run of a handler, if anybody wants them.  r[control.journal.executions]
     pub executions: Option<Arc<File>>,
+}
+
+impl Runtime {
+    /// With these types and methods. Runs of handlers are appended to the file `executions`.
+    pub fn new(registry: Registry, executions: Option<OsString>) -> std::io::Result<Self> {
+        let append = |path| OpenOptions::new().append(true).create(true).open(path).map(Arc::new);
+        Ok(Self {
+            journal: Journal::default(),
+            workload: Workload::default(),
+            registry: Arc::new(registry),
+            executions: executions.map(append).transpose()?,
+        })
+    }
 }
 
 /// How much is open.
@@ -157,6 +178,11 @@ impl Domain {
         sessions.iter().find(|session| session.id().is_some_and(|known| known == id)).cloned()
     }
 
+    /// Returns once as many events of its scope as wanted, past ones included, have what is wanted.
+    pub async fn event(&self, want: Await) {
+        self.record.wait_for(want).await;
+    }
+
     /// What is open now.
     pub fn counts(&self) -> ResetResponse {
         ResetResponse {
@@ -210,10 +236,10 @@ impl Domain {
         let mut awaited = self.awaited.lock().expect("no panic while it is held");
         awaited.retain(|session| !session.is_established());
         awaited.push_back(session);
-        if awaited.len() > AWAITED_SESSIONS {
-            if let Some(oldest) = awaited.pop_front() {
-                oldest.give_up();
-            }
+        if awaited.len() > AWAITED_SESSIONS
+            && let Some(oldest) = awaited.pop_front()
+        {
+            oldest.give_up();
         }
     }
 }

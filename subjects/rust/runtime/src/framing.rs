@@ -44,7 +44,7 @@ impl Decoder {
     }
 
     /// The next complete payload, or none until more is fed.
-    pub fn next(&mut self) -> Result<Option<Bytes>, Oversize> {
+    pub fn payload(&mut self) -> Result<Option<Bytes>, Oversize> {
         let Some(mut head) = self.buffer.get(..LENGTH) else { return Ok(None) };
         let length = head.get_u32_le();
         if length > self.limit {

@@ -24,6 +24,16 @@ pub(crate) enum Stop {
     Sorry(SorryReason, String),
 }
 
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Lost(text)
+        | Self::Malformed(text)
+        | Self::Reject(_, text)
+        | Self::Sorry(_, text)) = self;
+        f.write_str(text)
+    }
+}
+
 impl From<Malformed> for Stop {
     fn from(Malformed(text): Malformed) -> Self {
         Self::Malformed(text)

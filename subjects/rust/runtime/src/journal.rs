@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use counterpart_spec::control::{
-    self, Discard, Frame, Handler, HandlerEvent, JournalEvent, PlannedDelay, Transition,
+    self, Await, Discard, Frame, Handler, HandlerEvent, JournalEvent, PlannedDelay, Transition,
     journal_event::Kind,
 };
 use tokio::sync::oneshot;
@@ -74,8 +74,7 @@ impl Journal {
         (events, if after_seq < kept.lost_seq { kept.lost } else { 0 })
     }
 
-    /// Returns once `count` events of `scope`, past ones included, match.
-    pub async fn watch(
+    async fn watch(
         &self,
         scope: &str,
         count: u32,
@@ -100,10 +99,10 @@ impl Journal {
     pub fn retire(&self, scope: &str) {
         let mut inner = self.lock();
         inner.retired.push_back(scope.into());
-        if inner.retired.len() > RETIRED_SCOPES {
-            if let Some(oldest) = inner.retired.pop_front() {
-                inner.scopes.remove(&oldest);
-            }
+        if inner.retired.len() > RETIRED_SCOPES
+            && let Some(oldest) = inner.retired.pop_front()
+        {
+            inner.scopes.remove(&oldest);
         }
     }
 
@@ -167,6 +166,11 @@ impl Recorder {
         Self { journal, scope, session_id: Bytes::new(), generation: 0 }
     }
 
+    /// Returns once as many events of its scope as wanted, past ones included, have what is wanted.
+    pub async fn wait_for(&self, want: Await) {
+        self.journal.watch(&self.scope, want.count, move |event| matches(&want, event)).await;
+    }
+
     fn append(&self, kind: Kind) {
         self.journal.append(&self.scope, self.session_id.clone(), self.generation, kind);
     }
@@ -219,6 +223,24 @@ impl Recorder {
     pub fn planned_delay(&self, what: &str, delay_ms: u64) {
         self.append(Kind::PlannedDelay(PlannedDelay { what: what.into(), delay_ms }));
     }
+}
+
+/// A value that was not asked for matches anything; an event without the part asked for has none.
+fn matches(want: &Await, event: &JournalEvent) -> bool {
+    let (transition, handler) = match &event.kind {
+        Some(Kind::Transition(transition)) if !transition.invalid => (Some(transition), None),
+        Some(Kind::Handler(handler)) => (None, Some(handler)),
+        _ => (None, None),
+    };
+    let started = handler.is_some_and(|one| one.event() == HandlerEvent::Started);
+    (want.session_id.is_empty() || want.session_id == event.session_id)
+        && (want.to_state.is_empty() || transition.is_some_and(|one| one.to_state == want.to_state))
+        && (want.machine == 0 || transition.is_some_and(|one| one.machine == want.machine))
+        && (want.key == 0 || transition.is_some_and(|one| one.key == want.key))
+        && (want.operation_id == 0
+            || handler.is_some_and(|one| one.operation_id == want.operation_id))
+        && (!want.handler_started || started)
+        && (!want.handler_ended || handler.is_some() && !started)
 }
 
 /// Random bytes of the operating system's source.

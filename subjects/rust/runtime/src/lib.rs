@@ -26,6 +26,7 @@ mod initiator;
 pub mod journal;
 mod link;
 pub mod machine;
+pub mod mutant;
 mod outbound;
 mod resume;
 pub mod schemas;

@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// What a link has to tell.
 #[derive(Debug)]
-pub enum Received {
+pub(crate) enum Received {
     /// One complete payload.
     Payload(Bytes),
     /// A length over the limit; nothing after it can be read.
@@ -43,7 +43,7 @@ pub enum Received {
 
 /// One TCP connection.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     stream: TcpStream,
     decoder: Decoder,
     out: BytesMut,
@@ -55,7 +55,7 @@ pub struct Link {
 
 impl Link {
     /// Takes over an open connection. `limit` is the most bytes a payload may have.
-    pub fn new(stream: TcpStream, limit: u32, held: Held) -> Self {
+    pub(crate) fn new(stream: TcpStream, limit: u32, held: Held) -> Self {
         let _ = stream.set_nodelay(true); // only a matter of speed
         Self {
             stream,
@@ -69,28 +69,28 @@ impl Link {
     }
 
     /// Accept payloads of up to `limit` bytes from now on.
-    pub fn set_limit(&mut self, limit: u32) {
+    pub(crate) fn set_limit(&mut self, limit: u32) {
         self.decoder.set_limit(limit);
     }
 
     /// Puts one payload after all earlier ones.
-    pub fn push(&mut self, message: &impl prost::Message) {
+    pub(crate) fn push(&mut self, message: &impl prost::Message) {
         framing::encode(&message.encode_to_vec(), &mut self.out);
         self.congested |= self.out.len() > CONGESTED_BYTES;
     }
 
     /// Should an application wait for [`Received::Drained`] before it sends?
-    pub fn congested(&self) -> bool {
+    pub(crate) fn congested(&self) -> bool {
         self.congested
     }
 
     /// The next thing to know; writes meanwhile. Cancel safe.
-    pub async fn next(&mut self) -> Received {
+    pub(crate) async fn next(&mut self) -> Received {
         poll_fn(|context| self.poll_next(context)).await
     }
 
     /// [`next`](Self::next), for an owner that polls more than the link.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Received> {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_flush(context) {
                 self.lost.get_or_insert(error.to_string());
@@ -99,7 +99,7 @@ impl Link {
                 self.congested = false;
                 return Poll::Ready(Received::Drained);
             }
-            match self.decoder.next() {
+            match self.decoder.payload() {
                 Ok(Some(payload)) => return Poll::Ready(Received::Payload(payload)),
                 Ok(None) => {}
                 Err(oversize) => return Poll::Ready(Received::Oversize(oversize)),
@@ -134,7 +134,7 @@ impl Link {
 
     /// The graceful end: writes all of what was pushed, half-closes, and discards input to its
     /// end or a bound, then closes.  r[link.tx.close], r[session.protocol-error.delivery]
-    pub async fn finish(mut self, record: Recorder, workload: Workload) {
+    pub(crate) async fn finish(mut self, record: Recorder, workload: Workload) {
         let mut dropped = self.decoder.buffered();
         tokio::select! {
             () = self.drain(&mut dropped) => {}

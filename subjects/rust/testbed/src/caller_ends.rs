@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use counterpart_runtime::command_log::{Work, failed};
+use counterpart_runtime::command_log::{Work, done, failed, outcome};
 use counterpart_runtime::service::{ChannelSet, Registry};
 use counterpart_runtime::{Call, Handle, Receiver, SendFailed, Sender, Session};
 use counterpart_spec::control::{
-    self, CallOutcome, ChannelEnd, ChannelReceive, ChannelSend, Done, EndStatus, FailureReason,
-    Metadata, Outcome, ReceiveOutcome, SendOutcome, outcome::Kind,
+    self, CallOutcome, ChannelEnd, ChannelReceive, ChannelSend, EndStatus, FailureReason, Metadata,
+    Outcome, ReceiveOutcome, SendOutcome, outcome::Kind,
 };
 use counterpart_spec::testbed::Number;
 use counterpart_spec::wire::MetadataEntry;
@@ -19,11 +19,6 @@ use prost::Message;
 pub struct CallerEnds {
     registry: Arc<Registry>,
     calls: Mutex<HashMap<String, Arc<Call>>>,
-}
-
-/// A command that has done its work.
-fn outcome(kind: Kind) -> Outcome {
-    Outcome { kind: Some(kind) }
 }
 
 fn no_attempt() -> Outcome {
@@ -73,7 +68,7 @@ impl CallerEnds {
         let call = self.find(handle)?;
         Some(Box::pin(async move {
             call.cancel();
-            outcome(Kind::Done(Done {}))
+            done()
         }))
     }
 
@@ -128,7 +123,7 @@ impl CallerEnds {
         Some(Box::pin(async move {
             let Some(set) = set.await else { return no_attempt() };
             sender(&set, field).close().await;
-            outcome(Kind::Done(Done {}))
+            done()
         }))
     }
 
@@ -138,7 +133,7 @@ impl CallerEnds {
         Some(Box::pin(async move {
             let Some(set) = set.await else { return no_attempt() };
             receiver(&set, field).reset().await;
-            outcome(Kind::Done(Done {}))
+            done()
         }))
     }
 
