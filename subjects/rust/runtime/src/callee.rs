@@ -27,6 +27,7 @@ use crate::attachment::Attachment;
 use crate::ids::Newest;
 use crate::journal::Recorder;
 use crate::machine::{Machine, Record, RecordEvent as Event};
+use crate::mutant;
 use crate::service::{ChannelSet, Handler, Invocation, Method, Registry, Returned};
 use crate::wire::{Code, Payload, Violation, shortened};
 use crate::workload::{Gauge, Held};
@@ -282,6 +283,9 @@ impl Callee {
             Record::Live => Event::Attach,
             Record::Sealed => Event::Replay,
             Record::Released | Record::Indeterminate if method.idem => Event::Rerun,
+            Record::Indeterminate if mutant::is("non_idem_with_channels_runs_again") => {
+                Event::Rerun
+            }
             Record::Released | Record::Indeterminate => Event::Refuse,
         };
         operation.machine.step(&record, event);
@@ -397,7 +401,9 @@ impl Callee {
     /// A generation ended.  r[retry.channel.detach], r[retry.detach.keep]
     pub(crate) fn detached(&mut self, record: &Recorder) {
         for (&id, operation) in &mut self.operations {
-            operation.attempts.clear();
+            if !mutant::is("completes_on_the_old_generation") {
+                operation.attempts.clear();
+            }
             if operation.machine.state() == Record::Live && !operation.method.channels.is_empty() {
                 let event = if operation.method.idem { Event::Release } else { Event::Lose };
                 operation.give_up(id, record, event);
@@ -447,6 +453,10 @@ async fn run(
     }
     record.handler(HandlerEvent::Started, operation_id, request_id, number);
     invocation.channels.values().for_each(|handle| handle.bind());
+    if number > 1 && mutant::is("stale_finalizer_closes_new_channel") {
+        // That of the execution before, late: it asks the operation, not its own execution.
+        invocation.channels.values().for_each(|handle| handle.end());
+    }
     let handled = AssertUnwindSafe(async { (serving.handler)(invocation).await });
     Finished { operation_id, returned: handled.catch_unwind().await.ok() }
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::attachment::Attachment;
 use crate::ids::Newest;
+use crate::mutant;
 use crate::service::{ChannelSet, Method, Registry};
 use crate::session::Session;
 use crate::wire::{Code, Payload, Violation};
@@ -204,7 +205,9 @@ impl Caller {
 
     /// Attempts what waits, as far as the counterpart's limit allows.
     pub(crate) fn pump(&mut self, attachment: &mut Attachment, mut minting: Minting<'_>) {
-        while let Some(&operation_id) = self.waiting.first() {
+        let overtaking = mutant::is("side_send_overtakes_the_backlog");
+        let next = if overtaking { BTreeSet::last } else { BTreeSet::first };
+        while let Some(&operation_id) = next(&self.waiting) {
             if minting.limit == 0 {
                 let text = "the counterpart takes no requests";
                 self.settle(operation_id, Resolution::new(CallStatus::ResourceExhausted, text));
@@ -258,6 +261,9 @@ impl Caller {
         attachment.out.commit(request);
         one.call.progress.send_modify(|seen| {
             seen.attempts += 1;
+            if mutant::is("idem_rerun_binds_old_handles") {
+                seen.sets.clear(); // what was the first attempt's is now this one's
+            }
             if !set.is_empty() {
                 seen.sets.push(Arc::new(set));
             }
@@ -289,6 +295,9 @@ impl Caller {
 
     /// A generation ended: decides for each of its attempts.
     pub(crate) fn detached(&mut self, outgoing: HashMap<u64, Attempted>) {
+        if mutant::is("operation_ids_restart_after_reconnect") {
+            self.operations = 0;
+        }
         for Attempted { operation_id, method } in outgoing.into_values() {
             if !self.unresolved.contains_key(&operation_id) {
                 continue;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::handles::{Ask, SendFailed, Sent, Taken};
 use crate::journal::Recorder;
 use crate::machine::{Machine, Receiving, ReceivingEvent, Sending, SendingEvent, Table};
+use crate::mutant;
 use crate::outbound::Outbound;
 use crate::schemas::Tracker;
 use crate::service::Method;
@@ -345,7 +346,8 @@ impl ReceivingEnd {
         }
         // r[rpc.flow-control.credit.replenish]: what was taken, once half of the credit is used;
         // at least one if somebody waits on an empty channel that nobody may send on.
-        if self.taken > 0 && self.outstanding <= self.initial / 2 {
+        let eager = mutant::is("canary_grants_one_by_one");
+        if self.taken > 0 && (eager || self.outstanding <= self.initial / 2) {
             self.grant(out, self.taken);
         }
         if self.outstanding == 0 && !self.inbox.takers.is_empty() {
@@ -380,6 +382,10 @@ impl ReceivingEnd {
         let id = self.inbox.channel_id;
         let allows = |end: &Self, event| end.inbox.machine.allows(event);
         let late = allows(self, ReceivingEvent::LateItem) && !self.close_seen;
+        if self.close_seen && mutant::is("delivers_data_after_close") {
+            self.inbox.items.push_back(item);
+            return Ok(());
+        }
         if !late && !allows(self, ReceivingEvent::Item) {
             return Err(self.refuse(ReceivingEvent::Item));
         }
@@ -397,7 +403,12 @@ impl ReceivingEnd {
             self.inbox.record.discard("channel_item", "rpc.channel.reset", id, 1);
             return Ok(());
         }
-        self.inbox.items.push_back(item);
+        let full = self.inbox.items.len() > self.initial as usize / 2;
+        let lost = full && mutant::is("drops_item_when_queue_is_full")
+            || self.state() == Receiving::Reserved && mutant::is("loses_early_items");
+        if !lost {
+            self.inbox.items.push_back(item);
+        }
         self.inbox.step(ReceivingEvent::Item);
         if bound.mismatch.is_some() {
             self.reset(out, "schema.errors"); // never a value that was not sent
@@ -416,6 +427,9 @@ impl ReceivingEnd {
             return Err(self.refuse(ReceivingEvent::Close));
         } else {
             self.inbox.aborted = aborted;
+            if mutant::is("close_loses_the_tail") {
+                self.inbox.items.clear();
+            }
             self.inbox.step(ReceivingEvent::Close);
             self.inbox.settle();
         }
@@ -436,6 +450,10 @@ impl ReceivingEnd {
     fn detach(mut self) -> Remnant {
         if matches!(self.state(), Receiving::Reserved | Receiving::ReservedClosing) {
             self.inbox.drop_items("rpc.channel.detach.buffered");
+        }
+        if mutant::is("drops_items_when_receiver_is_gone") {
+            self.inbox.items.clear();
+            self.inbox.settle();
         }
         if self.inbox.machine.allows(ReceivingEvent::Detach) {
             self.inbox.step(ReceivingEvent::Detach);

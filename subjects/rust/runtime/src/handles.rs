@@ -119,6 +119,16 @@ impl Handle {
         if sends { Self::Sender(Sender(line)) } else { Self::Receiver(Receiver(line)) }
     }
 
+    /// What a finalizer does; nobody waits for it.
+    pub(crate) fn end(&self) {
+        match self {
+            Self::Sender(Sender(line)) => {
+                line.tell(Ask::Close { aborted: false, done: oneshot::channel().0 });
+            }
+            Self::Receiver(Receiver(line)) => line.tell(Ask::Reset(oneshot::channel().0)),
+        }
+    }
+
     /// Somebody took the end; what came before is kept for it.  r[rpc.channel.binding]
     pub(crate) fn bind(&self) {
         let (Self::Sender(Sender(line)) | Self::Receiver(Receiver(line))) = self;

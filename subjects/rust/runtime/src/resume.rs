@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::journal::random_bytes;
+use crate::mutant;
 
 const KEY_BYTES: usize = 32;
 
@@ -73,7 +74,7 @@ impl<S: Clone> Keys<S> {
 
     fn successor(&mut self, number: u64) -> Option<Bytes> {
         let ring = self.rings.get_mut(&number)?;
-        if ring.successor.is_empty() {
+        if ring.successor.is_empty() || mutant::is("two_resumes_interleave") {
             ring.successor = random_bytes(KEY_BYTES);
             self.owners.insert(ring.successor.clone(), number);
         }
