@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::journal::random_bytes;
-use crate::mutant;
 
 const KEY_BYTES: usize = 32;
 
@@ -74,7 +73,7 @@ impl<S: Clone> Keys<S> {
 
     fn successor(&mut self, number: u64) -> Option<Bytes> {
         let ring = self.rings.get_mut(&number)?;
-        if ring.successor.is_empty() || mutant::is("two_resumes_interleave") {
+        if ring.successor.is_empty() {
             ring.successor = random_bytes(KEY_BYTES);
             self.owners.insert(ring.successor.clone(), number);
         }

@@ -30,6 +30,7 @@ use crate::initiator::{Dialling, Offer, Refused};
 use crate::journal::Recorder;
 use crate::link::{Link, Received};
 use crate::machine::{self, DriverEvent, Machine};
+use crate::mutant;
 use crate::outbound::Outbound;
 use crate::wire::{self, Code, Payload, Violation, shortened};
 use crate::workload::Held;
@@ -582,13 +583,16 @@ impl Driver {
                 if resume_key.is_empty() {
                     return if dialling.fresh { self.replace() } else { self.cannot_resume(why) };
                 }
-                Waiting::Dialling(Box::pin(dialling.clone().establish(
-                    domain,
-                    self.settings,
-                    self.record.clone(),
-                    resume_key.clone(),
-                    self.peer,
-                )))
+                let dial = || {
+                    let (domain, record) = (domain.clone(), self.record.clone());
+                    let key = resume_key.clone();
+                    dialling.clone().establish(domain, self.settings, record, key, self.peer)
+                };
+                if mutant::is("two_resumes_interleave") {
+                    let rival = dial();
+                    domain.tasks.spawn(async { drop(rival.await) });
+                }
+                Waiting::Dialling(Box::pin(dial()))
             }
             _ => return self.cannot_resume(why),
         };
