@@ -1,0 +1,138 @@
+// What one owner has in a runtime: listeners, sessions, links; counted and dropped together.
+
+/// What all domains of a process share.
+@RuntimeActor
+final class Runtime {
+  let journal = Journal()
+  let keys = KeyRegistry()
+  let catalogue: Catalogue
+  let executions: Executions
+  let protocolSchema: UInt64
+
+  init(_ catalogue: Catalogue, executions: Executions) {
+    self.catalogue = catalogue
+    self.executions = executions
+    protocolSchema = catalogue.id("counterpart.wire.v1.Message")
+  }
+}
+
+/// What a domain holds.
+struct Counts: Sendable {
+  var listeners = 0
+  var links = 0
+  var sessions = 0
+  var calls = 0
+  var handlers = 0
+  var channels = 0
+}
+
+@RuntimeActor
+final class Domain {
+  private static let mostAwaited = 1024  // accepted, LetsGo not seen; the oldest goes first
+
+  let runtime: Runtime
+  let links = LinkSet()
+  private let scope: String
+  private let handler: Handler
+  private var listeners: [Listener] = []
+  private var sessions: [Session] = []
+  private var awaited: [Session] = []
+  private var initiators: [Initiator] = []
+
+  /// `scope` names it in the journal; `handler` serves the calls it receives.
+  init(_ runtime: Runtime, scope: String, handler: @escaping Handler) {
+    self.runtime = runtime
+    self.scope = scope
+    self.handler = handler
+  }
+
+  /// Accepts sessions on a fresh loopback port; returns the port.
+  func listen(_ settings: Settings, isResumable: Bool) throws(SystemError) -> UInt16 {
+    let listener = try Listener { [weak self] (descriptor: consuming Descriptor) in
+      guard let self else { return }
+      let handshake = AcceptorHandshake(self, settings, isResumable: isResumable)
+      let limit = ProtocolConstants.handshakeMaxPayload
+      _ = Link(descriptor, handshake, self.links, limit: limit)
+    }
+    listeners.append(listener)
+    return listener.port
+  }
+
+  /// Accepts no more; sessions live on.
+  func stopListening() {
+    for listener in listeners { listener.close() }
+    listeners.removeAll()
+  }
+
+  /// Establishes a session. Throws Refused or GaveUp.
+  func connect(_ settings: Settings, _ dialling: Dialling) async throws -> Session {
+    let initiator = Initiator(self, settings, dialling)
+    initiators.append(initiator)
+    return try await initiator.connect()
+  }
+
+  /// A session of this domain, not bound to any link yet.
+  func makeSession(_ settings: Settings) -> Session {
+    let session = Session(runtime, Recorder(runtime.journal, scope: scope), settings, handler)
+    sessions.append(session)
+    awaited.append(session)
+    if awaited.count > Self.mostAwaited {
+      let oldest = awaited.removeFirst()
+      if !oldest.isEstablished { oldest.end("too many sessions are awaited") }
+    }
+    return session
+  }
+
+  /// A session that was bound once, also after its end.
+  func session(_ id: [UInt8]) -> Session? {
+    sessions.last { $0.isEstablished && $0.sessionId == id }
+  }
+
+  /// What is open right now.
+  var counts: Counts {
+    var counts = Counts(listeners: listeners.count, links: links.links.count)
+    for session in sessions {
+      if session.isEstablished && session.ending == nil { counts.sessions += 1 }
+      counts.calls += session.caller.unresolvedCount
+      counts.handlers += session.callee.running
+      counts.channels += session.openEnds
+    }
+    return counts
+  }
+
+  /// Ends everything without a word.
+  func drop() {
+    stopListening()
+    for initiator in initiators { initiator.stop() }
+    for session in sessions { session.end("dropped") }
+    for link in links.links.values { link.close() }
+    sessions.removeAll()
+    awaited.removeAll()
+    initiators.removeAll()
+  }
+}
+
+/// Accepts TCP connections on a fresh loopback port.
+@RuntimeActor
+final class Listener {
+  let port: UInt16
+  private var descriptor: Descriptor?
+  private var watch: Watch?
+
+  init(_ accepted: @escaping @RuntimeActor (consuming Descriptor) -> Void) throws(SystemError) {
+    let descriptor = try System.listen()
+    port = try System.port(descriptor.number)
+    let number = descriptor.number
+    self.descriptor = consume descriptor
+    watch = EventLoop.shared.watch(number, input: true, output: false) { _ in
+      while let connection = System.accept(number) { accepted(connection) }
+    }
+  }
+
+  /// Accepts no more.
+  func close() {
+    if let watch { EventLoop.shared.forget(watch) }
+    watch = nil
+    descriptor = nil
+  }
+}
