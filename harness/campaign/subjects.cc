@@ -35,7 +35,8 @@ bool IsId(const std::string& id) {
 }  // namespace
 
 Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
-                                                       const std::string& build_folder) {
+                                                       const std::string& build_folder,
+                                                       std::vector<std::string>* left_out) {
   std::ifstream in(path);
   if (!in) {
     return Usage("cannot read the subjects file " + path + "; name one with --subjects FILE");
@@ -71,6 +72,11 @@ Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
       for (const YAML::Node& word : row["command"]) {
         subject.command.push_back(
             Replace(Replace(word.as<std::string>(), "{root}", root), "{build}", build_folder));
+      }
+      if (row["left_out"] && !std::filesystem::exists(subject.command.front())) {
+        left_out->push_back("subject " + subject.id + " is left out: " +
+                            row["left_out"].as<std::string>());
+        continue;
       }
       subjects.push_back(std::move(subject));
     }

@@ -11,9 +11,11 @@
 namespace counterpart::campaign {
 
 // Reads a subjects file. `{root}` in a command is the folder above the file's own, `{build}` the
-// build folder. Errors name file, line and column.
+// build folder. A subject that says why it may be left out, and whose program is missing, is not
+// among the subjects: a sentence about it is added to `left_out`. Errors name file, line and column.
 Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
-                                                       const std::string& build_folder);
+                                                       const std::string& build_folder,
+                                                       std::vector<std::string>* left_out);
 
 // "id=command with arguments", split at spaces as a shell would, quotes understood.
 Result<effects::SubjectSpec> ParseSubject(const std::string& text);

@@ -1,10 +1,10 @@
 // Each command of the control plane as what the runtime does for it.
 
-/// One scope: a domain of the runtime, with its calls by handle and its gates.
+/// One scope: a domain of the runtime, and the testbed on both of its sides.
 @RuntimeActor
 final class Scope {
   typealias Outcome = ControlPlane.Outcome
-  typealias Kind = ControlPlane.ExecuteRequest.Command
+  typealias Act = @RuntimeActor () async throws -> Outcome.Kind?
 
   static let capabilities = [
     "bare", "resume", "root_calls", "channels", "cancel", "operations", "keepalive", "schemas",
@@ -14,13 +14,13 @@ final class Scope {
   let domain: Domain
   private let runtime: Runtime
   private let name: String
-  private let testbed = TestbedHandler()
-  private var calls: [String: Call] = [:]
+  private let handler = TestbedHandler()
+  private let caller = TestbedCaller()
 
   init(_ runtime: Runtime, _ name: String) {
     self.runtime = runtime
     self.name = name
-    domain = Domain(runtime, scope: name) { [testbed] in try await testbed.serve($0) }
+    domain = Domain(runtime, scope: name) { [handler] in try await handler.serve($0) }
   }
 
   static func failed(
@@ -33,38 +33,29 @@ final class Scope {
   func prepare(_ request: ControlPlane.ExecuteRequest) throws -> Run<Outcome> {
     let act = try action(request.command)
     return {
-      let outcome: Outcome
       do {
-        outcome = Outcome(kind: try await act() ?? .done(.init()))
+        return (true, Outcome(kind: try await act() ?? .done(.init())))
       } catch let ended as SessionEnded {
-        outcome = Self.failed(
-          ended.isProtocolError ? .protocolError : .sessionEnded, ended.text, ended.rule)
-      } catch let gaveUp as GaveUp {
-        outcome = Self.failed(.connectGaveUp, gaveUp.text)
-      } catch let refused as Refused {
         let reason: ControlPlane.FailureReason =
-          switch refused.by {
-          case .reject: .rejected
-          case .sorry: .sorry
-          case .protocolError: .protocolError
-          }
-        outcome = Self.failed(reason, refused.text, refused.name)
+          ended.isProtocolError ? .protocolError : .sessionEnded
+        return (false, Self.failed(reason, ended.text, ended.rule))
+      } catch let gaveUp as GaveUp {
+        return (false, Self.failed(.connectGaveUp, gaveUp.text))
+      } catch let refused as Refused {
+        let reason = enumeration("FAILURE_REASON_", refused.by, ControlPlane.FailureReason.self)
+        return (false, Self.failed(reason, refused.text, refused.name))
+      } catch let error as SystemError {
+        return (false, Self.failed(.unspecified, error.text))
       }
-      if case .failed? = outcome.kind { return (false, outcome) }
-      return (true, outcome)
     }
   }
 
-  private func action(
-    _ command: Kind?
-  ) throws -> @RuntimeActor () async throws -> Outcome.Kind? {
+  private func action(_ command: ControlPlane.ExecuteRequest.Command?) throws -> Act {
     let domain = domain
     switch command {
     case .listen(let c)?:
       let settings = try settings(c.maxConcurrentRequests, c.maxPayload)
-      return {
-        .listening(.init(port: UInt32(try domain.listen(settings, isResumable: c.resumable))))
-      }
+      return { .listening(.init(port: try domain.listen(settings, isResumable: c.resumable))) }
     case .connect(let c)?:
       let settings = try settings(c.maxConcurrentRequests, c.maxPayload)
       let dialling = Dialling(
@@ -72,148 +63,86 @@ final class Scope {
         parity: c.oddParity ? .odd : .even, resumes: c.resume,
         replaces: c.sessionLost == .fresh, maxAttempts: c.maxAttempts,
         backoffInitial: UInt64(c.backoffInitialMs), backoffMost: UInt64(c.backoffMaxMs))
-      return { .connected(.init(sessionId: try await domain.connect(settings, dialling).sessionId)) }
+      return {
+        .connected(.init(sessionId: try await domain.connect(settings, dialling).sessionId))
+      }
     case .call(let c)?:
       let session = try session(c.sessionId)
-      guard c.connectionId == 0, !c.handle.isEmpty, calls[c.handle] == nil else {
-        throw invalid("another connection, or a handle that is not new")
-      }
+      let method = runtime.catalogue.methods[c.method]
       let metadata = c.metadata.map {
         Wire.MetadataEntry(key: $0.key, value: $0.value, flags: $0.flags)
       }
-      let call = Call(c.method, runtime.catalogue.methods[c.method], c.arguments, metadata)
-      calls[c.handle] = call
+      let call =
+        c.connectionId == 0 ? caller.make(c.handle, c.method, method, c.arguments, metadata) : nil
+      let made = try known(call, "a new call")
       return {
-        session.caller.start(call)
-        return .call(Self.said(call, try await call.result()))
+        session.caller.start(made)
+        let result = try await made.result()
+        return .call(
+          .init(
+            status: enumeration("CALL_STATUS_", result.status), value: result.value,
+            text: result.text, attempts: made.attempts, operationId: made.operation,
+            metadata: result.metadata.map { .init(key: $0.key, value: $0.value, flags: $0.flags) }))
       }
     case .channelSend(let c)?:
       let end = try end(c.end, SendingEnd.self)
       return {
-        var said = ControlPlane.SendOutcome(status: .open)
-        do {
-          for index in 0..<UInt64(c.count) {
-            try await end().send(Testbed.Number(value: c.first &+ index).encoded)
-            said.accepted += 1
-          }
-        } catch let failure as EndFailure { said.status = Self.said(failure.status) }
-        return .sent(said)
+        let (accepted, status) = try await end.send(first: c.first, count: c.count)
+        return .sent(.init(accepted: accepted, status: enumeration("END_STATUS_", status)))
       }
     case .channelReceive(let c)?:
       let end = try end(c.end, ReceivingEnd.self)
       return {
-        var said = ControlPlane.ReceiveOutcome(status: .open)
-        do {
-          while c.count == 0 || said.values.count < c.count {
-            said.values.append(try Testbed.Number(decoding: try await end().take()).value)
-          }
-        } catch let failure as EndFailure { said.status = Self.said(failure.status) }
-        return .received(said)
+        let (values, status) = try await end.receive(count: c.count)
+        return .received(.init(values: values, status: enumeration("END_STATUS_", status)))
       }
     case .channelClose(let c)?:
-      let end = try end(c.end, SendingEnd.self)
-      return { try await end().close(); return nil }
+      return done(try end(c.end, SendingEnd.self)) { try await $0.find().close() }
     case .channelReset(let c)?:
-      let end = try end(c.end, ReceivingEnd.self)
-      return { try await end().reset(); return nil }
-    case .cancel(let c)?:
-      let call = try call(c.handle)
-      return { call.cancel(); return nil }
-    case .release(let c)?:
-      let gate = testbed.gate(c.gate)
-      return { gate.fulfil(()); return nil }
+      return done(try end(c.end, ReceivingEnd.self)) { try await $0.find().reset() }
+    case .cancel(let c)?: return done(try known(caller.call(c.handle), "call")) { $0.cancel() }
+    case .release(let c)?: return done(handler.gate(c.gate)) { $0.fulfil(()) }
     case .awaitEvent(let c)?:
+      let machine = MachineName(rawValue: c.machine.name.dropFirst("MACHINE_".count).lowercased())
       let pattern = JournalPattern(
-        sessionId: c.sessionId, machine: MachineName(c.machine), key: c.key, toState: c.toState,
+        sessionId: c.sessionId, machine: machine, key: c.key, toState: c.toState,
         handlerStarted: c.handlerStarted, handlerEnded: c.handlerEnded, operation: c.operationId)
-      return { [runtime, name] in
-        try await runtime.journal.watch(scope: name, count: max(1, c.count), pattern)
-        return nil
+      return done(self) {
+        try await $0.runtime.journal.watch(scope: $0.name, count: max(1, c.count), pattern)
       }
-    case .ping(let c)?:
-      let session = try session(c.sessionId)
-      return { try await session.ping(); return nil }
-    case .closeSession(let c)?:
-      let session = try session(c.sessionId)
-      return { session.goodbye(); return nil }
-    case .expireSession(let c)?:
-      let session = try session(c.sessionId)
-      return { session.end("expired"); return nil }
-    case .stopListening?: return { domain.stopListening(); return nil }
-    case .probe(let c)?:
-      if Self.capabilities.contains(c.capability) { return { nil } }
-      throw NotAccepted(reason: .unsupported, text: "no capability \(c.capability)")
-    case nil: throw NotAccepted(reason: .unsupported, text: "no command this subject knows")
+    case .ping(let c)?: return done(try session(c.sessionId)) { try await $0.ping() }
+    case .closeSession(let c)?: return done(try session(c.sessionId)) { $0.goodbye() }
+    case .expireSession(let c)?: return done(try session(c.sessionId)) { $0.end("expired") }
+    case .stopListening?: return done(domain) { $0.stopListening() }
+    case .probe(let c)? where Self.capabilities.contains(c.capability): return done(self) { _ in }
+    case .probe?, nil:
+      throw NotAccepted(reason: .unsupported, text: "no such command or capability")
     }
   }
 
-  private func invalid(_ text: String) -> NotAccepted { NotAccepted(reason: .invalid, text: text) }
+  private func done<Target: Sendable>(
+    _ target: Target, _ act: @escaping @RuntimeActor (Target) async throws -> Void
+  ) -> Act {
+    { try await (act(target), nil).1 }
+  }
+
+  private func known<Value>(_ value: Value?, _ what: String) throws -> Value {
+    guard let value else { throw NotAccepted(reason: .invalid, text: "this is no \(what)") }
+    return value
+  }
 
   private func settings(_ requests: UInt32, _ announced: UInt32) throws -> Settings {
-    guard let maxPayload = ProtocolConstants.maxPayload(announced: announced) else {
-      throw invalid("max_payload \(announced)")
-    }
-    return Settings(maxConcurrentRequests: requests, maxPayload: maxPayload)
+    let most = try known(ProtocolConstants.maxPayload(announced: announced), "max_payload")
+    return Settings(maxConcurrentRequests: requests, maxPayload: most)
   }
 
-  private func session(_ id: [UInt8]) throws -> Session {
-    guard let session = domain.session(id) else { throw invalid("no such session") }
-    return session
-  }
+  private func session(_ id: [UInt8]) throws -> Session { try known(domain.session(id), "session") }
 
-  private func call(_ handle: String) throws -> Call {
-    guard let call = calls[handle] else { throw invalid("no call \(handle)") }
-    return call
-  }
-
-  /// What finds the end, once its attempt was made.
   private func end<End: ChannelEnd>(
-    _ end: ControlPlane.ChannelEnd?, _: End.Type
-  ) throws -> @RuntimeActor () async throws -> End {
-    let end = end ?? .init()
-    let call = try call(end.handle)
-    let channel = call.method?.channels.first { $0.fieldNumber == end.fieldNumber }
-    guard let channel, channel.isToCallee == (End.self == SendingEnd.self) else {
-      throw invalid("no such end")
-    }
-    var found: End?
-    return {
-      if let found { return found }
-      let ends = try await call.channels(ofAttempt: end.attempt)
-      guard let made = ends?[end.fieldNumber] as? End else {
-        throw SessionEnded(text: "the call was resolved without this attempt")
-      }
-      found = made
-      return made
-    }
-  }
-}
-
-extension Scope {
-  private static func said(_ call: Call, _ result: CallResult) -> ControlPlane.CallOutcome {
-    let metadata = result.metadata.map {
-      ControlPlane.Metadata(key: $0.key, value: $0.value, flags: $0.flags)
-    }
-    return ControlPlane.CallOutcome(
-      status: .init(name: "CALL_STATUS_\(result.status.name)") ?? .unspecified,
-      value: result.value, text: result.text, attempts: call.attempts, operationId: call.operation,
-      metadata: metadata)
-  }
-
-  private static func said(_ status: EndStatus) -> ControlPlane.EndStatus {
-    .init(name: "END_STATUS_\(status.rawValue.uppercased())") ?? .unspecified
-  }
-}
-
-extension MachineName {
-  init?(_ machine: ControlPlane.Machine) {
-    self.init(rawValue: machine.name.dropFirst("MACHINE_".count).lowercased())
-  }
-}
-
-extension CallStatus {
-  /// The case's name as the control plane writes it.
-  fileprivate var name: String {
-    String("\(self)".flatMap { $0.isUppercase ? ["_", $0] : [$0] }).uppercased()
+    _ said: ControlPlane.ChannelEnd?, _ type: End.Type
+  ) throws -> CallerEnd<End> {
+    let said = said ?? .init()
+    return try known(
+      caller.end(said.handle, said.fieldNumber, attempt: said.attempt, type), "channel end")
   }
 }

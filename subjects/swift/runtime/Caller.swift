@@ -140,7 +140,8 @@ final class Caller {
         "\(call.methodName): a user error whose type was not announced")
     }
     let ofItems = (call.method?.channels ?? []).lazy.filter { !$0.isToCallee }
-      .compactMap { channel in call.method.flatMap { attachment.tracker.itemMismatch($0, channel) } }
+      .compactMap { channel in call.method.flatMap { attachment.tracker.itemMismatch($0, channel) }
+      }
     if let mismatch = bound.mismatch ?? ofItems.first {  // r[schema.errors]
       return CallResult(status: .schemaMismatch, text: mismatch, metadata: response.metadata)
     }
@@ -201,7 +202,8 @@ final class Caller {
     if channel.isToCallee {
       end = SendingEnd(id, credit: channel.initialCredit, outbox, record)
     } else {
-      end = ReceivingEnd(id, credit: channel.initialCredit, outbox, record) { () throws(Violation) in
+      end = ReceivingEnd(id, credit: channel.initialCredit, outbox, record) {
+        () throws(Violation) in
         _ = try tracker.bound(method.name, .channel, channel.fieldNumber)
       }
     }

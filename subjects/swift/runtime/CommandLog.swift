@@ -14,7 +14,7 @@ struct NotAccepted: Error {
 }
 
 /// Where a command stops until it is dropped.  r[control.hold]
-enum HoldPoint: Sendable { case accepted, started, effect, recorded }
+enum HoldPoint: CaseIterable, Sendable { case accepted, started, effect, recorded }
 
 /// What runs a command. `Outcome` is opaque here.
 typealias Run<Outcome> = @RuntimeActor () async throws -> (hasSucceeded: Bool, outcome: Outcome)
@@ -125,7 +125,8 @@ final class CommandLog<Outcome: Sendable> {
   }
 
   /// The state of a command, nil if it is evicted, and the recorded outcome.
-  func status(_ id: UInt64, highestSend: UInt32) -> (state: CommandTable.State?, outcome: Outcome?) {
+  func status(_ id: UInt64, highestSend: UInt32) -> (state: CommandTable.State?, outcome: Outcome?)
+  {
     if let command = commands[id] { return (command.state, command.recorded.value) }
     if id <= watermark { return (nil, nil) }
     let refused = tombstones[id] ?? 0

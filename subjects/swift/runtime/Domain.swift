@@ -47,7 +47,7 @@ final class Domain {
   }
 
   /// Accepts sessions on a fresh loopback port; returns the port.
-  func listen(_ settings: Settings, isResumable: Bool) throws(SystemError) -> UInt16 {
+  func listen(_ settings: Settings, isResumable: Bool) throws(SystemError) -> UInt32 {
     let listener = try Listener { [weak self] (descriptor: consuming Descriptor) in
       guard let self else { return }
       let handshake = AcceptorHandshake(self, settings, isResumable: isResumable)
@@ -55,7 +55,7 @@ final class Domain {
       _ = Link(descriptor, handshake, self.links, limit: limit)
     }
     listeners.append(listener)
-    return listener.port
+    return UInt32(listener.port)
   }
 
   /// Accepts no more; sessions live on.

@@ -40,7 +40,7 @@ enum HandshakeRefusal: Error {
 
 /// The counterpart refused, or was refused: not worth another dial.
 struct Refused: Error {
-  enum Side { case reject, sorry, protocolError }
+  enum Side { case rejected, sorry, protocolError }
   let by: Side
   let name: String  // of the reason, as in the wire protocol
   let text: String

@@ -83,7 +83,7 @@ final class InitiatorHandshake: LinkUser {
     switch try Wire.Prologue.open(payload) {
     case .reject(let reject):
       link.finish()
-      fail(link, .refused(Refused(by: .reject, name: reject.reason.name, text: reject.text)))
+      fail(link, .refused(Refused(by: .rejected, name: reject.reason.name, text: reject.text)))
     case .accept(let accept):
       guard let maxPayload = ProtocolConstants.maxPayload(announced: accept.maxPayload) else {
         throw Malformed(text: "max_payload \(accept.maxPayload)")

@@ -139,7 +139,8 @@ final class Journal {
   }
 
   private func offer(_ event: JournalEvent, to scope: Scope) {
-    for index in scope.watches.indices.reversed() where scope.watches[index].pattern.matches(event) {
+    for index in scope.watches.indices.reversed() where scope.watches[index].pattern.matches(event)
+    {
       scope.watches[index].remaining -= 1
       if scope.watches[index].remaining == 0 { scope.watches.remove(at: index).reached.fulfil(()) }
     }

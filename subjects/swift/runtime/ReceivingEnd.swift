@@ -54,7 +54,8 @@ final class ReceivingEnd: ChannelEnd {
         if let item = self.takeNow() { return item }
         if self.hasEnded { throw EndFailure(status: self.status) }
         if self.machine.state == .open && self.outstanding == 0 {
-          self.grant(1)  // somebody waits, and nobody may send  r[rpc.flow-control.credit.replenish]
+          // Somebody waits, and nobody may send.  r[rpc.flow-control.credit.replenish]
+          self.grant(1)
         }
         try await self.changed.wait()
       }

@@ -85,22 +85,19 @@ final class Session {
   private var newestNonce: UInt64 = 0
   private var oldEnds: [any ChannelEnd] = []  // of lost links, with items still to be taken
   private let moved = Signal()  // bound, or over
-  private var madeCaller: Caller?
-  private var madeCallee: Callee?
+  private let handler: Handler
+  private(set) lazy var caller = Caller(self)
+  private(set) lazy var callee = Callee(self, runtime, record, handler)
 
   init(_ runtime: Runtime, _ record: Recorder, _ settings: Settings, _ handler: @escaping Handler) {
     self.runtime = runtime
     self.record = record
     self.settings = settings
     driver = Driver(record)
-    madeCaller = Caller(self)
-    madeCallee = Callee(self, runtime, record, handler)
+    self.handler = handler
   }
 
   // MARK: What it is
-
-  var caller: Caller { madeCaller! }
-  var callee: Callee { madeCallee! }
 
   /// 16 random bytes, empty until the acceptor said them.
   var sessionId: [UInt8] { record.sessionId }
