@@ -15,6 +15,7 @@ namespace {
 Error Usage(std::string message) { return {Error::Kind::kUsage, std::move(message)}; }
 
 std::string At(const std::string& path, const YAML::Mark& mark) {
+  if (mark.is_null()) return path + ": ";
   return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1) + ": ";
 }
 

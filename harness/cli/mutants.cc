@@ -32,6 +32,11 @@ Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
   try {
     const YAML::Node document = YAML::LoadFile(path);
     for (const YAML::Node& row : document["mutants"]) {
+      for (const char* key : {"id", "wrong"}) {
+        if (row[key]) continue;
+        throw YAML::RepresentationException(row.Mark(),
+                                            std::string("a mutant needs `") + key + "`");
+      }
       Mutant mutant;
       mutant.subject = row["subject"].as<std::string>(kDefaultSubject);
       mutant.id = row["id"].as<std::string>();

@@ -110,10 +110,9 @@ class GrpcControl final : public ControlClient {
     auto* call = new TypedCall<Response>;
     call->id = id;
     call->context.AddMetadata("counterpart-token", token_);
-    {
-      const std::lock_guard lock(mutex_);
-      open_.insert(call);
-    }
+    // Held to the end: whoever takes the tag off the queue takes the call over only then.
+    const std::lock_guard lock(mutex_);
+    open_.insert(call);
     call->reader = (stub.*send)(&call->context, request, &queue_);
     call->reader->Finish((call->reply.*slot)(), &call->status, static_cast<Call*>(call));
   }
@@ -123,6 +122,10 @@ class GrpcControl final : public ControlClient {
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {
       const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      {
+        const std::lock_guard lock(mutex_);
+        open_.erase(call.get());
+      }
       ControlCompletion completion{.id = call->id, .answered = call->status.ok()};
       if (call->status.ok()) {
         completion.reply = call->reply.SerializeAsString();
@@ -131,7 +134,6 @@ class GrpcControl final : public ControlClient {
                              call->status.error_message();
       }
       const std::lock_guard lock(mutex_);
-      open_.erase(call.get());
       if (!closing_) sink_->Push(std::move(completion));
     }
   }

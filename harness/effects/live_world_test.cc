@@ -574,7 +574,7 @@ TEST_P(CalmTest, ATimerWithinTheHorizonIsWaitedFor) {
 
 TEST_P(CalmTest, ADeadSubjectIsQuiescent) {
   Probe("exit:0");
-  EXPECT_EQ(UntilCommitted().evidence, "the subject has ended");
+  ASSERT_EQ(UntilCommitted().evidence, "the subject has ended");
   EXPECT_EQ(waiting_.front().kind, IngressKind::kExited);
   EXPECT_EQ(waiting_.back().kind, IngressKind::kNoAnswer);
 }

@@ -1,6 +1,11 @@
 // Choosing cells and reading subjects.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
 #include "harness/campaign/cell.h"
 #include "harness/campaign/pattern.h"
 #include "harness/campaign/subjects.h"
@@ -37,6 +42,77 @@ TEST(Subjects, CommandsAreSplitAsAShellWould) {
   EXPECT_FALSE(ParseSubject("my=run 'a").ok());
   EXPECT_FALSE(ParseSubject("My=run").ok());
   EXPECT_FALSE(ParseSubject("my=").ok());
+}
+
+// The error of a subjects file with this text, without its folder.
+std::string SubjectsError(const std::string& text) {
+  const std::string path = testing::TempDir() + "subjects_under_test.yaml";
+  std::ofstream(path) << text;
+  const auto subjects = ReadSubjects(path, "/build");
+  if (subjects.ok()) return "none";
+  EXPECT_EQ(subjects.error().kind, Error::Kind::kUsage);
+  EXPECT_TRUE(subjects.error().message.starts_with(path)) << subjects.error().message;
+  return subjects.error().message.substr(path.size());
+}
+
+TEST(Subjects, ErrorsOfTheFileSayWhere) {
+  const std::string good = "subjects:\n  - id: a\n    command: [x]\n";
+  EXPECT_EQ(SubjectsError(good), "none");
+  EXPECT_EQ(SubjectsError("subjects:\n  - id: a\n    command: [x\n  - id: b\n"),
+            ":4:7: end of sequence flow not found");
+  EXPECT_EQ(SubjectsError(good + "  - id: A b\n    command: [x]\n"),
+            ":4:9: subject id 'A b' may have only a-z, 0-9 and _");
+  EXPECT_EQ(SubjectsError(good + "  - id: a\n    command: [y]\n"),
+            ":4:9: subject 'a' is listed twice");
+  EXPECT_EQ(SubjectsError(good + "  - id: b\n"),
+            ":4:5: a subject needs `id: NAME` and `command: [PROGRAM, ARG, …]`");
+  EXPECT_EQ(SubjectsError(good + "  - id: b\n    command: []\n"),
+            ":4:5: a subject needs `id: NAME` and `command: [PROGRAM, ARG, …]`");
+  EXPECT_EQ(SubjectsError("subjects:\n  - id: a\n    command: [x, {a: b}]\n"),
+            ":3:18: bad conversion");
+  EXPECT_EQ(SubjectsError("subjects: text\n"),
+            ":1:11: expected a list of subjects under `subjects:`");
+  EXPECT_EQ(SubjectsError(""), ": expected a list of subjects under `subjects:`");
+  EXPECT_EQ(SubjectsError("subjects: []\n"), " lists no subject");
+}
+
+TEST(Subjects, AFileThatIsNotThereIsNamed) {
+  const auto subjects = ReadSubjects("no/such/subjects.yaml", "/build");
+  ASSERT_FALSE(subjects.ok());
+  EXPECT_NE(subjects.error().message.find("no/such/subjects.yaml"), std::string::npos);
+  EXPECT_NE(subjects.error().message.find("--subjects FILE"), std::string::npos);
+}
+
+TEST(Subjects, CommandsNameTheRootAndTheBuild) {
+  const std::string folder = testing::TempDir() + "root/matrix";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/subjects.yaml")
+      << "subjects:\n  - id: a\n    command: ['{root}/x', '{build}/y', z]\n";
+  const auto subjects = ReadSubjects(folder + "/subjects.yaml", "/build");
+  ASSERT_TRUE(subjects.ok());
+  const std::string root = (std::filesystem::path(folder).parent_path() / "x").string();
+  EXPECT_EQ(subjects.value()[0].command, (std::vector<std::string>{root, "/build/y", "z"}));
+}
+
+TEST(Cells, SkippingIsByPatternToo) {
+  const std::vector<effects::SubjectSpec> subjects = {{"a", {"x"}, 0}, {"b", {"x"}, 0}};
+  const auto all = AllCells(subjects);
+  const auto some = SelectCells(all, {}, {"lang_a*::**"});
+  ASSERT_TRUE(some.ok());
+  EXPECT_EQ(some.value().size(), all.size() / 2);
+  for (const Cell& cell : some.value()) EXPECT_EQ(cell.subject->id, "b");
+  const auto wrong = SelectCells(all, {}, {"lang_c*::**"});
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_NE(wrong.error().message.find("lang_c*::**"), std::string::npos);
+  EXPECT_FALSE(SelectCells(all, {"lang_a**"}, {"**"}).ok());
+}
+
+TEST(Cells, AreSortedAndFoundByTheirIds) {
+  const std::vector<effects::SubjectSpec> subjects = {{"b", {"x"}, 0}, {"a", {"x"}, 0}};
+  const auto all = AllCells(subjects);
+  for (size_t i = 1; i < all.size(); ++i) EXPECT_LT(all[i - 1].Id(), all[i].Id());
+  for (const Cell& cell : all) EXPECT_EQ(FindCell(all, cell.Id()), &cell);
+  EXPECT_EQ(FindCell(all, "lang_a"), nullptr);
 }
 
 TEST(Seeds, DependOnEveryPart) {

@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "harness/machine/replay.h"
 
 namespace counterpart::machine {
@@ -112,6 +117,117 @@ TEST(Machine, TellsOfQuiescenceWhoAskedToBeTold) {
   EXPECT_EQ(machine.Run(), Step::kAllDone);
   EXPECT_EQ(wake, Wake::kQuiescent);
   EXPECT_TRUE(world.findings.empty());
+}
+
+// An alternative: what arrives, or that nothing more does.
+Task<> ArrivalOrCalm(Machine& m, World& world, std::vector<Wake>* wakes) {
+  for (int i = 1; i <= 2; ++i) {
+    Machine::Wait wait;
+    wait.awaited = "a payload or calm";
+    wait.ready = [&world, i] { return world.payloads >= i; };
+    wait.wake_when_quiescent = true;
+    wakes->push_back(co_await m.Await(std::move(wait)));
+  }
+}
+
+struct Alternatives {
+  World world;
+  Machine machine{1, [] { return uint64_t{0}; }};
+  std::vector<Wake> wakes;
+  Alternatives() {
+    machine.set_observer(&world);
+    machine.AddRole("role", ArrivalOrCalm(machine, world, &wakes));
+    machine.Run();
+  }
+};
+
+TEST(Await, WhatHasArrivedBeatsWhatCanNoLonger) {
+  for (const bool payload_first : {true, false}) {
+    Alternatives a;
+    a.machine.Ingest(payload_first ? std::vector<Ingress>{Payload("x"), Calm()}
+                                   : std::vector<Ingress>{Calm(), Payload("x")});
+    a.machine.Run();
+    EXPECT_EQ(a.wakes, std::vector<Wake>{Wake::kReady});
+    // Calm was of that round only: the next wait begins anew.
+    EXPECT_EQ(a.machine.Awaited(), std::vector<std::string>{"a payload or calm"});
+    a.machine.Ingest({Calm()});
+    EXPECT_EQ(a.machine.Run(), Step::kAllDone);
+    EXPECT_EQ(a.wakes, (std::vector<Wake>{Wake::kReady, Wake::kQuiescent}));
+    EXPECT_TRUE(a.world.findings.empty());
+  }
+}
+
+TEST(Await, OfWhatIsThereAlreadyStillEndsTheStep) {
+  Alternatives a;
+  a.machine.Ingest({Payload("x"), Payload("y")});
+  EXPECT_EQ(a.machine.StepOnce(), Step::kContinue);
+  EXPECT_EQ(a.wakes.size(), 1u);
+  EXPECT_EQ(a.machine.StepOnce(), Step::kAllDone);
+  EXPECT_EQ(a.wakes, (std::vector<Wake>{Wake::kReady, Wake::kReady}));
+}
+
+// One role that can go on keeps a stall of another from being called: it may bring what is awaited.
+TEST(Await, CalmFailsNobodyWhileARoleGoesOn) {
+  Fixture f;
+  std::vector<Wake> wakes;
+  f.machine.AddRole("second", ArrivalOrCalm(f.machine, f.world, &wakes));
+  f.machine.Run();
+  f.machine.Ingest({Calm()});
+  f.machine.Run();
+  EXPECT_TRUE(f.world.findings.empty());
+  EXPECT_EQ(wakes, std::vector<Wake>{Wake::kQuiescent});
+}
+
+Task<> WaitsFor(Machine& m, std::chrono::microseconds horizon) {
+  Machine::Wait wait;
+  wait.awaited = "a delay";
+  wait.ready = [] { return false; };
+  wait.horizon = horizon;
+  co_await m.Await(std::move(wait));
+}
+
+TEST(Await, TheHorizonIsTheLongestOfAll) {
+  World world;
+  Machine machine(1, [] { return uint64_t{0}; });
+  machine.set_observer(&world);
+  EXPECT_EQ(machine.horizon().count(), 0);
+  machine.AddRole("short", WaitsFor(machine, std::chrono::microseconds(5)));
+  machine.AddRole("long", WaitsFor(machine, std::chrono::microseconds(700)));
+  machine.Run();
+  EXPECT_EQ(machine.horizon().count(), 700);
+}
+
+TEST(Machine, ADaemonKeepsNothingGoing) {
+  World world;
+  Machine machine(1, [] { return uint64_t{0}; });
+  machine.set_observer(&world);
+  machine.AddRole("daemon", WaitsFor(machine, std::chrono::microseconds(0)), /*daemon=*/true);
+  EXPECT_EQ(machine.Run(), Step::kAllDone);
+  EXPECT_TRUE(machine.Awaited().empty());
+  machine.Ingest({Calm()});
+  EXPECT_TRUE(world.findings.empty());
+}
+
+TEST(Machine, WhatCannotBeJudgedIsInconclusive) {
+  Fixture f;
+  f.machine.Run();
+  Ingress unjudgeable;
+  unjudgeable.kind = IngressKind::kUnjudgeable;
+  unjudgeable.text = "no such kernel";
+  f.machine.Ingest({unjudgeable});
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+  ASSERT_EQ(f.world.findings.size(), 1u);
+  EXPECT_EQ(f.world.findings[0].level, Level::kInconclusive);
+}
+
+TEST(Machine, AFindingStopsTheRunAfterItsStep) {
+  Fixture f;
+  f.machine.Run();
+  f.machine.TakeEffects();
+  f.machine.Report({.level = Level::kFail, .rule = "some.rule", .text = "seen"});
+  f.machine.Ingest({Payload("x")});
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+  EXPECT_TRUE(f.machine.TakeEffects().empty());
 }
 
 TEST(Machine, EndEndsARole) {
