@@ -5,6 +5,7 @@
 #include <cctype>
 #include <iterator>
 #include <memory>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct Row {
   std::vector<std::string> journal;  // text of JournalEvents, without seq and session
   const char* rule;                  // "" if all is well
 };
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.what; }
 
 std::string Step(const std::string& machine, int key, const std::string& from,
                  const std::string& event, const std::string& to) {

@@ -43,6 +43,7 @@ TEST(Verdict, OnlyRisesAndKeepsTheFirstReason) {
   Verdict verdict;
   verdict.Join({.level = Level::kFail, .rule = "first"});
   verdict.Join({.level = Level::kPass});
+  EXPECT_EQ(verdict.level(), Level::kFail);
   verdict.Join({.level = Level::kFail, .rule = "second"});
   EXPECT_EQ(verdict.level(), Level::kFail);
   EXPECT_EQ(verdict.reason().rule, "first");

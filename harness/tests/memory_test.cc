@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <ostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -97,6 +98,8 @@ struct Wrong {
   const char* rule;
   bool stall = false;
 };
+
+void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.what; }
 
 constexpr char kEcho[] = "rpc_echo_roundtrip";
 constexpr char kGenerate[] = "channeling_generate_server_to_client";

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Row {
   std::string illegal;  // "": the row only shows what is legal
   const char* rule;
 };
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.what; }
 
 // One monitor, and links of one session: link n is its attachment of generation n.
 struct Bench {
@@ -446,6 +449,8 @@ struct Order {
   std::string illegal;
   const char* rule;
 };
+
+void PrintTo(const Order& row, std::ostream* out) { *out << row.what; }
 
 std::string Schema() {
   return "protocol_schema: " + std::to_string(wire::SchemaId(*wire::v1::Message::descriptor()));
