@@ -35,6 +35,8 @@ constexpr Lane kNobody = 0;
 // with us about what it was asked, before the run is given up as inconclusive. Only that: nothing
 // is ever judged by it.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
+// The same where nothing can be on its way between: long enough for what has just been woken.
+constexpr auto kDirectStallCeiling = std::chrono::milliseconds(20);
 // How long one check goes on looking by itself before it gives the thread back.
 constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr int kEventsPerLook = 128;
@@ -166,6 +168,9 @@ class EpollLiveWorld final : public LiveWorld {
     if (witness_ != nullptr) witness_->OnActivity();
   }
   KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook);
+  std::chrono::milliseconds StallCeiling() const {
+    return subject_->asks_directly() ? kDirectStallCeiling : kStallCeiling;
+  }
   Calm NotYet(microseconds retry_after) const;
   Calm Owed(microseconds horizon, const std::string& what);
 
@@ -670,7 +675,7 @@ void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
 EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& settled,
                                                std::string& why) {
   const auto await = [&]() -> Wave {
-    const auto asked = Clock::now();
+    std::optional<Clock::time_point> idle_since;  // and not answered, as looked at since
     while (settle_question_ != 0) {
       Look(20);
       if (!undelivered_.empty()) return Wave::kInterrupted;
@@ -682,7 +687,11 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
         why = view.evidence;
         return Wave::kUnjudgeable;
       }
-      if (idle_since_ && Clock::now() - std::max(asked, *idle_since_) > kStallCeiling) {
+      if (view.state != KernelView::State::kQuiescent) {
+        idle_since.reset();
+      } else if (!idle_since) {
+        idle_since = Clock::now();  // what it said by now is taken in before the next look
+      } else if (Clock::now() - *idle_since > StallCeiling()) {
         why = "stalled: the subject is idle and has not answered Settle; " + view.evidence;
         return Wave::kUnjudgeable;
       }
@@ -718,7 +727,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
 }
 
 OurEnds EpollLiveWorld::Ends() {
-  OurEnds ends{.links = {}, .listeners = {}, .departed = std::move(departed_)};
+  OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_)};
   for (const auto& [key, held] : links_) {
     const LiveLink& link = held.link;
     if (link.closed() || link.dialling()) continue;
@@ -731,8 +740,13 @@ OurEnds EpollLiveWorld::Ends() {
   }
   for (const auto& [key, held] : listeners_) {
     if (held.listener.listening() && lanes_.at(held.lane).links.size() < kMostLinksPerLane) {
-      ends.listeners.push_back(held.listener.fd());
+      ends.inputs.push_back(held.listener.fd());
     }
+  }
+  if (subject_ == nullptr) return ends;
+  // One that waits for us to read its output is not at rest.
+  for (const int fd : {subject_->stdout_fd(), subject_->stderr_fd()}) {
+    if (fd >= 0) ends.inputs.push_back(fd);
   }
   return ends;
 }
@@ -762,7 +776,7 @@ Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
   if (view.state == KernelView::State::kUnjudgeable) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = view.evidence;
-  } else if (idle_since_ && Clock::now() - *idle_since_ > kStallCeiling) {
+  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling()) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = "stalled: the subject is idle, and yet " + what + "; " + view.evidence;
   }

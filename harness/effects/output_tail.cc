@@ -16,6 +16,7 @@ bool FromSanitizer(std::string_view line) {
 }  // namespace
 
 void OutputTail::Append(std::string_view bytes) {
+  appended_ += bytes.size();
   const std::string_view newest = bytes.substr(bytes.size() - std::min(bytes.size(), kKept));
   kept_.append(newest);
   if (kept_.size() > 2 * kKept) kept_.erase(0, kept_.size() - kKept);

@@ -4,6 +4,7 @@
 #define COUNTERPART_EFFECTS_OUTPUT_TAIL_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,12 +17,15 @@ class OutputTail {
 
   void Append(std::string_view bytes);
 
+  // Bytes so far.
+  uint64_t appended() const { return appended_; }
   // At most kKept bytes, raw.
   std::string tail() const;
   // Empty if none spoke.
   const std::string& sanitizer_line() const { return sanitizer_line_; }
 
  private:
+  uint64_t appended_ = 0;
   std::string kept_;  // up to twice kKept, trimmed now and then
   std::string line_;
   std::string sanitizer_line_;

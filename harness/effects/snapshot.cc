@@ -70,7 +70,7 @@ Snapshot Snapshotter::Take(OurEnds* ours) {
   if (!steps_.timeouts_in_first_pass) ReadTimeouts(&snapshot);  // broken on purpose
   std::vector<int> inputs;
   if (steps_.input_after) {
-    inputs = ours->listeners;
+    inputs = ours->inputs;
     for (const LinkAccount& link : ours->links) {
       if (link.reading && !link.end_seen) inputs.push_back(link.fd);
     }

@@ -26,7 +26,7 @@ namespace counterpart::effects {
 // All our ends of what the subject may talk to.
 struct OurEnds {
   std::vector<LinkAccount> links;
-  std::vector<int> listeners;
+  std::vector<int> inputs;  // listeners, and what its output is read from
   // Connections that we have closed; a look takes out those of which the subject has been told.
   std::vector<TcpPath> departed;
 };

@@ -205,7 +205,7 @@ class ModelKernel final : public KernelReader {
 
 OurEnds EndsOf(const Model& model) {
   OurEnds ends;
-  ends.listeners = {3};
+  ends.inputs = {3};
   if (model.connected) ends.links.push_back({.fd = 4, .written = model.written});
   if (model.fin_sent && !model.connected) ends.departed.push_back({});
   return ends;

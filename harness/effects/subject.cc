@@ -15,10 +15,12 @@ namespace {
 constexpr size_t kOutputPerTurn = 1u << 20;
 // A subject that waits for something that comes later than this has not started.
 constexpr auto kStartHorizon = std::chrono::seconds(10);
-// A question on its way to the subject is invisible to the kernel's view of it, so that an idle
-// look proves nothing; idle for this long means that it will not be answered.
+// A question on its way to the subject through gRPC is invisible to the kernel's view of it, so
+// that an idle look proves nothing; idle for this long means that it will not be answered.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
 constexpr int kLookEveryMs = 20;
+// What a subject may write to stderr before it has started.
+constexpr uint64_t kMostErrors = 64u << 20;
 
 // Calls `take` with what a non-blocking pipe holds, up to a bound. False at its end.
 template <class Take>
@@ -120,25 +122,39 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
     }
     return ready > 0;
   };
-  if (!look(kLookEveryMs)) {
-    OurEnds no_ends;
-    const KernelView view = witness_->Look(&no_ends, kStartHorizon, Certainty::kSustained);
-    if (!look(0)) {  // the view is of a moment when nothing had come
+  const auto something_came = [&wait] {
+    return (wait[0].revents | wait[2].revents | wait[3].revents | wait[4].revents) != 0;
+  };
+  look(kLookEveryMs);
+  // That it writes to stderr is no progress: it may do nothing else for ever.
+  if (wait[1].revents != 0) DrainStderr();
+  if (stderr_tail_.appended() > kMostErrors) {
+    return "floods its stderr (" + std::to_string(stderr_tail_.appended() >> 20) + " MiB)";
+  }
+  if (!something_came()) {
+    OurEnds ends;  // of its output only: one that waits for us to read is not at rest
+    for (const int fd : {stdout_fd(), stderr_fd()}) {
+      if (fd >= 0) ends.inputs.push_back(fd);
+    }
+    const KernelView view = witness_->Look(&ends, kStartHorizon, Certainty::kSustained);
+    look(0);  // the view is of a moment when nothing had come
+    if (!something_came()) {
       if (view.state == KernelView::State::kUnjudgeable) return "goes on and on: " + view.evidence;
       if (view.state == KernelView::State::kBusy) {
         idle_since_.reset();
         return std::nullopt;
       }
+      // Nothing is asked yet, or the question is in its stdin: then that it rests says it all.
+      if (sink == nullptr || stdio_ != nullptr) return "is waiting";
       const auto now = std::chrono::steady_clock::now();
       if (!idle_since_) idle_since_ = now;
-      if (sink == nullptr || now - *idle_since_ > kStallCeiling) return "is waiting";
+      if (now - *idle_since_ > kStallCeiling) return "is waiting";
       return std::nullopt;
     }
   }
   idle_since_.reset();
   witness_->OnActivity();
   if (wait[0].revents != 0) DrainStdout();
-  if (wait[1].revents != 0) DrainStderr();
   if (wait[4].revents != 0) OnStdinWritable();
   return std::nullopt;
 }

@@ -42,6 +42,9 @@ class Subject {
   int stdout_fd() const { return stdout_open_ ? process_->stdout_pipe().get() : -1; }
   int stderr_fd() const { return stderr_open_ ? process_->stderr_pipe().get() : -1; }
   int stdin_fd() const { return process_->stdin_pipe().get(); }
+  // Whether a question is with the subject as soon as it is asked, and an answer with us: so that a
+  // subject at rest will not answer any more. Through gRPC both take their way.
+  bool asks_directly() const { return stdio_ != nullptr; }
   bool wants_stdin() const { return stdio_ != nullptr && stdio_->wants_write(); }
   // Read what there is, up to a bound; true if there was something.
   bool DrainStdout();

@@ -1,0 +1,134 @@
+"""The program against subjects that misbehave (subjects/hostile), as a user would start them.
+
+Each must end in the right exit code and a sentence that says what is wrong, in bounded memory, with
+no process left behind. Nothing here is judged by a clock.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "build/harness/counterpart"
+HOSTILE = ROOT / "subjects/hostile/hostile.py"
+CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"
+# So that a hang of the program is a failure here; nothing waits for it otherwise.
+BACKSTOP_SECONDS = 200
+MOST_MEMORY_KIB = 400 << 10
+
+RED, NO_SUBJECT, INCOMPLETE = 1, 3, 4
+
+
+@dataclass
+class Ended:
+    """How the program ended."""
+
+    code: int
+    output: str
+    peak_kib: int
+
+
+def processes_marked(mark: str) -> list[int]:
+    """Give the living processes that carry the mark in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def play(tmp_path: Path, mode: str, *words: str) -> Ended:
+    """Run the program against a mode; whatever carries the mark is gone afterwards."""
+    mark = f"HOSTILE_TEST={uuid.uuid4().hex}"
+    name, value = mark.split("=")
+    paths = [str(ROOT / "build/python"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, name: value, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    output = tmp_path / "output"
+    with output.open("wb") as out:
+        program = subprocess.Popen(
+            [PROGRAM, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=tmp_path,
+        )
+        backstop = threading.Timer(BACKSTOP_SECONDS, program.kill)
+        backstop.start()
+        _, status, used = os.wait4(program.pid, 0)
+        backstop.cancel()
+    program.returncode = os.waitstatus_to_exitcode(status)
+    left = processes_marked(mark)
+    assert left == [], f"left running: {left}"
+    text = output.read_text(errors="replace")
+    return Ended(os.waitstatus_to_exitcode(status), text, used.ru_maxrss)
+
+
+def subject(mode: str) -> str:
+    """Give the --subject option of a mode."""
+    return f"hostile={sys.executable} {HOSTILE} {mode}"
+
+
+HOPELESS = [
+    ("exits", "ended with exit 3 before it said where it serves"),
+    ("hangs", "is waiting and has not said where it serves"),
+    ("garbage", 'it said "\\x00\\xff listening on port 80"'),
+    ("half_a_line", "is waiting and has not said where it serves"),
+    ("spins_at_start", "goes on and on: runaway: never at rest while it used"),
+    ("floods_stderr", "floods its stderr (64 MiB)"),
+    ("floods_stdout", "the first line on stdout is longer than 4096 bytes"),
+    ("deaf", "is waiting and has not answered Describe"),
+    ("control_huge", "announced a control message of 4294967295 bytes"),
+    ("control_garbage", "wrote something else than a ControlReply to its stdout"),
+    ("control_flood", "answered question 127, which is not open"),
+]
+
+
+@pytest.mark.parametrize(("mode", "sentence"), HOPELESS)
+def test_a_subject_that_cannot_be_started(tmp_path: Path, mode: str, sentence: str) -> None:
+    """`run` says why, once, and exits with 3."""
+    ended = play(tmp_path, mode, "run", CELL, "--subject", subject(mode))
+    assert sentence in ended.output
+    assert ended.code == NO_SUBJECT, ended.output
+    assert ended.peak_kib < MOST_MEMORY_KIB
+
+
+def test_check_says_why_a_subject_cannot_be_started(tmp_path: Path) -> None:
+    """`check -- CMD` too, with what the subject printed."""
+    ended = play(tmp_path, "exits", "check", "--", sys.executable, str(HOSTILE), "exits")
+    assert "ended with exit 3 before it said where it serves" in ended.output
+    assert "no configuration file" in ended.output
+    assert ended.code == NO_SUBJECT, ended.output
+
+
+RED_OR_INCOMPLETE = [
+    ("never_reads", RED, "can no longer happen"),
+    ("wire_huge", RED, "4294967295"),
+    ("wire_flood", RED, "transport"),
+    ("killed", RED, "signal 9"),
+    ("forks", RED, "can no longer happen"),
+    ("spins", INCOMPLETE, "runaway: never at rest while it used"),
+    ("settles_never", INCOMPLETE, "stalled: the subject is idle"),
+]
+
+
+@pytest.mark.parametrize(("mode", "code", "sentence"), RED_OR_INCOMPLETE)
+def test_a_subject_that_misbehaves(tmp_path: Path, mode: str, code: int, sentence: str) -> None:
+    """Red if a rule was broken, incomplete if nobody can tell; it says what was seen."""
+    ended = play(tmp_path, mode, "run", CELL, "--subject", subject(mode))
+    assert sentence in ended.output
+    assert ended.code == code, ended.output
+    assert ended.peak_kib < MOST_MEMORY_KIB
