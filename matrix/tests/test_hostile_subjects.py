@@ -6,7 +6,9 @@ no process left behind. Nothing here is judged by a clock.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -132,3 +134,21 @@ def test_a_subject_that_misbehaves(tmp_path: Path, mode: str, code: int, sentenc
     assert sentence in ended.output
     assert ended.code == code, ended.output
     assert ended.peak_kib < MOST_MEMORY_KIB
+
+
+@pytest.mark.parametrize("load", ["0", "8"])
+def test_what_can_never_happen_is_red_with_its_evidence(tmp_path: Path, load: str) -> None:
+    """Idle or under load: what was awaited, and what the failure rests on."""
+    words = ("run", CELL, "--subject", subject("never_reads"), "--load", load, "--jobs", "1")
+    ended = play(tmp_path, "never_reads", *words)
+    assert ended.code == RED, ended.output
+    lines = (tmp_path / "reports/out/latest/run.jsonl").read_text().splitlines()
+    header = json.loads(lines[0])["header"]
+    assert header["wait_tier"] == "T1"
+    execs = [json.loads(line)["exec"] for line in lines if '"exec":{' in line]
+    assert len(execs) == 1
+    assert re.match(r"awaited .*, which can no longer happen: ", execs[0]["reason"])
+    assert execs[0]["wait_tier"] == "T1"
+    assert re.search(r"\d+ threads asleep at one instant \(.*\)", execs[0]["evidence"])
+    assert "bytes that the subject has not read" in execs[0]["evidence"]
+    assert "no timer due within" in execs[0]["evidence"]

@@ -1,0 +1,209 @@
+"""Wrong input on the command line, as a user would type it: one sentence that says what to do.
+
+Over the built program. Also what ends `serve`: Ctrl-C, and a client that goes away in a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "build/harness/counterpart"
+SUBJECTS = ROOT / "matrix/subjects.yaml"
+STDIO_SUBJECT = f"python={ROOT}/subjects/python/subject --control stdio"
+CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"
+# So that a hang of the program is a failure here; nothing waits for it otherwise.
+BACKSTOP_SECONDS = 200
+
+USAGE, NO_SUBJECT, HARNESS = 2, 3, 4
+
+
+def counterpart(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(
+        [PROGRAM, *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BACKSTOP_SECONDS,
+        check=False,
+    )
+
+
+def only_sentence(ended: subprocess.CompletedProcess[str]) -> str:
+    """Give the one line on stderr."""
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert lines[0].startswith("counterpart: ")
+    return lines[0].removeprefix("counterpart: ")
+
+
+def test_serve_on_an_occupied_port(tmp_path: Path) -> None:
+    """The port is named, and what to do instead."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = counterpart("serve", "--port", str(port), "--subjects", str(SUBJECTS), cwd=tmp_path)
+    assert f"port {port} of 127.0.0.1 cannot be bound" in ended.stderr
+    assert "leave --port out to have a free one" in ended.stderr
+    assert ended.returncode == USAGE
+
+
+def test_an_out_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """The folder is named."""
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file/out"
+    ended = counterpart("run", CELL, "--subject", STDIO_SUBJECT, "--out", str(out), cwd=tmp_path)
+    assert str(out) in only_sentence(ended)
+    assert ended.returncode in (USAGE, HARNESS)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "sentence"),
+    [
+        ("subjects:\n  - id: [\n", "3:1", "end of sequence flow not found"),
+        ("subjects: 3\n", "1:11", "expected a list of subjects"),
+        ("subjects:\n  - command: [x]\n", "2:5", "a subject needs `id: NAME`"),
+        ("subjects:\n  - id: A b\n    command: [x]\n", "2:9", "may have only a-z"),
+        (
+            "subjects:\n  - id: a\n    command: [x]\n  - id: a\n    command: [x]\n",
+            "4:9",
+            "is listed twice",
+        ),
+    ],
+)
+def test_a_broken_subjects_file(tmp_path: Path, text: str, place: str, sentence: str) -> None:
+    """File, line and column, as editors understand them."""
+    path = tmp_path / "subjects.yaml"
+    path.write_text(text)
+    ended = counterpart("run", "--subjects", str(path), cwd=tmp_path)
+    said = only_sentence(ended)
+    assert said.startswith(f"{path}:{place}: "), said
+    assert sentence in said
+    assert ended.returncode == USAGE
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("run", "--subjects", "nowhere.yaml"), "cannot read the subjects file nowhere.yaml"),
+        (("run", "--subject", "nonsense"), "expected ID=COMMAND"),
+        (("run", "--subject", "a='x"), "a quote is not closed"),
+        (("run", "no::such::cell", "--subjects", str(SUBJECTS)), "no::such::cell"),
+        (("run", "@nowhere.txt", "--subjects", str(SUBJECTS)), "nowhere.txt"),
+        (("run", CELL, "--shard", "3/2", "--subjects", str(SUBJECTS)), "expected i/n"),
+        (("run", CELL, "--for", "soon", "--subjects", str(SUBJECTS)), "expected a time such as"),
+        (("check",), "name your subject's command after `--`"),
+        (("mutants", "no_such_mutant", "--subjects", str(SUBJECTS)), "no mutant"),
+    ],
+)
+def test_wrong_words(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    """Each is a usage error, said in one sentence."""
+    ended = counterpart(*words, cwd=tmp_path)
+    assert sentence in only_sentence(ended)
+    assert ended.returncode == USAGE
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    """The program is named."""
+    ended = counterpart("run", CELL, "--subject", "mine=/nowhere/subject", cwd=tmp_path)
+    assert "cannot start /nowhere/subject" in ended.stderr
+    assert "see --subject and matrix/subjects.yaml" in ended.stderr
+    assert ended.returncode == NO_SUBJECT
+
+
+# ---------------------------------------------------------------- serve
+
+
+class Server:
+    """One `counterpart serve`, until its stdin is closed."""
+
+    def __init__(self, out: Path, subject: str) -> None:
+        """Start it and wait until it says where it serves."""
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--subject", subject, "--out", str(out)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "build/python")},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        match = re.fullmatch(r"counterpart serve (127\.0\.0\.1:\d+)\n", line)
+        assert match, line
+        self.address = match[1]
+
+    def close(self) -> None:
+        """End it the ordinary way."""
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            self.process.stdin.close()
+        self.process.wait(BACKSTOP_SECONDS)
+
+
+@pytest.fixture
+def hanging_server(tmp_path: Path) -> Iterator[Server]:
+    """Serve a subject whose runs never end by themselves for seconds."""
+    hostile = ROOT / "subjects/hostile/hostile.py"
+    server = Server(tmp_path / "out", f"hostile={sys.executable} {hostile} spins")
+    yield server
+    server.close()
+
+
+def first_lines(server: Server) -> tuple[grpc.Channel, object]:
+    """Ask for a run of many, and take what comes before the first run has ended."""
+    sys.path.insert(0, str(ROOT / "build/python"))
+    from counterpart.runner.v1 import runner_pb2, runner_pb2_grpc
+
+    channel = grpc.insecure_channel(server.address)
+    stub = runner_pb2_grpc.RunnerStub(channel)
+    stream = stub.Run(runner_pb2.RunRequest(patterns=[CELL], runs=10_000))
+    assert next(stream).line.HasField("header")
+    assert next(stream).line.HasField("scenario")
+    return channel, stream
+
+
+def test_a_client_that_goes_away_ends_its_run(hanging_server: Server, tmp_path: Path) -> None:
+    """Nothing is written to a run that hangs, and yet it ends: its file gets a footer."""
+    channel, stream = first_lines(hanging_server)
+    stream.cancel()
+    channel.close()
+    # The server ends its runs before it ends; a run that was not cancelled would say how it ended.
+    hanging_server.close()
+    (path,) = (tmp_path / "out").glob("serve-*/run.jsonl")
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert last["footer"]["interrupted"] is True
+
+
+def test_ctrl_c_ends_serve_and_its_runs(hanging_server: Server, tmp_path: Path) -> None:
+    """With its stdin open."""
+    channel, stream = first_lines(hanging_server)
+    hanging_server.process.send_signal(signal.SIGINT)
+    assert hanging_server.process.wait(BACKSTOP_SECONDS) == 0
+    with pytest.raises(grpc.RpcError):
+        list(stream)
+    channel.close()
+    (path,) = (tmp_path / "out").glob("serve-*/run.jsonl")
+    assert json.loads(path.read_text().splitlines()[-1])["footer"]["interrupted"] is True
+
+
+# ---------------------------------------------------------------- the other binding
+
+
+def test_the_python_subject_over_stdio(tmp_path: Path) -> None:
+    """Every cell that passes over gRPC passes with the control plane on stdin and stdout."""
+    ended = counterpart("run", "--subject", STDIO_SUBJECT, "--lanes", "4", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    totals = ended.stdout.strip().splitlines()[-1]
+    match = re.fullmatch(r"(\d+) passed, 0 failed, \d+ skipped", totals)
+    assert match, totals
+    assert int(match[1]) > 0
