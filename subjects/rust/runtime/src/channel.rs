@@ -566,3 +566,6 @@ impl Remnant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
