@@ -98,6 +98,7 @@ Task<> OneByteSegments(Peer& peer) {
   options.segment = peer.machine().Choose(2, "from the first byte") == 1 ? 1 : 0;
   Session* session = co_await peer.Establish(options);
   session->link->segment = 1;
+  for (int i = 0; i < 8; ++i) co_await session->Fence("link.message");
   if (peer.harness_calls()) {
     Call* call = session->StartCall("Echo", Echo("in single bytes"));
     Response response = co_await session->ResponseTo(*call, "link.message");

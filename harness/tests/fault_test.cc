@@ -175,7 +175,9 @@ TEST(Fault, ACutInsideAFrameWritesJustSoManyBytes) {
   EXPECT_TRUE(played.faults.at(0).fired);
   std::vector<EffectKind> kinds;
   for (const Effect& effect : played.effects) {
-    if (effect.kind == EffectKind::kWrite) EXPECT_EQ(effect.bytes.size(), 5u);
+    if (effect.kind == EffectKind::kWrite) {
+      EXPECT_EQ(effect.bytes.size(), 5u);
+    }
     if (effect.kind == EffectKind::kWrite || effect.kind == EffectKind::kRst) {
       kinds.push_back(effect.kind);
     }
