@@ -95,10 +95,10 @@ Task<> PrologueRejects(Peer& peer) {
 Task<> OneByteSegments(Peer& peer) {
   // From the first byte of a link, or within a session.
   SessionOptions options;
-  options.segment = peer.machine().Choose(2, "from the first byte") == 1 ? 1 : 0;
+  options.segment = peer.machine().Choose(4, "from the first byte if 0") == 0 ? 1 : 0;
   Session* session = co_await peer.Establish(options);
   session->link->segment = 1;
-  for (int i = 0; i < 8; ++i) co_await session->Fence("link.message");
+  for (int i = 0; i < 16; ++i) co_await session->Fence("link.message");
   if (peer.harness_calls()) {
     Call* call = session->StartCall("Echo", Echo("in single bytes"));
     Response response = co_await session->ResponseTo(*call, "link.message");

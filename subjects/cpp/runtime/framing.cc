@@ -6,6 +6,7 @@ namespace subject {
 namespace {
 
 constexpr size_t kLengthBytes = 4;
+constexpr uint32_t kTornMark = 1u << 31;
 
 }  // namespace
 
@@ -19,18 +20,20 @@ std::string Framed(std::string_view payload) {
 }
 
 std::optional<std::string> Decoder::Next() {
-  if (buffer_.size() - at_ < kLengthBytes && Mutated("drops_a_length_in_pieces"))
-    at_ = buffer_.size();
   if (oversize_ || buffer_.size() - at_ < kLengthBytes) return std::nullopt;
   uint32_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) {
     length |= static_cast<uint32_t>(static_cast<uint8_t>(buffer_[at_ + i])) << (8 * i);
   }
+  // The mutant marks a payload whose rest is still to come, in the length field.
+  const bool torn = Mutated("drops_a_payload_in_pieces") && length >= kTornMark;
+  if (torn) length &= kTornMark - 1;
   if (length > limit_ && !Mutated("waits_for_oversized_body")) {
     oversize_ = true;
     return std::nullopt;
   }
   if (buffer_.size() - at_ - kLengthBytes < length) {
+    if (Mutated("drops_a_payload_in_pieces")) buffer_[at_ + kLengthBytes - 1] |= '\x80';
     buffer_.erase(0, at_);
     at_ = 0;
     return std::nullopt;
@@ -41,6 +44,7 @@ std::optional<std::string> Decoder::Next() {
     buffer_.clear();
     at_ = 0;
   }
+  if (torn) return Next();
   return payload;
 }
 

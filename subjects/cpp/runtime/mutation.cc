@@ -20,7 +20,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "counts_a_resume_twice",
     "crashes_at_close",
     "double_response",
-    "drops_a_length_in_pieces",
+    "drops_a_payload_in_pieces",
     "drops_item_when_queue_is_full",
     "drops_items_before_binding",
     "duplicate_command_runs_again",
