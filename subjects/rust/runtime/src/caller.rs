@@ -77,8 +77,13 @@ impl Call {
 
     /// Makes the call in `session`. It waits there while the session is detached.
     pub fn start(self: &Arc<Self>, session: &Session) {
-        *self.session.lock().expect("no panic while it is held") = Some(session.clone());
+        self.belongs_to(session);
         session.call(self.clone());
+    }
+
+    /// From now on this session is told what the application wants.
+    pub(crate) fn belongs_to(&self, session: &Session) {
+        *self.session.lock().expect("no panic while it is held") = Some(session.clone());
     }
 
     /// The application wants no answer any more, and is told so at once.  r[rpc.cancel.response]

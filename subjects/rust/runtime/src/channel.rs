@@ -108,7 +108,7 @@ impl SendingEnd {
         while let Some((_, done)) = self.waiting.front() {
             let open = matches!(self.machine.state(), Sending::Reserved | Sending::Open);
             let ready = self.machine.state() == Sending::Open && self.credit > 0;
-            if !done.is_closed() && open && (!ready || out.link.congested()) {
+            if !done.is_closed() && open && (!ready || out.is_congested()) {
                 return;
             }
             let (item, done) = self.waiting.pop_front().expect("it is there");

@@ -5,12 +5,12 @@
 //! generation has nothing to write with (r[session.resume.discard]).
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use counterpart_spec::wire::{Message, Schema};
-use prost::Message as _;
+use counterpart_spec::wire::{Handshake, LetsGo, Message, Schema, handshake};
 
 use crate::journal::Recorder;
-use crate::link::Link;
+use crate::link::{Link, Received};
 use crate::schemas::Announcer;
 use crate::service::Registry;
 use crate::wire::{self, Payload};
@@ -18,7 +18,7 @@ use crate::wire::{self, Payload};
 /// Writes to one link.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    pub(crate) link: Link,
+    link: Link,
     pub(crate) record: Recorder,
     pub(crate) announcer: Announcer,
     max_payload: u32,
@@ -35,10 +35,29 @@ impl Outbound {
         Self { link, record, announcer: Announcer::new(registry), max_payload }
     }
 
+    /// The first thing that an initiator writes on a link it binds.  r[session.resume.bind]
+    pub(crate) fn greet(&mut self) {
+        self.link.push(&Handshake { kind: Some(handshake::Kind::LetsGo(LetsGo {})) });
+    }
+
+    /// What the link has to tell; writes meanwhile.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+        self.link.poll_next(context)
+    }
+
+    /// Should applications wait before they send more?
+    pub(crate) fn is_congested(&self) -> bool {
+        self.link.congested()
+    }
+
+    /// Nothing more is committed: the link, for its last bytes.
+    pub(crate) fn into_link(self) -> (Link, Recorder) {
+        (self.link, self.record)
+    }
+
     /// Would this message be small enough for the counterpart?  r[link.limit.announce]
     pub(crate) fn fits(&self, payload: &Payload) -> bool {
-        let message = Message { connection_id: 0, payload: Some(payload.clone()) };
-        message.encoded_len() <= self.max_payload as usize
+        payload.encoded_len() <= self.max_payload as usize
     }
 
     /// Writes one message on the root connection.

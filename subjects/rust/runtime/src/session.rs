@@ -14,9 +14,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use counterpart_spec::control::FailureReason;
-use counterpart_spec::wire::{
-    self as pb, Goodbye, Handshake, LetsGo, Ping, Pong, RejectConnection, handshake,
-};
+use counterpart_spec::wire::{self as pb, Goodbye, Ping, Pong, RejectConnection};
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -293,7 +291,10 @@ pub(crate) fn start(
         }
     };
     let mut caller = Caller::new(domain.registry.clone(), domain.gauges.calls.clone());
-    start.calls.into_iter().for_each(|call| caller.start(call));
+    for call in start.calls {
+        call.belongs_to(&session);
+        caller.start(call);
+    }
     let driver = Driver {
         domain: Arc::downgrade(domain),
         session: session.clone(),
@@ -353,7 +354,7 @@ impl Driver {
                 if let Poll::Ready(Some(mail)) = attachment.mailbox.poll_recv(context) {
                     return Poll::Ready(Event::Mail(mail));
                 }
-                if let Poll::Ready(received) = attachment.out.link.poll_next(context) {
+                if let Poll::Ready(received) = attachment.out.poll(context) {
                     return Poll::Ready(Event::Link(received));
                 }
                 while let Poll::Ready(Some(ran)) = attachment.runs.poll_next_unpin(context) {
@@ -513,10 +514,11 @@ impl Driver {
         let attachment = Attachment::new(out, registry, gauge, last_older_request);
         let first = self.record.generation == 1;
         let event = if first { DriverEvent::Established } else { DriverEvent::Resumed };
-        self.enter(event, Phase::Connected(Box::new(attachment)));
+        if self.enter(event, Phase::Connected(Box::new(attachment))).is_none() {
+            return;
+        }
         if let (true, Phase::Connected(attachment)) = (greet, &mut self.phase) {
-            let kind = Some(handshake::Kind::LetsGo(LetsGo {}));
-            attachment.out.link.push(&Handshake { kind });
+            attachment.out.greet();
         }
         if first {
             let _ = self.session.facts.id.set(self.record.session_id.clone());
@@ -659,8 +661,8 @@ impl Driver {
             out.commit(last);
         }
         if let Some(domain) = self.domain.upgrade() {
-            let workload = domain.workload.clone();
-            domain.tasks.spawn(out.link.finish(out.record, workload));
+            let (link, record) = out.into_link();
+            domain.tasks.spawn(link.finish(record, domain.workload.clone()));
         }
     }
 
@@ -677,7 +679,8 @@ impl Driver {
         let Some(mut out) = self.finish(Ending::plain("we said Goodbye")) else { return };
         out.commit(Payload::Goodbye(Goodbye {}));
         if let Some(domain) = self.domain.upgrade() {
-            domain.tasks.spawn(part(out.link, out.record, domain.workload.clone()));
+            let (link, record) = out.into_link();
+            domain.tasks.spawn(part(link, record, domain.workload.clone()));
         }
     }
 

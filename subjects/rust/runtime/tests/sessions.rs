@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 const ECHO: &str = "counterpart.testbed.v1.Testbed/Echo";
+const ECHO_IDEM: &str = "counterpart.testbed.v1.Testbed/EchoIdem";
 const GENERATE: &str = "counterpart.testbed.v1.Testbed/Generate";
 const GENERATE_IDEM: &str = "counterpart.testbed.v1.Testbed/GenerateIdem";
 const SUM: &str = "counterpart.testbed.v1.Testbed/Sum";
@@ -111,6 +112,10 @@ struct World {
 
 impl World {
     async fn new(resume: bool) -> Self {
+        Self::with(resume, false).await
+    }
+
+    async fn with(resume: bool, fresh: bool) -> Self {
         let registry = Registry::of(&DESCRIPTORS, "counterpart.testbed.v1.Testbed");
         let runtime = Runtime::new(registry, None).expect("no file is opened");
         let gate = Arc::new(Semaphore::new(0));
@@ -127,7 +132,7 @@ impl World {
             port: proxy.port,
             parity: Parity::Odd,
             resume,
-            fresh: false,
+            fresh,
             max_attempts: 1,
             backoff_initial_ms: 0,
             backoff_max_ms: 0,
@@ -194,6 +199,7 @@ async fn a_call_with_channels_that_is_not_idem_ends_indeterminate() {
     };
     assert!([2, 3].starts_with(&rest), "{rest:?}");
     assert_eq!(ended, EndStatus::Defunct);
+    assert_eq!(call.progress().attempts, 1);
     assert_eq!(world.served.runs.load(Ordering::Relaxed), 1);
     world.end().await;
 }
@@ -264,6 +270,34 @@ async fn a_session_without_resume_ends_with_its_link() {
     let ended = world.session.ping().await.expect_err("it is over");
     assert_eq!(ended.reason, FailureReason::SessionEnded);
     assert_eq!(world.call(ECHO).resolution().await.status, CallStatus::SessionShutdown);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
+    let world = World::with(true, true).await;
+    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
+    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
+    let id = world.session.id().expect("established");
+    world.callee.session(&id).expect("the same").expire().await;
+    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
+    let again = Await { handler_started: true, count: 3, ..Await::default() };
+    world.callee.event(again).await;
+    world.gate.add_permits(1);
+    assert_eq!(idem.resolution().await.status, CallStatus::Ok);
+    assert_eq!(idem.progress().attempts, 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_that_is_not_replaced_resolves_its_calls() {
+    let world = World::new(true).await;
+    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
+    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
+    let id = world.session.id().expect("established");
+    world.callee.session(&id).expect("the same").expire().await;
+    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
+    assert_eq!(idem.resolution().await.status, CallStatus::SessionShutdown);
     world.end().await;
 }
 
