@@ -1,4 +1,5 @@
 //! What is generated from `spec/proto`: messages, the control service, and their descriptors.
+#![forbid(unsafe_code)]
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
 use std::sync::LazyLock;
