@@ -58,14 +58,12 @@ final class Scope {
       return { .listening(.init(port: try domain.listen(settings, isResumable: c.resumable))) }
     case .connect(let c)?:
       let settings = try settings(c.maxConcurrentRequests, c.maxPayload)
-      let dialling = Dialling(
+      let how = Dialling(
         host: c.host, port: UInt16(truncatingIfNeeded: c.port),
         parity: c.oddParity ? .odd : .even, resumes: c.resume,
         replaces: c.sessionLost == .fresh, maxAttempts: c.maxAttempts,
         backoffInitial: UInt64(c.backoffInitialMs), backoffMost: UInt64(c.backoffMaxMs))
-      return {
-        .connected(.init(sessionId: try await domain.connect(settings, dialling).sessionId))
-      }
+      return { .connected(.init(sessionId: try await domain.connect(settings, how).sessionId)) }
     case .call(let c)?:
       let session = try session(c.sessionId)
       let method = runtime.catalogue.methods[c.method]

@@ -93,9 +93,11 @@ final class Callee {
 
   /// A generation is over.  r[retry.channel.detach], r[retry.detach.keep]
   func detached(_ attempts: [UInt64: IncomingAttempt]) {
-    for case .attached(let operation) in attempts.values { operation.attempts.removeAll() }
+    for case .attached(let operation) in attempts.values {
+      if !Mutation.completesOnOldGeneration.isActive { operation.attempts.removeAll() }
+    }
     for operation in live where !operation.method.channels.isEmpty {
-      operation.machine.step(operation.method.isIdem ? .release : .lose)
+      operation.machine.step(mayRunAgain(operation.method) ? .release : .lose)
       fence(operation)
     }
     for operation in operations.values {
@@ -148,7 +150,7 @@ final class Callee {
       operation.machine.step(.replay)
       abandon(ends)  // r[retry.channel.sealed-result]
       respond(request.requestId, operation, on: attachment)
-    case .released where method.isIdem, .indeterminate where method.isIdem:
+    case .released where mayRunAgain(method), .indeterminate where mayRunAgain(method):
       // r[retry.duplicate.released.idem], r[retry.duplicate.indeterminate.idem]
       try run(operation, .rerun, request, ends, attachment)
     case .absent, .released, .indeterminate:
@@ -156,6 +158,10 @@ final class Callee {
       operation.machine.step(.refuse)
       throw Refusal(code: .indeterminate, text: "the operation may have run")
     }
+  }
+
+  private func mayRunAgain(_ method: Method) -> Bool {
+    method.isIdem || Mutation.rerunsNonIdemWithChannels.isActive && !method.channels.isEmpty
   }
 
   private func mismatch(_ method: Method, _ bound: Bound, _ attachment: Attachment) -> String? {
@@ -193,12 +199,13 @@ final class Callee {
     }
     operation.machine.step(event)
     attach(request.requestId, to: operation, on: attachment)
+    let old = Mutation.rerunBindsOldEnds.isActive ? operation.execution?.ends : nil
     let execution = operation.makeExecution(
-      request: request.requestId, generation: session.generation, ends: ends)
+      request: request.requestId, generation: session.generation, ends: old ?? ends)
     let invocation = Invocation(
       method: operation.method, request: arguments, metadata: request.metadata,
       sessionId: record.sessionId, generation: execution.generation, operation: operation.id,
-      execution: execution.number, ends: ends)
+      execution: execution.number, ends: execution.ends)
     running += 1
     execution.task = Task { @RuntimeActor in
       await self.perform(invocation, execution)
@@ -243,6 +250,9 @@ final class Callee {
       outcome = nil  // whatever else a handler throws is its crash
     }
     guard let right = execution.claim() else {
+      if Mutation.oldFinalizerClosesNewChannel.isActive {
+        abandon(operations[execution.operation]?.execution?.ends ?? [:])
+      }
       if outcome != nil {
         record.discard("outcome", "strict.rebind.generation", key: execution.operation)
       }
@@ -287,7 +297,7 @@ final class Callee {
     guard let execution = operation.execution, let right = execution.claim() else { return }
     _ = consume right
     if execution.hasStarted { journal(.cancelled, execution) }
-    execution.task?.cancel()
+    if !Mutation.oldFinalizerClosesNewChannel.isActive { execution.task?.cancel() }
   }
 
   private func journal(_ event: HandlerEvent, _ execution: Execution) {

@@ -50,10 +50,16 @@ final class Caller {
   // MARK: The session
 
   /// A new generation is bound.
-  func bound() { pump() }
+  func bound() {
+    if Mutation.sideSendOvertakesBacklog.isActive, let newest = waiting.popLast() {
+      waiting.insert(newest, at: 0)
+    }
+    pump()
+  }
 
   /// A generation is over: decides for each of its attempts.
   func detached(_ attempts: [UInt64: Call]) {
+    if Mutation.operationIdsRestart.isActive { nextOperation = 1 }
     for call in attempts.values.sorted(by: { $0.operation < $1.operation }) where !call.isResolved {
       if let method = call.method, !method.channels.isEmpty, !method.isIdem {
         settle(call, CallResult(status: .indeterminate, text: "link lost"))

@@ -24,7 +24,7 @@ struct Tag: Equatable {
   let type: WireType
 }
 
-protocol ProtobufMessage: Equatable, Sendable {
+protocol ProtobufMessage: Sendable {
   init()
 
   /// Takes in the field that `tag` announces.

@@ -65,6 +65,7 @@ final class ReceivingEnd: ChannelEnd {
   private func takeNow() -> [UInt8]? {
     guard !items.isEmpty else { return nil }
     let item = items.removeFirst()
+    hasBeenUsed = true
     taken += 1
     replenish()
     settleClosing()
@@ -109,6 +110,7 @@ final class ReceivingEnd: ChannelEnd {
   }
 
   func receivedItem(_ item: [UInt8]) throws(Violation) {
+    if Mutation.deliversAfterClose.isActive && sawClose { return items.append(item) }
     let isLate = machine.allows(.lateItem) && !sawClose
     guard isLate || machine.allows(.item) else { throw refuse(.item) }
     try check?()
@@ -122,7 +124,7 @@ final class ReceivingEnd: ChannelEnd {
       step(.lateItem)
       record.discard("channel_item", "rpc.channel.reset", key: id)
     } else {
-      items.append(item)
+      if !isLostByMutation { items.append(item) }
       step(.item)
       replenish()
     }
@@ -138,6 +140,7 @@ final class ReceivingEnd: ChannelEnd {
     guard machine.allows(.close) else { throw refuse(.close) }
     sawClose = true
     isAborted = aborted
+    if Mutation.closeLosesTail.isActive { items.removeAll() }
     step(.close)
     settleClosing()
   }
@@ -162,6 +165,14 @@ final class ReceivingEnd: ChannelEnd {
     outstanding += credit
     step(.credit)
     outbox.commit(.grantCredit(Wire.GrantCredit(channelId: id, credit: credit)))
+  }
+
+  private var hasBeenUsed = false  // only for the mutant below
+
+  private var isLostByMutation: Bool {
+    Mutation.dropsItemWhenQueueIsFull.isActive && items.count * 2 > Int(initial)
+      || Mutation.dropsItemWhenReceiverIsGone.isActive && hasBeenUsed && changed.isUnattended
+      || Mutation.losesItemsBeforeBind.isActive && machine.state == .reserved
   }
 
   private func dropItems(rule: String) {

@@ -144,7 +144,7 @@ final class Session {
     handshakes.remove(link)
     if let old = attachment {  // r[session.resume.supersede]
       guard driver.move(.linkLost, to: .resuming) else { return }
-      detach(old)
+      if !Mutation.twoResumesInterleave.isActive { detach(old) }
     }
     self.peer = peer
     generation += 1

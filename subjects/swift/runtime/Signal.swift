@@ -28,6 +28,9 @@ final class Signal {
     guard notified else { throw CancellationError() }
   }
 
+  /// Does nobody wait?
+  var isUnattended: Bool { waiters.isEmpty }
+
   /// Wakes everybody who waits now, in the order they came.
   func notify() {
     let woken = order
