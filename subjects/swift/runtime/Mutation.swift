@@ -5,7 +5,7 @@ enum Mutation: String, CaseIterable {
   case none = ""
   case dropsItemWhenQueueIsFull = "drops_item_when_queue_is_full"
   case dropsItemWhenReceiverIsGone = "drops_item_when_receiver_is_gone"
-  case losesItemsBeforeBind = "loses_items_before_bind"
+  case losesEarlyItems = "loses_early_items"
   case deliversAfterClose = "delivers_item_after_close"
   case closeLosesTail = "close_loses_the_tail"
   case sideSendOvertakesBacklog = "side_send_overtakes_backlog"

@@ -167,12 +167,12 @@ final class ReceivingEnd: ChannelEnd {
     outbox.commit(.grantCredit(Wire.GrantCredit(channelId: id, credit: credit)))
   }
 
-  private var hasBeenUsed = false  // only for the mutant below
+  private var hasBeenUsed = false  // only for the mutants below
 
   private var isLostByMutation: Bool {
     Mutation.dropsItemWhenQueueIsFull.isActive && items.count * 2 > Int(initial)
       || Mutation.dropsItemWhenReceiverIsGone.isActive && hasBeenUsed && changed.isUnattended
-      || Mutation.losesItemsBeforeBind.isActive && machine.state == .reserved
+      || Mutation.losesEarlyItems.isActive && !hasBeenUsed && changed.isUnattended
   }
 
   private func dropItems(rule: String) {
