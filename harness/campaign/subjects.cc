@@ -35,9 +35,9 @@ bool IsId(const std::string& id) {
 
 }  // namespace
 
-Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
-                                                       const std::string& build_folder,
-                                                       std::vector<std::string>* left_out) {
+Result<std::vector<effects::SubjectSpec>> ReadSubjects(
+    const std::string& path, const std::string& build_folder,
+    std::map<std::string, std::string>* left_out) {
   std::ifstream in(path);
   if (!in) {
     return Usage("cannot read the subjects file " + path + "; name one with --subjects FILE");
@@ -75,8 +75,8 @@ Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
             Replace(Replace(word.as<std::string>(), "{root}", root), "{build}", build_folder));
       }
       if (row["left_out"] && !std::filesystem::exists(subject.command.front())) {
-        left_out->push_back("subject " + subject.id + " is left out: " +
-                            row["left_out"].as<std::string>());
+        left_out->emplace(subject.id, "subject " + subject.id +
+                                          " is left out: " + row["left_out"].as<std::string>());
         continue;
       }
       subjects.push_back(std::move(subject));

@@ -2,6 +2,7 @@
 #ifndef COUNTERPART_CAMPAIGN_SUBJECTS_H_
 #define COUNTERPART_CAMPAIGN_SUBJECTS_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,11 @@ namespace counterpart::campaign {
 
 // Reads a subjects file. `{root}` in a command is the folder above the file's own, `{build}` the
 // build folder. A subject that says why it may be left out, and whose program is missing, is not
-// among the subjects: a sentence about it is added to `left_out`. Errors name file, line and column.
-Result<std::vector<effects::SubjectSpec>> ReadSubjects(const std::string& path,
-                                                       const std::string& build_folder,
-                                                       std::vector<std::string>* left_out);
+// among the subjects: `left_out` gets a sentence about it, by id. Errors name file, line and
+// column.
+Result<std::vector<effects::SubjectSpec>> ReadSubjects(
+    const std::string& path, const std::string& build_folder,
+    std::map<std::string, std::string>* left_out);
 
 // "id=command with arguments", split at spaces as a shell would, quotes understood.
 Result<effects::SubjectSpec> ParseSubject(const std::string& text);

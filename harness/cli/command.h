@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,8 @@ struct Selection {
   // As it would be typed again, for commands in reports.
   std::string Arguments() const;
 
-  std::vector<effects::SubjectSpec> subjects;  // filled by Resolve
+  std::vector<effects::SubjectSpec> subjects;   // filled by Resolve
+  std::map<std::string, std::string> left_out;  // id → why a listed subject is not among them
   std::vector<campaign::Cell> all;
   // Reads subjects and selects cells. `@file` patterns are read, one per line, # for comments.
   Result<std::vector<campaign::Cell>> Resolve(const Context& context);

@@ -125,13 +125,18 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
                                      .string();
   Result<std::vector<Mutant>> mutants = ReadCatalogue(path);
   if (!mutants.ok()) return Complain(mutants.error());
-  uint32_t good = 0, bad = 0;
+  uint32_t good = 0, bad = 0, skipped = 0;
   for (const Mutant& mutant : *mutants) {
     if (context.interrupted) return kHarnessError;
     if (!wanted.empty() &&
         std::none_of(wanted.begin(), wanted.end(), [&mutant](const std::string& pattern) {
           return campaign::Matches(pattern, mutant.Name());
         })) {
+      continue;
+    }
+    if (selection.left_out.contains(mutant.subject)) {
+      std::cout << "· " << mutant.Name() << ": skipped, its subject is left out\n";
+      ++skipped;
       continue;
     }
     const auto subject =
@@ -165,10 +170,10 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     }
     std::cout << std::flush;
   }
-  if (good + bad == 0) {
+  if (good + bad + skipped == 0) {
     return Complain({Error::Kind::kUsage, "no mutant of the catalogue matches; see " + path});
   }
-  std::cout << good << " passed, " << bad << " failed, 0 skipped\n";
+  std::cout << good << " passed, " << bad << " failed, " << skipped << " skipped\n";
   return bad == 0 ? kOk : kRed;
 }
 

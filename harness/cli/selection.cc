@@ -108,12 +108,11 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
     subjects.push_back(std::move(subject).value());
   }
   if (subjects.empty()) {
-    std::vector<std::string> left_out;
-    Result<std::vector<effects::SubjectSpec>> read = campaign::ReadSubjects(
-        subjects_file.empty() ? DefaultSubjectsFile(context) : subjects_file, context.build_folder,
-        &left_out);
+    Result<std::vector<effects::SubjectSpec>> read =
+        campaign::ReadSubjects(subjects_file.empty() ? DefaultSubjectsFile(context) : subjects_file,
+                               context.build_folder, &left_out);
     if (!read.ok()) return read.error();
-    for (const std::string& sentence : left_out) std::cerr << sentence << "\n";
+    for (const auto& [id, sentence] : left_out) std::cerr << sentence << "\n";
     subjects = std::move(read).value();
   }
   // Subjects are started in folders of their own: a path is of where the user is.

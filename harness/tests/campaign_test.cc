@@ -48,7 +48,8 @@ TEST(Subjects, CommandsAreSplitAsAShellWould) {
 std::string SubjectsError(const std::string& text) {
   const std::string path = testing::TempDir() + "subjects_under_test.yaml";
   std::ofstream(path) << text;
-  const auto subjects = ReadSubjects(path, "/build");
+  std::vector<std::string> left_out;
+  const auto subjects = ReadSubjects(path, "/build", &left_out);
   if (subjects.ok()) return "none";
   EXPECT_EQ(subjects.error().kind, Error::Kind::kUsage);
   EXPECT_TRUE(subjects.error().message.starts_with(path)) << subjects.error().message;
@@ -77,7 +78,8 @@ TEST(Subjects, ErrorsOfTheFileSayWhere) {
 }
 
 TEST(Subjects, AFileThatIsNotThereIsNamed) {
-  const auto subjects = ReadSubjects("no/such/subjects.yaml", "/build");
+  std::vector<std::string> left_out;
+  const auto subjects = ReadSubjects("no/such/subjects.yaml", "/build", &left_out);
   ASSERT_FALSE(subjects.ok());
   EXPECT_NE(subjects.error().message.find("no/such/subjects.yaml"), std::string::npos);
   EXPECT_NE(subjects.error().message.find("--subjects FILE"), std::string::npos);
@@ -88,7 +90,8 @@ TEST(Subjects, CommandsNameTheRootAndTheBuild) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder + "/subjects.yaml")
       << "subjects:\n  - id: a\n    command: ['{root}/x', '{build}/y', z]\n";
-  const auto subjects = ReadSubjects(folder + "/subjects.yaml", "/build");
+  std::vector<std::string> left_out;
+  const auto subjects = ReadSubjects(folder + "/subjects.yaml", "/build", &left_out);
   ASSERT_TRUE(subjects.ok());
   const std::string root = (std::filesystem::path(folder).parent_path() / "x").string();
   EXPECT_EQ(subjects.value()[0].command, (std::vector<std::string>{root, "/build/y", "z"}));

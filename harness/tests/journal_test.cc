@@ -128,7 +128,8 @@ struct Bench {
     judge.set_report([this](Finding finding) { judge.OnFinding(finding); });
     link.link = 1;
     link.session_id = "session";
-    link.generation = 1;
+    judge.generations("session").MayBind(1);
+    judge.generations("session").Bound(1);
   }
   void Say(const std::string& line) {
     // Through the judge too: that is who knows of deliberate frames.
@@ -145,6 +146,7 @@ struct Bench {
       EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &event)) << text;
       event.set_seq(end.journal.size());
       event.set_session_id("session");
+      event.set_generation(1);
     }
     return end;
   }

@@ -48,7 +48,6 @@ struct Bench {
         link.link = frame.link;
         link.harness_dialled = true;
         link.session_id = "session";
-        link.generation = frame.link;
         link.limit[0] = link.limit[1] = 2;
       }
       monitor->OnFrame(frame, link, judge);
@@ -558,8 +557,8 @@ TEST(Handshakes, FillsWhatTheOtherMonitorsRead) {
     tests::WithFrame(line, [&](peer::ObservedFrame& frame) { judge.OnFrame(frame); });
   }
   EXPECT_EQ(judge.link(1).session_id, "0123456789abcdef");
-  EXPECT_EQ(judge.link(1).generation, 1u);
-  EXPECT_EQ(judge.link(2).generation, 2u);
+  EXPECT_EQ(judge.link(2).session_id, "0123456789abcdef");
+  EXPECT_EQ(judge.generations("0123456789abcdef").possible(), 2u);
   EXPECT_EQ(judge.link(2).limit[0], 4u);
   EXPECT_EQ(judge.link(2).limit[1], 4u);
   EXPECT_TRUE(judge.link(2).odd(Side::kHarness));
