@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ TEST(Subjects, CommandsAreSplitAsAShellWould) {
 std::string SubjectsError(const std::string& text) {
   const std::string path = testing::TempDir() + "subjects_under_test.yaml";
   std::ofstream(path) << text;
-  std::vector<std::string> left_out;
+  std::map<std::string, std::string> left_out;
   const auto subjects = ReadSubjects(path, "/build", &left_out);
   if (subjects.ok()) return "none";
   EXPECT_EQ(subjects.error().kind, Error::Kind::kUsage);
@@ -78,7 +79,7 @@ TEST(Subjects, ErrorsOfTheFileSayWhere) {
 }
 
 TEST(Subjects, AFileThatIsNotThereIsNamed) {
-  std::vector<std::string> left_out;
+  std::map<std::string, std::string> left_out;
   const auto subjects = ReadSubjects("no/such/subjects.yaml", "/build", &left_out);
   ASSERT_FALSE(subjects.ok());
   EXPECT_NE(subjects.error().message.find("no/such/subjects.yaml"), std::string::npos);
@@ -90,7 +91,7 @@ TEST(Subjects, CommandsNameTheRootAndTheBuild) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder + "/subjects.yaml")
       << "subjects:\n  - id: a\n    command: ['{root}/x', '{build}/y', z]\n";
-  std::vector<std::string> left_out;
+  std::map<std::string, std::string> left_out;
   const auto subjects = ReadSubjects(folder + "/subjects.yaml", "/build", &left_out);
   ASSERT_TRUE(subjects.ok());
   const std::string root = (std::filesystem::path(folder).parent_path() / "x").string();
