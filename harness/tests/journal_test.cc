@@ -116,7 +116,10 @@ std::vector<Row> Rows() {
        {Seen("ping", 5, false), Seen("ping", 5, false), Seen("pong", 5, true)},
        "control.journal.cross-check"},
       // The subject may have lost what the harness sent before a cut.
-      {"SentToItAndNeverRead", {"H ping { nonce: 5 }"}, {}, ""},
+      {"SentToItAndNeverRead",
+       {"H ping { nonce: 5 }"},
+       {"planned_delay { what: 'redial' delay_ms: 1 }"},
+       ""},
   };
 }
 

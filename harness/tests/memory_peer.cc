@@ -209,7 +209,8 @@ void MemoryPeer::OnBytes(uint32_t id, std::string_view bytes) {
     uint32_t length = 0;
     for (int i = 3; i >= 0; --i) length = length << 8 | static_cast<unsigned char>(link.input[i]);
     // r[link.limit]: by the length alone
-    if (length > kMaxPayload && flaw_ != Flaw::kBlindToLength) {
+    const uint32_t most = announced_max_payload_ == 0 ? kMaxPayload : announced_max_payload_;
+    if (length > most && flaw_ != Flaw::kBlindToLength) {
       Break(link, wire::v1::PROTOCOL_ERROR_CODE_PAYLOAD_TOO_LARGE, "link.limit");
       break;
     }
@@ -292,11 +293,13 @@ void MemoryPeer::Execute(uint32_t question, const control::v1::ExecuteRequest& c
   if (command.has_listen()) {
     listening_ = true;
     accept_limit_ = command.listen().max_concurrent_requests();
+    announced_max_payload_ = command.listen().max_payload();
     accept_resumable_ = command.listen().resumable();
     outcome.mutable_listening()->set_port(kPort);
     Done(question, outcome);
   } else if (command.has_connect()) {
     connect_ = command.connect();
+    announced_max_payload_ = connect_.max_payload();
     connect_question_ = question;
     dials_left_ = std::max(connect_.max_attempts(), 1u);
     Dial();
@@ -437,6 +440,7 @@ void MemoryPeer::Dial() {
     link->session = connected_;
     wire::v1::Prologue prologue;
     prologue.mutable_hello()->set_magic(kMagic);
+    prologue.mutable_hello()->set_max_payload(announced_max_payload_);
     prologue.mutable_hello()->set_version(1);
     prologue.mutable_hello()->set_conduit(wire::v1::CONDUIT_BARE);
     Link& dialled = *link;
@@ -586,7 +590,7 @@ void MemoryPeer::OnPrologue(Link& link, const wire::v1::Prologue& prologue) {
     SendPayload(link, answer);
     return CloseLink(link);
   }
-  answer.mutable_accept();
+  answer.mutable_accept()->set_max_payload(announced_max_payload_);
   link.phase = Link::Phase::kHandshake;
   SendPayload(link, answer);
 }

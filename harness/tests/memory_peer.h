@@ -145,6 +145,7 @@ class MemoryPeer {
   const Flaw flaw_;
   bool listening_ = false;
   uint32_t accept_limit_ = 0;
+  uint32_t announced_max_payload_ = 0;  // 0: the default
   bool accept_resumable_ = false;
   control::v1::Connect connect_;
   uint32_t connect_question_ = 0;  // while it is unanswered

@@ -13,7 +13,7 @@ namespace counterpart::scenarios {
 namespace {
 
 struct Mutant {
-  std::string id;
+  std::string subject, id;
   std::vector<std::string> rules, cells;
 };
 
@@ -21,7 +21,8 @@ std::vector<Mutant> ReadMutants() {
   std::vector<Mutant> mutants;
   const YAML::Node document = YAML::LoadFile(SOURCE_ROOT "/subjects/mutants/catalog.yaml");
   for (const YAML::Node& row : document["mutants"]) {
-    mutants.push_back({row["id"].as<std::string>(), row["rules"].as<std::vector<std::string>>(),
+    mutants.push_back({row["subject"].as<std::string>("cpp"), row["id"].as<std::string>(),
+                       row["rules"].as<std::vector<std::string>>(),
                        row["cells"].as<std::vector<std::string>>()});
   }
   return mutants;
@@ -48,10 +49,10 @@ TEST(Mutants, EveryScenarioHasOne) {
 }
 
 TEST(Mutants, EachIsNamedOnceAndRunsSomewhereByARuleThatExists) {
-  std::set<std::string> ids;
+  std::set<std::pair<std::string, std::string>> ids;
   for (const Mutant& mutant : ReadMutants()) {
     SCOPED_TRACE(mutant.id);
-    EXPECT_TRUE(ids.insert(mutant.id).second);
+    EXPECT_TRUE(ids.emplace(mutant.subject, mutant.id).second);
     for (const std::string& rule : mutant.rules) {
       if (rule == "crash") continue;  // a process that died is caught under this name
       EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
