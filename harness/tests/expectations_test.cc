@@ -97,7 +97,7 @@ TEST_F(ExpectationsFile, SaysWhereItIsWrong) {
 )";
   EXPECT_EQ(Wrong(whole), "");
   EXPECT_EQ(Wrong("expectations: []"), "");
-  EXPECT_EQ(Wrong("expectations: ["), ":1:17: end of sequence flow not found");
+  EXPECT_EQ(Wrong("expectations: ["), ":1:1: end of sequence flow not found");
   const auto with = [&whole](const std::string& from, const std::string& to) {
     std::string text = whole;
     return text.replace(text.find(from), from.size(), to);
