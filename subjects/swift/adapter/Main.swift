@@ -4,6 +4,7 @@
 struct Main {
   static func main() {
     System.ignoreBrokenPipes()
+    RuntimeActor.executor.takeEverything()
     Task { @RuntimeActor in serve() }
     RuntimeActor.executor.run()
   }

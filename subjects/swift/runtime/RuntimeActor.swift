@@ -43,8 +43,15 @@ final class LoopExecutor: SerialExecutor {
   /// Jobs that wait to be run.
   var waiting: Int { queue.withLock { $0.jobs.count - $0.next } }
 
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
+  func enqueue(_ job: consuming ExecutorJob) { append(UnownedJob(job)) }
+
+  /// Takes jobs of no actor as well, the first steps of tasks among them. The process has no other
+  /// threads to run them on, and no timers of a thread pool.
+  func takeEverything() {
+    System.redirectJobs { job in RuntimeActor.executor.append(job) }
+  }
+
+  private func append(_ job: UnownedJob) {
     let wasAsleep = queue.withLock { queue in
       queue.jobs.append(job)
       defer { queue.isAsleep = false }

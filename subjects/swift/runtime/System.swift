@@ -5,6 +5,7 @@
 // socket is non-blocking and closed on exec. Errors are `errno` values.
 
 import Glibc
+import Synchronization
 
 /// An open file description, closed when the value ends.
 struct Descriptor: ~Copyable, Sendable {
@@ -205,4 +206,20 @@ enum System {
       }
     }
   }
+
+  // The hook of the language's concurrency library for jobs that belong to no actor: called with
+  // the job and with what would have been done without a hook.
+  private typealias JobHook = @convention(c) (UnsafeRawPointer, UnsafeRawPointer) -> Void
+
+  /// From now on calls `take` for every job of no actor, where a pool of threads would run it.
+  /// Only the latest call counts; on a library without the hook nothing changes.
+  static func redirectJobs(to take: @escaping @Sendable (UnownedJob) -> Void) {
+    redirected.withLock { $0 = take }
+    guard let hook = dlsym(nil, "swift_task_enqueueGlobal_hook") else { return }
+    hook.assumingMemoryBound(to: JobHook?.self).pointee = { job, _ in
+      System.redirected.withLock { $0 }?(unsafeBitCast(job, to: UnownedJob.self))
+    }
+  }
+
+  private static let redirected = Mutex<(@Sendable (UnownedJob) -> Void)?>(nil)
 }
