@@ -1,15 +1,13 @@
-// The C++ subject: serves the control plane over gRPC until stdin closes.
-#include <google/protobuf/descriptor.h>
+// The C++ subject: serves the control plane over gRPC on loopback until stdin closes.
 #include <grpcpp/grpcpp.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
+#include <limits>
 #include <thread>
 
-#include "adapter/commands.h"
+#include "adapter/scope.h"
 #include "counterpart/control/v1/control.grpc.pb.h"
-#include "counterpart/testbed/v1/testbed.pb.h"
 #include "runtime/mutation.h"
 
 namespace subject {
@@ -19,30 +17,31 @@ using Context = grpc::CallbackServerContext;
 using Reactor = grpc::ServerUnaryReactor;
 
 // Every request goes to the loop, in order, and is answered from there.
-class ControlService final : public control::Subject::CallbackService {
+class Control final : public control::Subject::CallbackService {
  public:
-  ControlService(Loop& loop, Commands& commands, std::string token)
-      : loop_(loop), commands_(commands), token_(std::move(token)) {}
+  Control(Runtime& runtime, std::string token)
+      : runtime_(runtime), log_(runtime.journal, runtime.loop), token_(std::move(token)) {}
 
-#define COUNTERPART_SERVE(method)                                            \
+#define COUNTERPART_ANSWER(method, answer)                                   \
   Reactor* method(Context* context, const control::method##Request* request, \
                   control::method##Response* response) override {            \
-    return OnLoop(context, [this, request, response](Reactor* reactor) {     \
-      *response = commands_.method(*request);                                \
+    return OnLoop(context, [=, this](Reactor* reactor) {                     \
+      *response = answer(*request);                                          \
       reactor->Finish(grpc::Status::OK);                                     \
     });                                                                      \
   }
-  COUNTERPART_SERVE(Describe)
-  COUNTERPART_SERVE(Status)
-  COUNTERPART_SERVE(Journal)
-  COUNTERPART_SERVE(Settle)
-  COUNTERPART_SERVE(Reset)
-#undef COUNTERPART_SERVE
+  COUNTERPART_ANSWER(Describe, Described)
+  COUNTERPART_ANSWER(Status, log_.Status)
+  COUNTERPART_ANSWER(Journal, runtime_.journal.Read)
+  COUNTERPART_ANSWER(Settle, log_.Settle)
+  COUNTERPART_ANSWER(Reset, ResetScope)
+#undef COUNTERPART_ANSWER
 
   Reactor* Execute(Context* context, const control::ExecuteRequest* request,
                    control::ExecuteResponse* response) override {
-    return OnLoop(context, [this, request, response](Reactor* reactor) {
-      commands_.Execute(*request, [response, reactor](control::ExecuteResponse answer) {
+    return OnLoop(context, [=, this](Reactor* reactor) {
+      const auto prepare = [=, this] { return FindScope(request->scope()).Prepare(*request); };
+      log_.Execute(*request, prepare, [=](control::ExecuteResponse answer) {
         *response = std::move(answer);
         reactor->Finish(grpc::Status::OK);
       });
@@ -50,76 +49,76 @@ class ControlService final : public control::Subject::CallbackService {
   }
 
  private:
+  control::DescribeResponse Described(const control::DescribeRequest&) const {
+    control::DescribeResponse response;
+    response.set_name("cpp");
+    response.set_version("0.1.0");
+    response.set_language("C++");
+    response.mutable_capabilities()->Assign(kCapabilities.begin(), kCapabilities.end());
+    response.set_epoch(runtime_.journal.epoch());
+    response.set_mutant(std::string(ActiveMutation()));
+    return response;
+  }
+
+  control::ResetResponse ResetScope(const control::ResetRequest& request) {
+    const control::ResetResponse counts = FindScope(request.scope()).domain.Counts();
+    log_.Drop(request.scope());
+    scopes_.erase(request.scope());
+    runtime_.journal.Retire(request.scope());
+    return counts;
+  }
+
+  // r[control.token]
   Reactor* OnLoop(Context* context, std::function<void(Reactor*)> answer) {
     Reactor* reactor = context->DefaultReactor();
-    const auto& metadata = context->client_metadata();
-    const auto token = metadata.find("counterpart-token");
-    if (token == metadata.end() || token->second != grpc::string_ref(token_)) {
+    const auto token = context->client_metadata().find("counterpart-token");
+    if (token == context->client_metadata().end() || token->second != token_) {
       reactor->Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
     } else {
-      loop_.Post([reactor, answer = std::move(answer)] { answer(reactor); });
+      runtime_.loop.Post([reactor, answer = std::move(answer)] { answer(reactor); });
     }
     return reactor;
   }
 
-  Loop& loop_;
-  Commands& commands_;
+  Scope& FindScope(const std::string& name) {
+    return scopes_.try_emplace(name, runtime_, name).first->second;
+  }
+
+  Runtime& runtime_;
+  CommandLog log_;
+  std::map<std::string, Scope> scopes_;
   const std::string token_;
 };
 
-int Main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view flag = argv[i];
-    if (flag == "--help") {
-      std::cout << "usage: subject_cpp [--mutant NAME]\n"
-                   "Serves the control plane over gRPC on loopback until stdin closes.\n";
-      return 0;
-    }
-    if (flag == "--mutant" && i + 1 < argc) {
-      if (ActivateMutation(argv[++i])) continue;
-      std::cerr << "subject_cpp: there is no mutant " << argv[i] << "\n";
-      return 2;
-    }
-    std::cerr << "subject_cpp: unknown flag " << flag << "; see --help\n";
+int Main(const std::vector<std::string_view>& flags) {
+  const bool mutant = flags.size() == 2 && flags[0] == "--mutant" && ActivateMutation(flags[1]);
+  if (!flags.empty() && !mutant) {
+    std::cerr << "usage: subject_cpp [--mutant NAME]\n";
     return 2;
   }
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  Loop loop;
-  subject::Journal journal;
-  const std::string executions = variable("COUNTERPART_EXECUTIONS");
-  Runtime runtime{
-      loop, journal,
-      MethodsOf(counterpart::testbed::v1::EchoRequest::descriptor()->file()->FindServiceByName(
-          "Testbed")),
-      Executions(executions.empty() ? nullptr : executions.c_str())};
-  Commands commands(runtime);
-  ControlService service(loop, commands, variable("COUNTERPART_TOKEN"));
+  Runtime runtime{.methods = TestbedMethods(),
+                  .executions = Executions(std::getenv("COUNTERPART_EXECUTIONS"))};
+  const char* token = std::getenv("COUNTERPART_TOKEN");
+  Control control(runtime, token == nullptr ? "" : token);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.SetMaxReceiveMessageSize(-1);
-  builder.RegisterService(&service);
+  builder.RegisterService(&control);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) {
     std::cerr << "subject_cpp: cannot listen on 127.0.0.1\n";
     return 1;
   }
-  std::cout << "counterpart-subject 1 grpc 127.0.0.1:" << port << std::endl;
+  std::cout << "counterpart-subject 1 grpc 127.0.0.1:" << port << std::endl;  // r[control.start]
   std::thread([] {
-    char ignored[256];
-    while (read(STDIN_FILENO, ignored, sizeof ignored) > 0) {
-    }
-    _exit(0);
+    std::cin.ignore(std::numeric_limits<std::streamsize>::max());
+    std::_Exit(0);
   }).detach();
-  const auto forever = asio::make_work_guard(loop.io());
-  loop.io().run();
-  return 0;
+  runtime.loop.Run();
 }
 
 }  // namespace
 }  // namespace subject
 
-int main(int argc, char** argv) { return subject::Main(argc, argv); }
+int main(int argc, char** argv) { return subject::Main({argv + 1, argv + argc}); }

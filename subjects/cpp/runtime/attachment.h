@@ -26,7 +26,7 @@ class Attachment : public LinkUser, public ChannelHost {
   // The one way out. Journals, then writes; false if the generation is over or the payload is
   // above the counterpart's limit.  r[strict.outbound.sequencer]
   bool Commit(wire::Message message) override;
-  bool Fits(const wire::Message& message) const;
+  bool Fits(const wire::Message& message) const override;
   void Announce(const Method& method, wire::BindingRole role, uint32_t field = 0) override;
   const Recorder& record() const override { return record_; }
   Loop& loop() override;

@@ -26,16 +26,19 @@ EndStatus SendingEnd::status() const {
   return machine_.Is("Closed") ? EndStatus::kClosed : EndStatus::kOpen;
 }
 
-bool SendingEnd::Send(const std::string& item) {
-  if (host_ == nullptr || !machine_.Is("Open") || host_->Congested()) return false;
-  if (credit_ == 0 && !Mutated("over_credit")) return false;
-  host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
-  if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]
-  Step("item");
+Sent SendingEnd::Send(const std::string& item) {
+  if (host_ == nullptr || Ended()) return Sent::kOver;
   wire::Message message;
   message.mutable_channel_item()->set_channel_id(id_);
   message.mutable_channel_item()->set_item(item);
-  return host_->Commit(std::move(message));
+  if (!host_->Fits(message)) return Sent::kTooLarge;  // costs nothing: it is never sent
+  if (!machine_.Is("Open") || host_->Congested()) return Sent::kNotNow;
+  if (credit_ == 0 && !Mutated("over_credit")) return Sent::kNotNow;
+  host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
+  if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]
+  Step("item");
+  host_->Commit(std::move(message));
+  return Sent::kAccepted;
 }
 
 void SendingEnd::SendClose(bool aborted) {
@@ -108,7 +111,8 @@ MaybeViolation SendingEnd::OnForeign(const char* what) {
 // ------------------------------------------------------------------ receiving end
 
 bool ReceivingEnd::Take(std::string& item) {
-  if (items_.empty() || machine_.Is("Reset") || machine_.Is("Reserved")) return false;
+  if (machine_.Is("Reserved") || machine_.Is("ReservedClosing")) return false;  // not bound
+  if (items_.empty() || machine_.Is("Reset")) return false;
   item = std::move(items_.front());
   items_.pop_front();
   ++taken_;

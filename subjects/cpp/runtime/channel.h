@@ -20,6 +20,7 @@ class ChannelHost {
   virtual ~ChannelHost() = default;
   virtual const Recorder& record() const = 0;
   virtual bool Commit(wire::Message message) = 0;
+  virtual bool Fits(const wire::Message& message) const = 0;  // r[link.limit.announce]
   virtual void Announce(const Method& method, wire::BindingRole role, uint32_t field) = 0;
   virtual Loop& loop() = 0;
   // Too much is unsent to take more items for now.  r[strict.delivery.explicit]
@@ -27,6 +28,9 @@ class ChannelHost {
 };
 
 enum class EndStatus { kOpen, kClosed, kAborted, kReset, kDefunct };
+
+// What became of an item: kNotNow may be tried again after a change, kTooLarge harms nothing else.
+enum class Sent { kAccepted, kNotNow, kTooLarge, kOver };
 
 // Parts common to both ends: identity, table, and who waits for a change.
 class ChannelEndBase {
@@ -74,10 +78,10 @@ class SendingEnd : public ChannelEndBase {
   void Bind() { Step("bind"); }
   EndStatus status() const;
   uint32_t credit() const { return credit_; }
-  bool Send(const std::string& item);  // false: no credit, not open, or the way out is full
-  void OnDrained() { Changed(); }      // the way out is free again
-  void Close();                        // nothing if it has ended
-  void Abort();                        // r[rpc.channel.abandon]
+  Sent Send(const std::string& item);
+  void OnDrained() { Changed(); }  // the way out is free again
+  void Close();                    // nothing if it has ended
+  void Abort();                    // r[rpc.channel.abandon]
   void Detach();
 
   MaybeViolation OnCredit(uint32_t credit);

@@ -10,10 +10,15 @@ namespace {
 
 constexpr size_t kCommandsKept = 256;  // r[control.lifecycle.retention]
 
-control::ExecuteResponse Refused(control::RefusalReason reason, const char* text) {
+control::ExecuteResponse Told(control::Outcome outcome) {
   control::ExecuteResponse response;
-  response.mutable_refusal()->set_reason(reason);
-  response.mutable_refusal()->set_text(text);
+  *response.mutable_outcome() = std::move(outcome);
+  return response;
+}
+
+control::ExecuteResponse Told(control::Refusal refusal) {
+  control::ExecuteResponse response;
+  *response.mutable_refusal() = std::move(refusal);
   return response;
 }
 
@@ -25,26 +30,55 @@ control::Outcome Done() {
   return outcome;
 }
 
+control::Outcome Failed(control::FailureReason reason, std::string text, std::string rule) {
+  control::Outcome outcome;
+  outcome.mutable_failed()->set_reason(reason);
+  outcome.mutable_failed()->set_text(std::move(text));
+  outcome.mutable_failed()->set_sorry_or_rule(std::move(rule));
+  return outcome;
+}
+
+control::Refusal Refused(control::RefusalReason reason, std::string text) {
+  control::Refusal refusal;
+  refusal.set_reason(reason);
+  refusal.set_text(std::move(text));
+  return refusal;
+}
+
+CommandLog::Work Just(std::function<void()> act) {
+  return [act = std::move(act)](const CommandLog::Finish& finish) { act(), finish(Done()); };
+}
+
 void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& prepare,
                          Reply reply) {
+  ++accepted_;
+  Enter(request, prepare, [this, reply = std::move(reply)](control::ExecuteResponse response) {
+    ++answered_;
+    reply(std::move(response));
+  });
+}
+
+void CommandLog::Enter(const control::ExecuteRequest& request, const Prepare& prepare,
+                       Reply reply) {
+  const auto refuse = [&reply](control::RefusalReason reason, const char* text) {
+    reply(Told(Refused(reason, text)));
+  };
   const uint64_t id = request.command_id();
   auto without_send = request;
   without_send.clear_send();
   std::string payload = without_send.SerializeAsString();
-  if (id == 0) return reply(Refused(control::REFUSAL_REASON_INVALID, "command id 0"));
-  if (id <= watermark_) return reply(Refused(control::REFUSAL_REASON_EVICTED, "evicted"));
+  if (id == 0) return refuse(control::REFUSAL_REASON_INVALID, "command id 0");
+  if (id <= watermark_) return refuse(control::REFUSAL_REASON_EVICTED, "evicted");
   if (const auto known = commands_.find(id); known != commands_.end()) {
     Command& command = known->second;
     if (command.payload != payload) {  // r[control.lifecycle.conflict]
-      return reply(Refused(control::REFUSAL_REASON_CONFLICT, "another command has this id"));
+      return refuse(control::REFUSAL_REASON_CONFLICT, "another command has this id");
     }
     if (Mutated("duplicate_command_runs_again")) {
       auto prepared = prepare();
       if (auto* work = std::get_if<Work>(&prepared)) {
         return (*work)([reply = std::move(reply)](control::Outcome outcome) {
-          control::ExecuteResponse response;
-          *response.mutable_outcome() = std::move(outcome);
-          reply(response);
+          reply(Told(std::move(outcome)));
         });
       }
     }
@@ -55,13 +89,15 @@ void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& 
   const auto tombstone = tombstones_.find(id);
   if (tombstone != tombstones_.end() && request.send() <= tombstone->second.refused &&
       !Mutated("forgets_tombstones")) {
-    return reply(Refused(control::REFUSAL_REASON_TOMBSTONED, "proven unknown"));
+    return refuse(control::REFUSAL_REASON_TOMBSTONED, "proven unknown");
   }
   auto prepared = prepare();
   if (auto* refusal = std::get_if<control::Refusal>(&prepared)) {
-    control::ExecuteResponse response;
-    *response.mutable_refusal() = std::move(*refusal);
-    return reply(std::move(response));
+    return reply(Told(std::move(*refusal)));
+  }
+  if (std::get<Work>(prepared) == nullptr) {
+    return refuse(control::REFUSAL_REASON_INVALID,
+                  "it names something that does not exist, or a value out of range");
   }
   const Recorder record{&journal_, request.scope(), "", 0};
   const bool revived = tombstone != tombstones_.end();
@@ -99,9 +135,7 @@ void CommandLog::Record(uint64_t id, control::Outcome outcome) {
 }
 
 void CommandLog::Answer(Command& command) {
-  control::ExecuteResponse response;
-  *response.mutable_outcome() = command.outcome;
-  for (auto& reply : std::exchange(command.waiting, {})) reply(response);
+  for (auto& reply : std::exchange(command.waiting, {})) reply(Told(command.outcome));
 }
 
 void CommandLog::Evict() {
@@ -113,7 +147,9 @@ void CommandLog::Evict() {
   }
 }
 
-control::StatusResponse CommandLog::Status(uint64_t id, uint32_t highest_send) {
+control::StatusResponse CommandLog::Status(const control::StatusRequest& request) {
+  const uint64_t id = request.command_id();
+  const uint32_t highest_send = request.highest_send();
   control::StatusResponse response;
   response.set_epoch(journal_.epoch());
   response.set_watermark(watermark_);
@@ -138,10 +174,22 @@ control::StatusResponse CommandLog::Status(uint64_t id, uint32_t highest_send) {
   return response;
 }
 
+control::SettleResponse CommandLog::Settle(const control::SettleRequest&) const {
+  control::SettleResponse response;
+  response.set_accepted(accepted_);
+  response.set_answered(answered_);
+  response.set_journal_seq(journal_.seq());
+  response.set_runnable(loop_.queued() - 1);  // this one is not counted
+  for (const Loop::Timer& timer : loop_.timers()) {
+    control::PendingTimer& pending = *response.add_timers();
+    pending.set_name(timer.name);
+    pending.set_due_ms(timer.DueIn().count());
+  }
+  return response;
+}
+
 void CommandLog::Drop(const std::string& scope) {
-  control::Outcome dropped;
-  dropped.mutable_failed()->set_reason(control::FAILURE_REASON_DROPPED);
-  dropped.mutable_failed()->set_text("its scope was reset");
+  const control::Outcome dropped = Failed(control::FAILURE_REASON_DROPPED, "its scope was reset");
   std::vector<uint64_t> ids;
   for (const auto& [id, command] : commands_) {
     if (command.scope == scope) ids.push_back(id);

@@ -31,6 +31,9 @@ class Journal {
 
   // The scope's events after `after_seq` that are still kept, and how many are not.
   control::JournalResponse Read(const std::string& scope, uint64_t after_seq) const;
+  control::JournalResponse Read(const control::JournalRequest& request) const {
+    return Read(request.scope(), request.after_seq());
+  }
 
   // The scope was reset: its watchers go, its events stay readable for a while.
   void Retire(const std::string& scope);

@@ -52,6 +52,12 @@ class Loop {
   const std::list<Timer>& timers() const { return timers_; }
   asio::io_context& io() { return io_; }
 
+  // Makes the calling thread the loop, for good.
+  [[noreturn]] void Run() {
+    const auto forever = asio::make_work_guard(io_);
+    for (;;) io_.run();
+  }
+
  private:
   asio::io_context io_;
   std::atomic<uint32_t> queued_{0};

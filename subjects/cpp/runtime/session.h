@@ -31,8 +31,8 @@ class Executions {
 
 // What all scopes of a process share.
 struct Runtime {
-  Loop& loop;
-  Journal& journal;
+  Loop loop{};
+  Journal journal{};
   Methods methods;
   Executions executions;
 };
@@ -41,6 +41,12 @@ struct Runtime {
 struct Settings {
   uint32_t max_concurrent_requests = 0;
   uint32_t max_payload = kDefaultMaxPayload;
+
+  // Nothing if the announced maximum is out of range.
+  static std::optional<Settings> Announcing(uint32_t requests, uint32_t max_payload) {
+    const auto maximum = AcceptedMaximum(max_payload);
+    return maximum ? std::optional<Settings>({requests, *maximum}) : std::nullopt;
+  }
 };
 
 // What the counterpart announced. Parity is that of the ids it mints (1 odd, 0 even).

@@ -47,13 +47,14 @@ struct Sending : std::enable_shared_from_this<Sending> {
   uint32_t accepted = 0;
 
   void Advance() {
-    while (accepted < command.count() && end->status() == EndStatus::kOpen) {
+    while (accepted < command.count()) {
       Number number;
       number.set_value(command.first() + accepted);
-      if (!end->Send(number.SerializeAsString())) {
-        if (end->status() != EndStatus::kOpen) break;
+      const Sent sent = end->Send(number.SerializeAsString());
+      if (sent == Sent::kNotNow) {
         return end->OnChange([self = shared_from_this()] { self->Advance(); });
       }
+      if (sent != Sent::kAccepted) break;
       ++accepted;
     }
     Outcome outcome;
@@ -185,10 +186,8 @@ Work CallerEnds::AtEnd(const control::ChannelEnd& name, bool sending, Use use) {
   return [call, attempt, field = name.field_number(), use = std::move(use)](Finish finish) {
     WithEnds(call, attempt, [field, use, finish](const Ends* ends) {
       if (ends != nullptr) return use(ends->at(field), finish);
-      Outcome outcome;
-      outcome.mutable_failed()->set_reason(control::FAILURE_REASON_SESSION_ENDED);
-      outcome.mutable_failed()->set_text("the call was resolved without this attempt");
-      finish(outcome);
+      finish(Failed(control::FAILURE_REASON_SESSION_ENDED,
+                    "the call was resolved without this attempt"));
     });
   };
 }

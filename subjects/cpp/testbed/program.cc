@@ -107,17 +107,22 @@ class ProgramRun final : public Run {
     }
   }
 
-  // A send that fails because the receiver reset ends the step, not the program.
+  // Nothing if it was accepted. A send that fails because the receiver reset ends the step, not the
+  // program.
+  std::optional<Progress> SendNumber(uint64_t value) {
+    if (!output_) return Progress::kDone;
+    testbed::Number number;
+    number.set_value(value);
+    const Sent sent = output_->Send(number.SerializeAsString());
+    if (sent == Sent::kAccepted) return std::nullopt;
+    if (sent != Sent::kNotNow) return Progress::kDone;
+    output_->OnChange(invocation_.wake);
+    return Progress::kBlocked;
+  }
+
   Progress Emit(uint64_t first, uint32_t count) {
     while (done_ < count) {
-      if (!output_ || output_->status() != EndStatus::kOpen) return Progress::kDone;
-      testbed::Number number;
-      number.set_value(first + done_);
-      if (!output_->Send(number.SerializeAsString())) {
-        if (output_->status() != EndStatus::kOpen) return Progress::kDone;
-        output_->OnChange(invocation_.wake);
-        return Progress::kBlocked;
-      }
+      if (const auto stopped = SendNumber(first + done_)) return *stopped;
       ++done_;
       ++emitted_;
     }
@@ -127,14 +132,7 @@ class ProgramRun final : public Run {
   Progress Take(uint32_t count, bool forward) {
     while (count == 0 || done_ < count) {
       if (forward && pending_) {
-        if (!output_ || output_->status() != EndStatus::kOpen) return Progress::kDone;
-        testbed::Number number;
-        number.set_value(*pending_ * 2);
-        if (!output_->Send(number.SerializeAsString())) {
-          if (output_->status() != EndStatus::kOpen) return Progress::kDone;
-          output_->OnChange(invocation_.wake);
-          return Progress::kBlocked;
-        }
+        if (const auto stopped = SendNumber(*pending_ * 2)) return *stopped;
         pending_.reset();
         ++emitted_;
         ++done_;
@@ -219,6 +217,11 @@ class ProgramRun final : public Run {
 };
 
 }  // namespace
+
+Methods TestbedMethods() {
+  const auto* file = testbed::EchoRequest::descriptor()->file();
+  return MethodsOf(file->FindServiceByName("Testbed"));
+}
 
 Handler TestbedHandler(std::shared_ptr<Gates> gates) {
   return [gates = std::move(gates)](Invocation invocation) -> std::unique_ptr<Run> {

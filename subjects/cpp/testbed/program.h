@@ -26,7 +26,8 @@ class Gates {
   std::map<std::string, Gate> gates_;
 };
 
-// Serves every method of the testbed.
+// The methods of the testbed, and what serves every one of them.
+Methods TestbedMethods();
 Handler TestbedHandler(std::shared_ptr<Gates> gates);
 
 }  // namespace subject

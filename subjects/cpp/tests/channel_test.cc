@@ -19,6 +19,9 @@ class FakeHost final : public ChannelHost {
     sent.push_back(std::move(message));
     return true;
   }
+  bool Fits(const wire::Message& message) const override {
+    return message.ByteSizeLong() <= largest;
+  }
   void Announce(const Method&, wire::BindingRole, uint32_t) override { ++announced; }
   Loop& loop() override { return loop_; }
   bool Congested() const override { return congested; }
@@ -46,6 +49,7 @@ class FakeHost final : public ChannelHost {
   std::vector<wire::Message> sent;
   int announced = 0;
   bool congested = false;
+  size_t largest = 1 << 20;
 
  private:
   Journal journal_;
@@ -84,7 +88,7 @@ TEST_F(ChannelTest, AFullWayOutPushesBackAndSpendsNoCredit) {  // r[strict.deliv
   SendingEnd end = Sender(2);
   int woken = 0;
   host_.congested = true;
-  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kNotNow);
   EXPECT_EQ(end.credit(), 2u);
   EXPECT_EQ(end.status(), EndStatus::kOpen);
   EXPECT_TRUE(host_.sent.empty());
@@ -93,16 +97,16 @@ TEST_F(ChannelTest, AFullWayOutPushesBackAndSpendsNoCredit) {  // r[strict.deliv
   end.OnDrained();
   host_.Run();
   EXPECT_EQ(woken, 1);
-  EXPECT_TRUE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kAccepted);
   EXPECT_EQ(end.credit(), 1u);
 }
 
 TEST_F(ChannelTest, EachItemCostsOneCreditAndZeroBlocks) {  // r[rpc.flow-control.credit.spend]
   SendingEnd end = Sender(2);
-  EXPECT_TRUE(end.Send("a"));
-  EXPECT_TRUE(end.Send("b"));
+  EXPECT_EQ(end.Send("a"), Sent::kAccepted);
+  EXPECT_EQ(end.Send("b"), Sent::kAccepted);
   EXPECT_EQ(end.credit(), 0u);
-  EXPECT_FALSE(end.Send("c"));
+  EXPECT_EQ(end.Send("c"), Sent::kNotNow);
   ASSERT_EQ(host_.sent.size(), 2u);
   EXPECT_EQ(host_.sent[1].channel_item().channel_id(), kChannel);
   EXPECT_EQ(host_.sent[1].channel_item().item(), "b");
@@ -111,23 +115,35 @@ TEST_F(ChannelTest, EachItemCostsOneCreditAndZeroBlocks) {  // r[rpc.flow-contro
   int woken = 0;
   end.OnChange([&] { ++woken; });
   EXPECT_FALSE(end.OnCredit(0));  // grants nothing, harms nothing
-  EXPECT_FALSE(end.Send("c"));
+  EXPECT_EQ(end.Send("c"), Sent::kNotNow);
   EXPECT_FALSE(end.OnCredit(2));
   EXPECT_FALSE(end.OnCredit(3));
   EXPECT_EQ(end.credit(), 5u);
   EXPECT_EQ(woken, 0);  // never from inside
   host_.Run();
   EXPECT_EQ(woken, 1);
-  EXPECT_TRUE(end.Send("c"));
+  EXPECT_EQ(end.Send("c"), Sent::kAccepted);
   EXPECT_EQ(end.credit(), 4u);
+}
+
+// r[link.limit.announce]
+TEST_F(ChannelTest, AnItemOverTheLimitIsRefusedAndHarmsNothing) {
+  SendingEnd end = Sender(1);
+  EXPECT_EQ(end.Send(std::string(host_.largest, 'x')), Sent::kTooLarge);
+  EXPECT_EQ(end.credit(), 1u);
+  EXPECT_EQ(end.status(), EndStatus::kOpen);
+  EXPECT_EQ(host_.announced, 0);
+  EXPECT_TRUE(host_.sent.empty());
+  EXPECT_EQ(end.Send("a"), Sent::kAccepted);
+  EXPECT_EQ(end.Send(std::string(host_.largest, 'x')), Sent::kTooLarge);  // with no credit either
 }
 
 TEST_F(ChannelTest, CreditMayComeBeforeBinding) {
   SendingEnd end(&host_, &method_, Argument(0), kChannel);
   EXPECT_FALSE(end.OnCredit(1));
-  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kNotNow);
   end.Bind();
-  EXPECT_TRUE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kAccepted);
 }
 
 TEST_F(ChannelTest, CreditOverflowIsAViolation) {
@@ -143,7 +159,7 @@ TEST_F(ChannelTest, SenderSaysNothingAfterItsClose) {  // r[rpc.channel.close]
   EXPECT_EQ(end.status(), EndStatus::kClosed);
   end.Close();
   end.Abort();
-  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kOver);
   ASSERT_EQ(host_.sent.size(), 1u);
   EXPECT_FALSE(host_.sent[0].close_channel().aborted());
 }
@@ -176,7 +192,7 @@ TEST_F(ChannelTest, SenderStopsAtReset) {  // r[rpc.channel.reset]
   host_.Run();
   EXPECT_EQ(woken, 1);
   EXPECT_EQ(end.status(), EndStatus::kReset);
-  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kOver);
   end.Close();
   EXPECT_TRUE(host_.sent.empty());
   ExpectState(end.OnReset());
@@ -193,7 +209,7 @@ TEST_F(ChannelTest, DetachedSenderIsDefunctForGood) {  // r[strict.rebind.genera
   SendingEnd end = Sender(5);
   end.Detach();
   EXPECT_EQ(end.status(), EndStatus::kDefunct);
-  EXPECT_FALSE(end.Send("a"));
+  EXPECT_EQ(end.Send("a"), Sent::kOver);
   end.Close();
   end.Abort();
   EXPECT_TRUE(host_.sent.empty());
@@ -218,6 +234,23 @@ TEST_F(ChannelTest, KeepsItemsUntilBoundThenDeliversInOrder) {  // r[rpc.channel
   EXPECT_EQ(end.status(), EndStatus::kClosed);
   EXPECT_TRUE(end.Ended());
   EXPECT_TRUE(host_.sent.empty());  // no credit after the close
+}
+
+// ReservedClosing of spec/machines/channel_receiver.yaml: its only ways on are bind, reset, detach.
+TEST_F(ChannelTest, ClosedBeforeBindingItStillDeliversOnlyOnceBound) {
+  ReceivingEnd end = Receiver(2);
+  EXPECT_FALSE(end.OnItem("a", true));
+  EXPECT_FALSE(end.OnClose(false));
+  std::string item;
+  EXPECT_FALSE(end.Take(item));
+  end.Bind();
+  EXPECT_EQ(end.status(), EndStatus::kOpen);
+  ASSERT_TRUE(end.Take(item));
+  EXPECT_EQ(item, "a");
+  EXPECT_FALSE(end.Take(item));
+  EXPECT_EQ(end.status(), EndStatus::kClosed);
+  EXPECT_TRUE(end.Ended());
+  EXPECT_EQ(host_.invalid(), 0u);
 }
 
 TEST_F(ChannelTest, ItemBeyondCreditIsAViolation) {

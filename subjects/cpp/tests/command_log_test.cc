@@ -12,12 +12,6 @@ namespace {
 
 constexpr uint64_t kKept = 256;  // r[control.lifecycle.retention]
 
-control::Outcome Done() {
-  control::Outcome outcome;
-  outcome.mutable_done();
-  return outcome;
-}
-
 control::ExecuteRequest Release(uint64_t id, const std::string& gate = "g", uint32_t send = 1) {
   control::ExecuteRequest request;
   request.set_command_id(id);
@@ -33,7 +27,7 @@ class CommandLogTest : public testing::Test {
   void Execute(const control::ExecuteRequest& request) {
     log_.Execute(
         request,
-        [this]() -> std::variant<CommandLog::Work, control::Refusal> {
+        [this]() -> CommandLog::Prepared {
           return [this](CommandLog::Finish finish) {
             ++runs_;
             finish_ = std::move(finish);
@@ -48,8 +42,15 @@ class CommandLogTest : public testing::Test {
     finish_(Done());
   }
 
+  control::StatusResponse Status(uint64_t id, uint32_t highest_send = 0) {
+    control::StatusRequest request;
+    request.set_command_id(id);
+    request.set_highest_send(highest_send);
+    return log_.Status(request);
+  }
+
   control::CommandState State(uint64_t id, uint32_t highest_send = 0) {
-    return log_.Status(id, highest_send).state();
+    return Status(id, highest_send).state();
   }
 
   // Events of the command's machine so far.
@@ -64,7 +65,8 @@ class CommandLogTest : public testing::Test {
   }
 
   Journal journal_;
-  CommandLog log_{journal_};
+  Loop loop_;
+  CommandLog log_{journal_, loop_};
   CommandLog::Finish finish_;
   int runs_ = 0;
   std::vector<control::ExecuteResponse> answers_;
@@ -88,7 +90,7 @@ TEST_F(CommandLogTest, StatesOnlyMoveForward) {
   failed.mutable_failed()->set_text("late");
   finish_(failed);  // an outcome is recorded once
   EXPECT_EQ(State(1), control::COMMAND_STATE_COMPLETED);
-  EXPECT_TRUE(log_.Status(1, 9).outcome().has_done());
+  EXPECT_TRUE(Status(1, 9).outcome().has_done());
   EXPECT_EQ(answers_.size(), 1u);
   EXPECT_EQ(Events().size(), 3u);  // r[control.lifecycle.status-lane]: nor did Status add one
 }
@@ -167,9 +169,9 @@ TEST_F(CommandLogTest, EvictionFollowsIdOrderAndSaysItsWatermark) {
   Execute(Release(1));
   const CommandLog::Finish first = finish_;
   for (uint64_t id = 2; id <= kKept + 2; ++id) Complete(Release(id));
-  EXPECT_EQ(log_.Status(1, 0).watermark(), 0u);  // 1 runs: nothing above it goes either
+  EXPECT_EQ(Status(1, 0).watermark(), 0u);  // 1 runs: nothing above it goes either
   first(Done());
-  EXPECT_EQ(log_.Status(1, 0).watermark(), 2u);
+  EXPECT_EQ(Status(1, 0).watermark(), 2u);
   EXPECT_EQ(State(1), control::COMMAND_STATE_EVICTED);
   EXPECT_EQ(State(2), control::COMMAND_STATE_EVICTED);
   EXPECT_EQ(State(3), control::COMMAND_STATE_COMPLETED);
