@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import hmac
 import os
 import stat
 import sys
@@ -10,11 +9,11 @@ import sys
 import grpc
 from counterpart.control.v1 import control_pb2 as pb
 from counterpart.control.v1 import control_pb2_grpc
-from counterpart.testbed.v1 import testbed_pb2
 
 from adapter.control import Control
 from runtime import framing, mutants
 from runtime.domain import Runtime
+from testbed.program import SERVICES
 
 METHODS = ("Describe", "Execute", "Status", "Journal", "Settle", "Reset")
 
@@ -26,12 +25,11 @@ async def main() -> None:
     options = parser.parse_args()
     if options.mutant:
         mutants.activate(options.mutant)
-    services = testbed_pb2.DESCRIPTOR.services_by_name.values()
-    runtime = Runtime(services, os.environ.get("COUNTERPART_EXECUTIONS", ""))
+    runtime = Runtime(SERVICES, os.environ.get("COUNTERPART_EXECUTIONS", ""))
     control = Control(runtime, options.mutant)
     serve = serve_grpc if options.control == "grpc" else serve_stdio
     await serve(control, await open_stdin())
-    control.close()
+    os._exit(0)  # nobody is left to hear of any end
 
 
 async def open_stdin() -> asyncio.StreamReader:
@@ -47,14 +45,13 @@ async def open_stdin() -> asyncio.StreamReader:
 
 async def serve_grpc(control: Control, stdin: asyncio.StreamReader) -> None:
     """Until stdin ends."""
-    token = os.environ.get("COUNTERPART_TOKEN", "").encode()
+    token = os.environ.get("COUNTERPART_TOKEN", "")
 
     def answer(method: str):
         async def answered(_, request, context):
-            said = dict(context.invocation_metadata()).get("counterpart-token", "").encode()
-            if not hmac.compare_digest(said, token):
+            if dict(context.invocation_metadata()).get("counterpart-token") != token:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, "counterpart-token")
-            return await getattr(control, method.lower())(request)
+            return await control.answer(method.lower(), request)
 
         return answered
 
@@ -67,7 +64,6 @@ async def serve_grpc(control: Control, stdin: asyncio.StreamReader) -> None:
     print(f"counterpart-subject 1 grpc 127.0.0.1:{port}", flush=True)
     while await stdin.read(1 << 16):
         pass
-    await server.stop(None)
 
 
 async def serve_stdio(control: Control, stdin: asyncio.StreamReader) -> None:
@@ -77,7 +73,7 @@ async def serve_stdio(control: Control, stdin: asyncio.StreamReader) -> None:
 
     async def answer(request: pb.ControlRequest) -> None:
         kind = request.WhichOneof("kind")
-        reply = await getattr(control, kind)(getattr(request, kind))
+        reply = await control.answer(kind, getattr(request, kind))
         said = pb.ControlReply(id=request.id, **{kind: reply}).SerializeToString()
         sys.stdout.buffer.write(framing.encode(said))
         sys.stdout.buffer.flush()

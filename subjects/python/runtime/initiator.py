@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime import wire
+from runtime.ending import Ending
 from runtime.handshake import InitiatorHandshake
 from runtime.journal import PlannedDelay
 from runtime.link import Link
@@ -43,8 +44,11 @@ class Dialling:
         return min(delay, self.backoff_max_ms) if self.backoff_max_ms else delay
 
 
-class GaveUp(Exception):
+class GaveUp(Ending):
     """The dials ran out."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("connect_gave_up", text)
 
 
 class Initiator:

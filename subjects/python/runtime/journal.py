@@ -3,7 +3,7 @@
 Contract (r[control.journal.write-ahead]): an event is appended synchronously before the frame,
 callback or reply that reveals it. Events belong to a scope; a scope keeps at most
 `EVENTS_PER_SCOPE` of them, drops the oldest beyond that and says how many (`read` → gap).
-Field names equal those of the control plane's events, so that an adapter can copy them.
+Field names equal those of the control plane's events: `journal_encoding` copies them.
 """
 
 from __future__ import annotations

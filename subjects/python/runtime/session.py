@@ -20,6 +20,7 @@ from runtime.attachment import Attachment, Parting
 from runtime.callee import Callee
 from runtime.caller import Caller
 from runtime.channels import ReceivingEnd, SendingEnd
+from runtime.ending import Ending
 from runtime.journal import Recorder
 from runtime.link import Link
 from runtime.machines import DRIVER, Machine
@@ -38,6 +39,12 @@ class Settings:
     max_concurrent_requests: int
     max_payload: int = wire.DEFAULT_MAX_PAYLOAD
 
+    @classmethod
+    def announcing(cls, max_concurrent_requests: int, max_payload: int) -> Settings | None:
+        """What is meant by these values on the wire; None if the maximum is out of range."""
+        maximum = wire.accepted_maximum(max_payload)
+        return cls(max_concurrent_requests, maximum) if maximum else None
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -48,12 +55,11 @@ class Peer:
     max_payload: int
 
 
-class SessionEnded(Exception):
+class SessionEnded(Ending):
     """The session is over; `rule` names what the ProtocolError it died of named, if any."""
 
     def __init__(self, text: str, rule: str = "") -> None:
-        super().__init__(text)
-        self.rule = rule
+        super().__init__("protocol_error" if rule else "session_ended", text, rule)
 
 
 class Session:

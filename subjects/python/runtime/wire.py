@@ -12,6 +12,8 @@ from counterpart.wire.v1 import wire_pb2 as pb
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Protobuf
 
+from runtime.ending import Ending
+
 MAGIC = 0x54525043
 VERSION = 1
 DEFAULT_MAX_PAYLOAD = 16 << 20
@@ -36,17 +38,16 @@ class Violation(Exception):
         self.text = text
 
 
-class Refused(Exception):
+class Refused(Ending):
     """The handshake cannot succeed and is not worth another dial.
 
     `by` is "reject", "sorry" or "protocol_error"; `name` the reason's name in the wire protocol.
     """
 
     def __init__(self, by: str, name: str, text: str) -> None:
-        super().__init__(text)
+        super().__init__("rejected" if by == "reject" else by, text, name)
         self.by = by
         self.name = name
-        self.text = text
 
 
 def decode(envelope: type[Envelope], payload: bytes) -> tuple[Envelope, str]:

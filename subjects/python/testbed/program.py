@@ -10,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from runtime.channels import EndFailed, ReceivingEnd, SendingEnd
 from runtime.service import Invocation, UserError
 
+SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
 U64 = (1 << 64) - 1
 
 # What a method does whose request has no steps. The output is closed at the end of every run.
