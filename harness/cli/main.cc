@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "harness/cli/command.h"
+#include "harness/cli/protobuf_log.h"
 #include "harness/version.h"
 
 namespace {
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   signal(SIGINT, OnInterrupt);
   signal(SIGTERM, OnInterrupt);
   signal(SIGPIPE, SIG_IGN);
+  SayOnceWhatProtobufSays();
 
   CLI::App app{
       "Counterpart plays the peer of an RPC runtime over TCP and judges what it does.\n"

@@ -24,6 +24,30 @@ TEST(Pattern, OneStarStaysInItsComponent) {
   EXPECT_FALSE(Matches("", "a"));
 }
 
+// With a matcher that tries every way to share the id out among the stars this never ends.
+TEST(Pattern, ManyStarsCostNoMoreThanTheirNumber) {
+  std::string stars, id(200, 'a');
+  for (int i = 0; i < 40; ++i) stars += "**a";
+  EXPECT_TRUE(Matches(stars, id));
+  EXPECT_FALSE(Matches(stars + "b", id));
+  EXPECT_FALSE(Matches(std::string(60, '*') + "?b", id));
+}
+
+TEST(Pattern, EachSignMeansOneThingWhereverItStands) {
+  EXPECT_TRUE(Matches("", ""));
+  EXPECT_TRUE(Matches("**", ""));
+  EXPECT_TRUE(Matches("*", ""));
+  EXPECT_FALSE(Matches("?", ""));
+  EXPECT_TRUE(Matches("a?c", "abc"));
+  EXPECT_FALSE(Matches("a?", "a"));
+  EXPECT_TRUE(Matches("*b*", "abc"));
+  EXPECT_TRUE(Matches("a:*", "a:b"));  // one colon separates nothing
+  EXPECT_TRUE(Matches("x::**::c", "x::c"));
+  EXPECT_FALSE(Matches("**::c", "bc"));
+  EXPECT_TRUE(Matches("a::***::c", "a::b::b::c"));
+  EXPECT_FALSE(Matches("a::*::*", "a::b"));
+}
+
 TEST(Cells, APatternOfNothingIsAnErrorThatNamesIt) {
   const std::vector<effects::SubjectSpec> subjects = {{"cpp", {"x"}, 0}};
   const auto all = AllCells(subjects);

@@ -120,6 +120,7 @@ MISBEHAVING = [
     ("never_reads", RED, "can no longer happen"),
     ("wire_huge", RED, "announced too large a payload"),
     ("wire_flood", RED, "not a payload of this phase"),
+    ("wire_no_text", RED, "not a payload of this phase"),
     ("killed", RED, "signal 9"),
     ("forks", RED, "can no longer happen"),
     ("spins", RED, "never at rest while it used"),
@@ -134,6 +135,16 @@ def test_a_subject_that_misbehaves(tmp_path: Path, mode: str, code: int, sentenc
     assert sentence in ended.output
     assert ended.code == code, ended.output
     assert ended.peak_kib < MOST_MEMORY_KIB
+
+
+def test_what_the_library_says_of_a_subject_is_said_once(tmp_path: Path) -> None:
+    """Not once per message, and not in between in a voice of its own."""
+    words = ("run", CELL, "--subject", subject("wire_no_text"), "--runs", "5")
+    ended = play(tmp_path, "wire_no_text", *words)
+    assert ended.code == RED, ended.output
+    said = [line for line in ended.output.splitlines() if "UTF-8" in line]
+    assert len(said) == 1, ended.output
+    assert said[0].startswith("counterpart: ")
 
 
 @pytest.mark.parametrize("load", ["0", "8"])

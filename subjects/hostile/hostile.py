@@ -24,6 +24,7 @@ Instead of a control plane:
 Once the harness has connected to it:
     never_reads     does nothing
     wire_huge       announces a payload of 4 GiB
+    wire_no_text    sends a refusal whose text is no UTF-8
     wire_flood      sends payloads of a MiB for ever
     spins           computes for ever
     killed          kills itself with SIGKILL
@@ -41,6 +42,7 @@ import sys
 import threading
 
 from counterpart.control.v1 import control_pb2
+from counterpart.wire.v1 import wire_pb2
 
 HUGE = struct.pack("<I", 0xFFFFFFFF)
 START_LINE = b"counterpart-subject 1 stdio\n"
@@ -86,6 +88,11 @@ def on_link(mode: str, link: socket.socket) -> None:
     """What a mode does to a link of the harness's."""
     if mode == "wire_huge":
         link.sendall(HUGE)
+    elif mode == "wire_no_text":
+        # Prologue{reject{text}}: the harness reads it as any other, and it is none.
+        refusal = wire_pb2.Prologue(reject=wire_pb2.TransportReject(text="text"))
+        payload = refusal.SerializeToString().replace(b"text", b"\xff\xfe\xfd\xfc")
+        link.sendall(struct.pack("<I", len(payload)) + payload)
     elif mode == "wire_flood":
         frame = struct.pack("<I", 1 << 20) + bytes(1 << 20)
         try:
