@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use counterpart_runtime::command_log::{Work, done, failed, just, outcome, refusal};
-use counterpart_runtime::{Dialling, Domain, Ending, Parity, Runtime, Session, Settings};
+use counterpart_runtime::{Dialling, Domain, Parity, Runtime, Settings};
 use counterpart_spec::control::{
-    Connect, Connected, ExecuteRequest, Listening, Outcome, Refusal, RefusalReason,
-    SessionLostPolicy, execute_request::Command, outcome::Kind,
+    Connect, Connected, ExecuteRequest, Listening, Refusal, RefusalReason, SessionLostPolicy,
+    execute_request::Command, outcome::Kind,
 };
 use counterpart_testbed::{CallerEnds, Gates, handler};
 
@@ -18,10 +18,6 @@ pub(crate) struct Scope {
     pub(crate) domain: Arc<Domain>,
     calls: CallerEnds,
     gates: Arc<Gates>,
-}
-
-fn fail(ending: Ending) -> Outcome {
-    failed(ending.reason, ending.text, ending.rule)
 }
 
 impl Scope {
@@ -49,7 +45,7 @@ impl Scope {
     /// None if the command is invalid.
     fn work(self: Arc<Self>, command: Command) -> Option<Work> {
         Some(match command {
-            Command::Call(c) => self.calls.call(self.session(&c.session_id), &c)?,
+            Command::Call(c) => self.calls.call(self.domain.session(&c.session_id), &c)?,
             Command::Cancel(c) => self.calls.cancel(&c.handle)?,
             Command::ChannelSend(c) => self.calls.send(&c)?,
             Command::ChannelReceive(c) => self.calls.receive(&c)?,
@@ -73,20 +69,20 @@ impl Scope {
                             let session_id = session.id().unwrap_or_default();
                             outcome(Kind::Connected(Connected { session_id }))
                         }
-                        Err(ending) => fail(ending),
+                        Err(ending) => ending.into(),
                     }
                 })
             }
             Command::Ping(c) => {
-                let session = self.session(&c.session_id)?;
-                Box::pin(async move { session.ping().await.map_or_else(fail, |()| done()) })
+                let session = self.domain.session(&c.session_id)?;
+                Box::pin(async move { session.ping().await.map_or_else(Into::into, |()| done()) })
             }
             Command::CloseSession(c) => {
-                let session = self.session(&c.session_id)?;
+                let session = self.domain.session(&c.session_id)?;
                 just(async move { session.close().await })
             }
             Command::ExpireSession(c) => {
-                let session = self.session(&c.session_id)?;
+                let session = self.domain.session(&c.session_id)?;
                 just(async move { session.expire().await })
             }
             Command::AwaitEvent(c) => just(async move { self.domain.event(c).await }),
@@ -94,10 +90,6 @@ impl Scope {
             Command::Release(c) => just(async move { self.gates.open(&c.gate) }),
             Command::Probe(_) => just(async {}),
         })
-    }
-
-    fn session(&self, id: &[u8]) -> Option<Session> {
-        self.domain.session(id)
     }
 }
 

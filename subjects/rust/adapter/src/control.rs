@@ -59,10 +59,7 @@ impl Subject for Control {
     }
 
     async fn journal(&self, request: Request<JournalRequest>) -> Answer<JournalResponse> {
-        let epoch = self.runtime.journal.epoch();
-        let JournalRequest { scope, after_seq } = request.into_inner();
-        let (events, gap) = self.runtime.journal.read(&scope, after_seq);
-        Ok(Response::new(JournalResponse { epoch, events, gap }))
+        Ok(Response::new(self.runtime.journal.answer(request.get_ref())))
     }
 
     async fn settle(&self, _: Request<SettleRequest>) -> Answer<SettleResponse> {

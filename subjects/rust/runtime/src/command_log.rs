@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 
 use crate::journal::{Journal, Recorder};
 use crate::machine::{Command as State, CommandEvent, Machine};
+use crate::session::Ending;
 use crate::workload::{Pending, Workload};
 
 /// At least this many of the newest commands are kept.
@@ -36,6 +37,12 @@ pub type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub fn failed(reason: FailureReason, text: impl Into<String>, rule: impl Into<String>) -> Outcome {
     let (text, sorry_or_rule) = (text.into(), rule.into());
     outcome(outcome::Kind::Failed(Failed { reason: reason.into(), text, sorry_or_rule }))
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Self {
+        failed(ending.reason, ending.text, ending.rule)
+    }
 }
 
 /// An outcome of this kind.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use counterpart_spec::control::{
-    self, Await, Discard, Frame, Handler, HandlerEvent, JournalEvent, PlannedDelay, Transition,
-    journal_event::Kind,
+    self, Await, Discard, Frame, Handler, HandlerEvent, JournalEvent, JournalRequest,
+    JournalResponse, PlannedDelay, Transition, journal_event::Kind,
 };
 use tokio::sync::oneshot;
 
@@ -72,6 +72,12 @@ impl Journal {
         let Some(kept) = inner.scopes.get(scope) else { return (Vec::new(), 0) };
         let events = kept.events.iter().filter(|event| event.seq > after_seq).cloned().collect();
         (events, if after_seq < kept.lost_seq { kept.lost } else { 0 })
+    }
+
+    /// The same, as the control plane asks for it.
+    pub fn answer(&self, request: &JournalRequest) -> JournalResponse {
+        let (events, gap) = self.read(&request.scope, request.after_seq);
+        JournalResponse { epoch: self.epoch(), events, gap }
     }
 
     async fn watch(
