@@ -15,11 +15,12 @@ final class Scope {
   private let runtime: Runtime
   private let name: String
   private let handler = TestbedHandler()
-  private let caller = TestbedCaller()
+  private let caller: TestbedCaller
 
   init(_ runtime: Runtime, _ name: String) {
     self.runtime = runtime
     self.name = name
+    caller = TestbedCaller(runtime.catalogue.methods)
     domain = Domain(runtime, scope: name) { [handler] in try await handler.serve($0) }
   }
 
@@ -35,15 +36,8 @@ final class Scope {
     return {
       do {
         return (true, Outcome(kind: try await act() ?? .done(.init())))
-      } catch let ended as SessionEnded {
-        let reason: ControlPlane.FailureReason =
-          ended.isProtocolError ? .protocolError : .sessionEnded
-        return (false, Self.failed(reason, ended.text, ended.rule))
-      } catch let gaveUp as GaveUp {
-        return (false, Self.failed(.connectGaveUp, gaveUp.text))
-      } catch let refused as Refused {
-        let reason = enumeration("FAILURE_REASON_", refused.by, ControlPlane.FailureReason.self)
-        return (false, Self.failed(reason, refused.text, refused.name))
+      } catch let ending as any Ending {
+        return (false, Self.failed(ending.reason, ending.text, ending.rule))
       } catch let error as SystemError {
         return (false, Self.failed(.unspecified, error.text))
       }
@@ -65,40 +59,12 @@ final class Scope {
         backoffInitial: UInt64(c.backoffInitialMs), backoffMost: UInt64(c.backoffMaxMs))
       return { .connected(.init(sessionId: try await domain.connect(settings, how).sessionId)) }
     case .call(let c)?:
-      let session = try session(c.sessionId)
-      let method = runtime.catalogue.methods[c.method]
-      let metadata = c.metadata.map {
-        Wire.MetadataEntry(key: $0.key, value: $0.value, flags: $0.flags)
-      }
-      let call =
-        c.connectionId == 0 ? caller.make(c.handle, c.method, method, c.arguments, metadata) : nil
-      let made = try known(call, "a new call")
-      return {
-        session.caller.start(made)
-        let result = try await made.result()
-        return .call(
-          .init(
-            status: enumeration("CALL_STATUS_", result.status), value: result.value,
-            text: result.text, attempts: made.attempts, operationId: made.operation,
-            metadata: result.metadata.map { .init(key: $0.key, value: $0.value, flags: $0.flags) }))
-      }
-    case .channelSend(let c)?:
-      let end = try end(c.end, SendingEnd.self)
-      return {
-        let (accepted, status) = try await end.send(first: c.first, count: c.count)
-        return .sent(.init(accepted: accepted, status: enumeration("END_STATUS_", status)))
-      }
-    case .channelReceive(let c)?:
-      let end = try end(c.end, ReceivingEnd.self)
-      return {
-        let (values, status) = try await end.receive(count: c.count)
-        return .received(.init(values: values, status: enumeration("END_STATUS_", status)))
-      }
-    case .channelClose(let c)?:
-      return done(try end(c.end, SendingEnd.self)) { try await $0.find().close() }
-    case .channelReset(let c)?:
-      return done(try end(c.end, ReceivingEnd.self)) { try await $0.find().reset() }
-    case .cancel(let c)?: return done(try known(caller.call(c.handle), "call")) { $0.cancel() }
+      return try known(caller.call(c, on: domain.session(c.sessionId)), "session, or no new call")
+    case .cancel(let c)?: return try known(caller.cancel(c), "call")
+    case .channelSend(let c)?: return try known(caller.send(c), "sending end")
+    case .channelReceive(let c)?: return try known(caller.receive(c), "receiving end")
+    case .channelClose(let c)?: return try known(caller.close(c), "sending end")
+    case .channelReset(let c)?: return try known(caller.reset(c), "receiving end")
     case .release(let c)?: return done(handler.gate(c.gate)) { $0.fulfil(()) }
     case .awaitEvent(let c)?:
       let machine = MachineName(rawValue: c.machine.name.dropFirst("MACHINE_".count).lowercased())
@@ -135,12 +101,4 @@ final class Scope {
   }
 
   private func session(_ id: [UInt8]) throws -> Session { try known(domain.session(id), "session") }
-
-  private func end<End: ChannelEnd>(
-    _ said: ControlPlane.ChannelEnd?, _ type: End.Type
-  ) throws -> CallerEnd<End> {
-    let said = said ?? .init()
-    return try known(
-      caller.end(said.handle, said.fieldNumber, attempt: said.attempt, type), "channel end")
-  }
 }

@@ -39,9 +39,11 @@ enum HandshakeRefusal: Error {
 }
 
 /// The counterpart refused, or was refused: not worth another dial.
-struct Refused: Error {
+struct Refused: Ending {
   enum Side { case rejected, sorry, protocolError }
   let by: Side
   let name: String  // of the reason, as in the wire protocol
   let text: String
+  var rule: String { name }
+  var reason: ControlPlane.FailureReason { enumeration("FAILURE_REASON_", by) }
 }

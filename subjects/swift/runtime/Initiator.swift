@@ -27,8 +27,10 @@ struct Dialling: Sendable {
 }
 
 /// The dials ran out.
-struct GaveUp: Error {
+struct GaveUp: Ending {
   let text: String
+  let rule = ""
+  let reason = ControlPlane.FailureReason.connectGaveUp
 }
 
 @RuntimeActor

@@ -26,10 +26,11 @@ struct Peer: Sendable, Equatable {
 }
 
 /// The session is over; `rule` is that of the ProtocolError it died of, empty if of none.
-struct SessionEnded: Error {
+struct SessionEnded: Ending {
   var text: String
   var rule = ""
   var isProtocolError: Bool { !rule.isEmpty }
+  var reason: ControlPlane.FailureReason { isProtocolError ? .protocolError : .sessionEnded }
 }
 
 /// Where the session is. r[strict.driver.single-phase]

@@ -1,82 +1,107 @@
-// The calling side of the testbed: calls by handle, and what can be done with their channel ends.
+// The calling side of the testbed: calls by handle, and numbers at the ends of their channels.
 
-/// A channel end of a call; its attempt may still have to be made.
-@RuntimeActor
-final class CallerEnd<End: ChannelEnd> {
-  private let call: Call
-  private let fieldNumber: UInt32
-  private let attempt: UInt32
-
-  fileprivate init(_ call: Call, _ fieldNumber: UInt32, _ attempt: UInt32) {
-    self.call = call
-    self.fieldNumber = fieldNumber
-    self.attempt = attempt
-  }
-
-  /// Waits for the attempt. Throws SessionEnded if it never comes.
-  func find() async throws -> End {
-    let ends = try await call.channels(ofAttempt: attempt)
-    guard let end = ends?[fieldNumber] as? End else {
-      throw SessionEnded(text: "the call was resolved without this attempt")
-    }
-    return end
-  }
-}
-
-extension CallerEnd<SendingEnd> {
-  /// Sends the numbers `first`, `first` + 1, …; how many were accepted, and how the end looks then.
-  func send(first: UInt64, count: UInt32) async throws -> (accepted: UInt32, status: EndStatus) {
-    let end = try await find()
-    var accepted: UInt32 = 0
-    do {
-      while accepted < count {
-        try await end.send(Testbed.Number(value: first &+ UInt64(accepted)).encoded)
-        accepted += 1
-      }
-    } catch let failure as EndFailure { return (accepted, failure.status) }
-    return (accepted, .open)
-  }
-}
-
-extension CallerEnd<ReceivingEnd> {
-  /// Takes up to `count` numbers, 0 for all; what they are, and how the end looks then.
-  func receive(count: UInt32) async throws -> (values: [UInt64], status: EndStatus) {
-    let end = try await find()
-    var values: [UInt64] = []
-    do {
-      while count == 0 || values.count < count {
-        values.append(try Testbed.Number(decoding: try await end.take()).value)
-      }
-    } catch let failure as EndFailure { return (values, failure.status) }
-    return (values, .open)
-  }
-}
-
+/// Each method gives what carries its command out; nil if that names no session, call or end that
+/// there is, or a handle that is taken. An end of an attempt still to come is waited for; the act
+/// throws SessionEnded if it never comes.
 @RuntimeActor
 final class TestbedCaller {
+  typealias Plane = ControlPlane
+  typealias Act = @RuntimeActor () async throws -> Plane.Outcome.Kind?  // nil: nothing to tell
+
+  private let methods: [String: Method]
   private var calls: [String: Call] = [:]
 
-  /// A call that is not made yet; nil if the handle is not new.
-  func make(
-    _ handle: String, _ methodName: String, _ method: Method?, _ arguments: [UInt8],
-    _ metadata: [Wire.MetadataEntry]
-  ) -> Call? {
-    guard !handle.isEmpty, calls[handle] == nil else { return nil }
-    let call = Call(methodName, method, arguments, metadata)
-    calls[handle] = call
-    return call
+  init(_ methods: [String: Method]) { self.methods = methods }
+
+  /// Makes a call; over when it is resolved.
+  func call(_ c: Plane.Call, on session: Session?) -> Act? {
+    guard let session, c.connectionId == 0, !c.handle.isEmpty, calls[c.handle] == nil else {
+      return nil
+    }
+    let metadata = c.metadata.map {
+      Wire.MetadataEntry(key: $0.key, value: $0.value, flags: $0.flags)
+    }
+    let call = Call(c.method, methods[c.method], c.arguments, metadata)
+    calls[c.handle] = call
+    return {
+      session.caller.start(call)
+      let result = try await call.result()
+      return .call(
+        .init(
+          status: enumeration("CALL_STATUS_", result.status), value: result.value,
+          text: result.text, attempts: call.attempts, operationId: call.operation,
+          metadata: result.metadata.map { .init(key: $0.key, value: $0.value, flags: $0.flags) }))
+    }
   }
 
-  func call(_ handle: String) -> Call? { calls[handle] }
+  /// Wants no answer any more.
+  func cancel(_ c: Plane.Cancel) -> Act? {
+    guard let call = calls[c.handle] else { return nil }
+    return {
+      call.cancel()
+      return nil
+    }
+  }
 
-  /// An end of a call's channel; nil if its method has no such channel, or this is its other end.
-  func end<End: ChannelEnd>(
-    _ handle: String, _ fieldNumber: UInt32, attempt: UInt32, _: End.Type
-  ) -> CallerEnd<End>? {
-    guard let call = calls[handle],
-      let channel = call.method?.channels.first(where: { $0.fieldNumber == fieldNumber }),
+  /// Sends numbers, each as credit comes.
+  func send(_ c: Plane.ChannelSend) -> Act? {
+    at(c.end) { (end: SendingEnd) in
+      var sent = Plane.SendOutcome(status: .open)
+      do {
+        while sent.accepted < c.count {
+          try await end.send(Testbed.Number(value: c.first &+ UInt64(sent.accepted)).encoded)
+          sent.accepted += 1
+        }
+      } catch let failure as EndFailure { sent.status = enumeration("END_STATUS_", failure.status) }
+      return .sent(sent)
+    }
+  }
+
+  /// Takes numbers, as they come.
+  func receive(_ c: Plane.ChannelReceive) -> Act? {
+    at(c.end) { (end: ReceivingEnd) in
+      var taken = Plane.ReceiveOutcome(status: .open)
+      do {
+        while c.count == 0 || taken.values.count < c.count {
+          taken.values.append(try Testbed.Number(decoding: try await end.take()).value)
+        }
+      } catch let failure as EndFailure {
+        taken.status = enumeration("END_STATUS_", failure.status)
+      }
+      return .received(taken)
+    }
+  }
+
+  /// Says that all is sent.
+  func close(_ c: Plane.ChannelClose) -> Act? {
+    at(c.end) { (end: SendingEnd) in
+      end.close()
+      return nil
+    }
+  }
+
+  /// Says that no more is wanted.
+  func reset(_ c: Plane.ChannelReset) -> Act? {
+    at(c.end) { (end: ReceivingEnd) in
+      end.reset()
+      return nil
+    }
+  }
+
+  private func at<End: ChannelEnd>(
+    _ name: Plane.ChannelEnd?,
+    _ use: @escaping @RuntimeActor (End) async throws -> Plane.Outcome.Kind?
+  ) -> Act? {
+    guard let name, let call = calls[name.handle],
+      let channel = call.method?.channels.first(where: { $0.fieldNumber == name.fieldNumber }),
       channel.isToCallee == (End.self == SendingEnd.self)
     else { return nil }
-    return CallerEnd(call, fieldNumber, attempt)
+    return {
+      let ends = try await call.channels(ofAttempt: name.attempt)
+      guard let end = ends?[name.fieldNumber] as? End else {
+        throw SessionEnded(text: "the call was resolved without this attempt")
+      }
+      return try await use(end)
+    }
   }
 }
