@@ -142,7 +142,7 @@ def test_what_the_library_says_of_a_subject_is_said_once(tmp_path: Path) -> None
     words = ("run", CELL, "--subject", subject("wire_no_text"), "--runs", "5")
     ended = play(tmp_path, "wire_no_text", *words)
     assert ended.code == RED, ended.output
-    said = [line for line in ended.output.splitlines() if "UTF-8" in line]
+    said = [line for line in ended.output.splitlines() if "invalid UTF-8" in line]
     assert len(said) == 1, ended.output
     assert said[0].startswith("counterpart: ")
 
