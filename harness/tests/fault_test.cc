@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/scenarios/run.h"
+#include "harness/wire/framing.h"
 
 namespace counterpart::scenarios {
 namespace {
@@ -192,6 +193,11 @@ TEST(Fault, ACutAfterAFrameWritesItWhole) {
   EXPECT_EQ(played.level, Level::kPass);
   std::vector<EffectKind> kinds;
   for (const Effect& effect : played.effects) {
+    if (effect.kind == EffectKind::kWrite) {
+      wire::FrameDecoder decoder;
+      std::string_view bytes = effect.bytes;
+      EXPECT_TRUE(decoder.Next(bytes)) << "only a part of the frame";
+    }
     if (effect.kind == EffectKind::kWrite || effect.kind == EffectKind::kFin) {
       kinds.push_back(effect.kind);
     }
