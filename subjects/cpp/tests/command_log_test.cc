@@ -211,5 +211,28 @@ TEST_F(CommandLogTest, HeldCommandsStopWhereTheyAreToldTo) {
   EXPECT_TRUE(answers_[3].outcome().has_done());  // what was recorded stands
 }
 
+TEST_F(CommandLogTest, WhatNothingCanRunIsInvalidAndNotAccepted) {
+  control::ExecuteResponse answer;
+  log_.Execute(
+      Release(1), [] { return CommandLog::Work(); },
+      [&answer](const control::ExecuteResponse& response) { answer = response; });
+  EXPECT_EQ(answer.refusal().reason(), control::REFUSAL_REASON_INVALID);
+  EXPECT_EQ(State(1), control::COMMAND_STATE_NOT_ACCEPTED);
+  EXPECT_TRUE(Events().empty());
+}
+
+TEST_F(CommandLogTest, SettlingCountsWhatWasAskedAndAnswered) {  // r[control.settle]
+  Execute(Release(1));
+  Execute(Release(1, "another"));  // refused, which is an answer
+  control::SettleResponse settled;
+  loop_.Post([&] { settled = log_.Settle({}); });
+  loop_.Post([] {});
+  loop_.io().poll();
+  EXPECT_EQ(settled.accepted(), 2u);
+  EXPECT_EQ(settled.answered(), 1u);
+  EXPECT_EQ(settled.journal_seq(), journal_.seq());
+  EXPECT_EQ(settled.runnable(), 1u);  // what was posted after it
+}
+
 }  // namespace
 }  // namespace subject
