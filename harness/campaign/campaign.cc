@@ -3,15 +3,15 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <ctime>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <set>
 #include <thread>
 
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/plan_file.h"
+#include "harness/campaign/schedule.h"
 #include "harness/campaign/worker.h"
 #include "harness/effects/hogs.h"
 #include "harness/effects/wait_self_test.h"
@@ -26,58 +26,6 @@ namespace {
 
 // Traces kept of one cell's red runs; more of the same explain nothing.
 constexpr uint32_t kTracesPerCell = 20;
-
-using Batch = std::vector<RunKey>;
-
-// What is still to be done. Batches of one cell follow each other only after every other cell had
-// its turn, so that time-dependent trouble does not gather in one cell.
-class Plan {
- public:
-  Plan(const CampaignOptions& options, std::function<uint64_t()> now_us)
-      : options_(options), now_us_(std::move(now_us)), next_(options.cells.size(), 0) {}
-
-  // The next batch; nothing when all is done.
-  std::optional<Batch> Next() {
-    std::lock_guard lock(mutex_);
-    for (size_t tries = 0; tries < options_.cells.size(); ++tries) {
-      if (stopped_ || (options_.interrupted != nullptr && *options_.interrupted)) return {};
-      const size_t index = cell_;
-      cell_ = (cell_ + 1) % options_.cells.size();
-      if (index == 0 && options_.duration && planned_ > 0 &&
-          now_us_() >= static_cast<uint64_t>(options_.duration->count()) * 1000000) {
-        stopped_ = true;
-        return {};
-      }
-      const Cell& cell = options_.cells[index];
-      uint32_t size = cell.scenario->exclusive || options_.isolate ? 1 : options_.lanes;
-      if (!options_.duration) size = std::min(size, options_.runs - next_[index]);
-      if (size == 0) continue;
-      Batch batch;
-      for (uint32_t i = 0; i < size; ++i) {
-        const uint32_t ordinal = next_[index]++;
-        batch.push_back({&cell, ordinal,
-                         options_.run_seed.value_or(RunSeed(options_.seed, cell.Id(), ordinal))});
-      }
-      planned_ += size;
-      return batch;
-    }
-    return {};
-  }
-
-  void Stop() {
-    std::lock_guard lock(mutex_);
-    stopped_ = true;
-  }
-
- private:
-  const CampaignOptions& options_;
-  std::function<uint64_t()> now_us_;
-  std::mutex mutex_;
-  std::vector<uint32_t> next_;  // ordinal, by cell
-  size_t cell_ = 0;
-  uint64_t planned_ = 0;
-  bool stopped_ = false;
-};
 
 std::string Utc() {
   const std::time_t now = std::time(nullptr);
@@ -122,8 +70,9 @@ report::v1::Header MakeHeader(const CampaignOptions& options) {
   const effects::SelfTestResult& waits = effects::WaitSelfTest();
   header.set_wait_tier(waits.tier());
   header.set_wait_tier_reason(waits.reason);
-  header.set_planned(options.duration ? 0
-                                      : static_cast<uint32_t>(options.cells.size()) * options.runs);
+  header.set_planned(options.duration || options.explore
+                         ? 0
+                         : static_cast<uint32_t>(options.cells.size()) * options.runs);
   for (const judge::Rule& rule : judge::Rules()) {
     report::v1::Rule& out = *header.add_rules();
     out.set_id(rule.id);
@@ -131,6 +80,12 @@ report::v1::Header MakeHeader(const CampaignOptions& options) {
     out.set_source(rule.source);
   }
   return header;
+}
+
+// A run that ended before its planned fault was due says nothing of a cut, and is not red.
+bool Unreached(const report::v1::Exec& exec) {
+  return exec.plan_size() > 0 && exec.verdict() == report::v1::VERDICT_INCONCLUSIVE &&
+         exec.signature() == std::string("- @ ") + peer::kUnfiredFault;
 }
 
 // Where lines go: the file first, then whoever listens. Locked by the caller.
@@ -155,13 +110,22 @@ class Lines {
 
 Result<CampaignResult> RunCampaign(CampaignOptions options) {
   const auto start = std::chrono::steady_clock::now();
-  const auto now_us = [start] {
-    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                     std::chrono::steady_clock::now() - start)
-                                     .count());
+  uint64_t earlier_us = 0;  // that a run which is gone on with has taken
+  const auto now_us = [start, &earlier_us] {
+    return earlier_us + static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                  std::chrono::steady_clock::now() - start)
+                                                  .count());
   };
   const std::string path = options.out + "/run.jsonl";
-  Result<std::unique_ptr<report::RunWriter>> created = report::RunWriter::Create(path);
+  report::Run before;
+  if (options.resume) {
+    Result<report::Run> read = report::RunReader::Read(path);
+    if (!read.ok()) return read.error();
+    before = std::move(read).value();
+    options.seed = before.header->seed();
+  }
+  Result<std::unique_ptr<report::RunWriter>> created =
+      options.resume ? report::RunWriter::Continue(path) : report::RunWriter::Create(path);
   if (!created.ok()) return created.error();
   report::RunWriter& writer = **created;
 
@@ -170,14 +134,20 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   report::Summary summary;
   Progress progress;
   std::map<std::string, uint32_t> traces_of;
-  progress.planned = options.duration ? 0 : uint64_t{options.runs} * options.cells.size();
+  const bool open_ended = options.duration.has_value() || options.explore.has_value();
+  progress.planned = options.explore    ? options.cells.size()
+                     : options.duration ? 0
+                                        : uint64_t{options.runs} * options.cells.size();
 
   report::v1::Line line;
-  *line.mutable_header() = MakeHeader(options);
-  lines.Put(std::move(line));
+  if (!options.resume) {
+    *line.mutable_header() = MakeHeader(options);
+    lines.Put(std::move(line));
+  }
   std::set<std::string> described;
   for (const Cell& cell : options.cells) {
-    summary.Plan(Identity(cell), options.duration ? 0 : options.runs);
+    summary.Plan(Identity(cell), open_ended ? 0 : options.runs);
+    if (options.resume) continue;
     const scenarios::Scenario& scenario = *cell.scenario;
     if (!described.insert(scenario.name).second) continue;
     report::v1::Scenario& out = *line.mutable_scenario();
@@ -195,9 +165,32 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     lines.Put(line);
   }
 
-  Plan plan(options, now_us);
+  Schedule schedule(options, now_us);
+  const auto count = [&](const report::v1::Exec& exec) {
+    summary.Add(exec);
+    ++progress.finished;
+    progress.latest = exec.cell();
+    if (exec.verdict() > report::v1::VERDICT_PASS) ++progress.red;
+    if (!options.explore || exec.ordinal() != 0) return;
+    // What is red without a fault is not explored: its plans would say nothing else.
+    const bool passed = exec.verdict() == report::v1::VERDICT_PASS;
+    progress.planned +=
+        schedule.Surveyed(exec.cell(), passed ? MomentsOf(exec) : std::vector<peer::Moment>());
+  };
+  for (const report::v1::Exec& exec : before.execs) {
+    schedule.Skip(exec.cell(), exec.ordinal());
+    earlier_us = std::max(earlier_us, exec.started_us() + exec.duration_us());
+    count(exec);
+  }
   const auto sink = [&](FinishedRun finished) {
     report::v1::Exec& exec = *finished.exec;
+    if (options.explore && Unreached(exec)) {
+      exec.set_verdict(report::v1::VERDICT_NONE);
+      exec.set_ending(report::v1::ENDING_UNREACHED);
+      exec.clear_timeline();
+      exec.clear_signature();
+      if (!options.keep_all_traces) finished.trace.clear();
+    }
     const bool red = exec.verdict() > report::v1::VERDICT_PASS;
     std::lock_guard lock(mutex);
     if (!finished.trace.empty() &&
@@ -214,17 +207,25 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
       exec.set_redrive(options.program + " run '" + exec.cell() + "' --run-seed " +
                        std::to_string(exec.seed()) +
                        (options.subject_arguments.empty() ? "" : " " + options.subject_arguments));
-      ++progress.red;
     }
-    summary.Add(exec);
-    ++progress.finished;
-    progress.latest = exec.cell();
+    if (red && exec.plan_size() > 0) {
+      exec.set_plan_file(PlanPath(exec.id()));
+      const std::string file = options.out + "/" + exec.plan_file();
+      PlanFile plan{.cell = exec.cell(), .seed = exec.seed(), .faults = {}, .why = exec.reason()};
+      plan.faults.assign(exec.plan().begin(), exec.plan().end());
+      if (report::WriteText(file, ToText(plan)).ok()) {
+        exec.set_redrive(
+            options.program + " run --plan " + file +
+            (options.subject_arguments.empty() ? "" : " " + options.subject_arguments));
+      }
+    }
+    count(exec);
     progress.elapsed_us = now_us();
     report::v1::Line out;
     *out.mutable_exec() = std::move(exec);
     lines.Put(std::move(out));
     if (options.on_progress) options.on_progress(progress);
-    if (red && options.stop_at_first_red) plan.Stop();
+    if (red && options.stop_at_first_red) schedule.Stop();
   };
 
   {
@@ -239,7 +240,9 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
         worker_options.interrupted = options.interrupted;
         worker_options.isolate = options.isolate;
         Worker worker(std::move(worker_options), sink);
-        while (std::optional<Batch> batch = plan.Next()) worker.RunBatch(*batch);
+        while (std::optional<Batch> batch = schedule.Next()) worker.RunBatch(*batch);
+        // Interrupted in the middle of a survey: nobody need wait for it.
+        if (options.interrupted != nullptr && *options.interrupted) schedule.Stop();
       });
     }
     for (std::thread& worker : workers) worker.join();

@@ -11,6 +11,7 @@
 
 #include "harness/campaign/cell.h"
 #include "harness/campaign/expectations.h"
+#include "harness/explore/enumerate.h"
 #include "harness/result.h"
 
 namespace counterpart::report::v1 {
@@ -22,7 +23,7 @@ namespace counterpart::campaign {
 struct Progress {
   uint64_t elapsed_us = 0;
   uint64_t finished = 0;
-  uint64_t planned = 0;  // 0: open-ended (--for)
+  uint64_t planned = 0;  // 0: open-ended (--for); grows while an exploration surveys
   uint64_t red = 0;
   std::string latest;  // cell id
 };
@@ -39,6 +40,11 @@ struct CampaignOptions {
   uint32_t load = 0;                 // busy processes beside it all
   bool keep_all_traces = false;
   bool stop_at_first_red = false;
+  explore::Plan plan;                       // faults that every run meets
+  std::optional<explore::Options> explore;  // instead of runs: every plan there is
+  // Goes on with the run.jsonl that is there, of the same cells and seed: what it has is not run
+  // again.
+  bool resume = false;
   std::vector<Expectation> expectations;
   std::string out;                   // folder for run.jsonl and traces
   std::vector<std::string> command;  // argv, for the header

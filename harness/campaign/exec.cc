@@ -89,6 +89,21 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   exec.set_slot(subject.slot);
   exec.set_incarnation(subject.incarnation);
   for (const auto& [rule, times] : judge.judged()) exec.add_rules_judged(rule);
+  for (const peer::Fault& fault : key.plan) exec.add_plan(explore::ToText(fault));
+  for (const Entry& entry : trace.entries()) {
+    if (entry.kind == EntryKind::kNote && entry.reading.edge == "cut") {
+      exec.add_cut_cases(entry.reading.label);
+    }
+  }
+  for (const peer::Moment& moment : run.peer().moments()) {
+    if (!key.survey) break;
+    report::v1::Moment& out = *exec.add_moments();
+    out.set_from_harness(moment.from == peer::Side::kHarness);
+    out.set_link(moment.generation);
+    out.set_ordinal(moment.ordinal);
+    out.set_kind(moment.kind);
+    out.set_bytes(moment.bytes);
+  }
   for (const peer::ArmedFault& armed : run.peer().faults()) {
     report::v1::Fault& fault = *exec.add_faults();
     fault.set_at(peer::DescribeMoment(armed.fault));
@@ -131,6 +146,19 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   return exec;
 }
 
+std::vector<peer::Moment> MomentsOf(const report::v1::Exec& exec) {
+  std::vector<peer::Moment> moments;
+  for (const report::v1::Moment& in : exec.moments()) {
+    peer::Moment& moment = moments.emplace_back();
+    moment.from = in.from_harness() ? peer::Side::kHarness : peer::Side::kSubject;
+    moment.generation = in.link();
+    moment.ordinal = in.ordinal();
+    moment.kind = in.kind();
+    moment.bytes = in.bytes();
+  }
+  return moments;
+}
+
 std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::Run& run) {
   std::vector<report::v1::TraceLine> lines;
   auto& mutable_run = const_cast<scenarios::Run&>(run);
@@ -141,6 +169,7 @@ std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::R
   header.set_seed(key.seed);
   header.set_counterpart_version(kProgramVersion);
   header.set_spec_digest(judge::SpecDigest());
+  for (const peer::Fault& fault : key.plan) header.add_plan(explore::ToText(fault));
   for (size_t i = 0; i < trace.size(); ++i) {
     const Entry& entry = trace.entries()[i];
     report::v1::TraceEntry& line = *lines.emplace_back().mutable_entry();
@@ -169,6 +198,11 @@ Result<RecordedRun> FromTrace(const std::vector<report::v1::TraceLine>& lines) {
       recorded.cell = line.header().cell();
       recorded.seed = line.header().seed();
       recorded.spec_digest = line.header().spec_digest();
+      for (const std::string& text : line.header().plan()) {
+        Result<peer::Fault> fault = explore::ParseFault(text);
+        if (!fault.ok()) return Error{Error::Kind::kUsage, at + fault.error().message};
+        recorded.plan.push_back(*fault);
+      }
     } else if (line.has_entry()) {
       Entry entry{.kind = EntryKind::kNote};
       if (!machine::DecodeCanonical(line.entry().data(), &entry)) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/campaign/cell.h"
+#include "harness/explore/plan.h"
 #include "harness/scenarios/run.h"
 
 namespace counterpart::report::v1 {
@@ -22,6 +23,8 @@ struct RunKey {
   const Cell* cell = nullptr;
   uint32_t ordinal = 0;
   uint64_t seed = 0;
+  explore::Plan plan = {};
+  bool survey = false;  // of an exploration: its frames are reported
 
   std::string Id() const { return cell->Id() + "#" + std::to_string(ordinal); }
 };
@@ -39,6 +42,9 @@ struct SubjectState {
 report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started_us,
                         uint64_t duration_us, const SubjectState& subject);
 
+// The frames that an exec of a survey tells of.
+std::vector<peer::Moment> MomentsOf(const report::v1::Exec& exec);
+
 // The whole trace, header and footer included.
 std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::Run& run);
 
@@ -49,6 +55,7 @@ struct RecordedRun {
   std::string cell;
   uint64_t seed = 0;
   std::string spec_digest;
+  explore::Plan plan;
   std::vector<machine::Entry> entries;
   int verdict = 0;  // report.v1.Verdict
   std::string reason, trace_hash;

@@ -164,9 +164,9 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     active.lane = world.OpenLane();
     active.started_us = options_.campaign_now_us();
     const uint64_t start = active.started_us;
-    active.run =
-        std::make_unique<Run>(*key.cell->scenario, key.cell->direction, key.seed,
-                              [now = options_.campaign_now_us, start] { return now() - start; });
+    active.run = std::make_unique<Run>(
+        *key.cell->scenario, key.cell->direction, key.seed,
+        [now = options_.campaign_now_us, start] { return now() - start; }, key.plan);
     by_lane[active.lane] = &active;
   }
   bool replace = false;

@@ -3,6 +3,7 @@
 
 #include "harness/campaign/pattern.h"
 #include "harness/cli/command.h"
+#include "harness/judge/cut_outcomes.h"
 #include "harness/judge/spec_text.h"
 
 namespace counterpart::cli {
@@ -32,7 +33,28 @@ void ExplainRule(const judge::Rule& rule) {
   std::cout << (any ? "\n" : " none by name\n");
 }
 
+// What a call may come to after a cut, for every state it can be in.
+void ExplainCuts() {
+  for (const judge::CutCase& cut : judge::AllCutCases()) {
+    const judge::CutOutcome outcome = judge::OutcomeOf(cut);
+    std::cout << judge::Describe(cut) << "\n    ends with "
+              << judge::DescribeEndings(outcome.endings);
+    if (cut.callee == peer::Side::kSubject) {
+      std::cout << ", executed " << outcome.least;
+      if (outcome.most != outcome.least) std::cout << " to " << outcome.most;
+      std::cout << (outcome.most == 1 ? " time" : " times");
+    } else if (outcome.attempt_forbidden) {
+      std::cout << ", and is not attempted again";
+    }
+    std::cout << "  r[" << outcome.rule << "]\n";
+  }
+}
+
 int Explain(const std::string& what) {
+  if (what == "cuts") {
+    ExplainCuts();
+    return kOk;
+  }
   bool found = false;
   for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
     if (!campaign::Matches(what, scenario.name)) continue;
@@ -56,9 +78,11 @@ int Explain(const std::string& what) {
 }  // namespace
 
 void AddExplain(CLI::App& app, Context& context) {
-  auto* verb = app.add_subcommand("explain", "Say what a rule or a scenario is about");
+  auto* verb = app.add_subcommand(
+      "explain",
+      "Say what a rule or a scenario is about, or `cuts`: what a call may come to after a cut");
   auto* what = new std::string;
-  verb->add_option("what", *what, "Rule id or scenario name, or a glob")->required();
+  verb->add_option("what", *what, "Rule id or scenario name, or a glob; or cuts")->required();
   verb->callback([&context, what] { context.exit_code = Explain(*what); });
 }
 

@@ -49,6 +49,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("counterpart ") + counterpart::kProgramVersion);
   AddList(app, context);
   AddRun(app, context);
+  AddExplore(app, context);
+  AddShrink(app, context);
   AddReplay(app, context);
   AddReport(app, context);
   AddCheck(app, context);

@@ -47,8 +47,8 @@ int Replay(const std::string& file, bool json, bool timeline) {
   }
   Result<Parts> parts = FromCellId(recorded->cell);
   if (!parts.ok()) return Complain(parts.error());
-  const scenarios::Rejudged now =
-      scenarios::Rejudge(*parts->scenario, parts->direction, recorded->seed, recorded->entries);
+  const scenarios::Rejudged now = scenarios::Rejudge(
+      *parts->scenario, parts->direction, recorded->seed, recorded->entries, recorded->plan);
   const std::string hash = machine::HashText(now.hash);
   const auto then = static_cast<machine::Level>(recorded->verdict);
   const bool same = !now.divergence && then == now.level && hash == recorded->trace_hash;

@@ -21,6 +21,11 @@ void Machine::AddRole(std::string name, Task<> body, bool daemon) {
   roles_.push_back(std::move(role));
 }
 
+void Machine::Supersede(std::string name, Task<> body) {
+  for (auto& role : roles_) role->ended = true;
+  AddRole(std::move(name), std::move(body));
+}
+
 void Machine::Ingest(std::vector<Ingress> batch) {
   ++round_;
   // A batch is looked at whole before anything is given up: quiescence comes last in it.

@@ -59,6 +59,9 @@ class Machine {
   void set_observer(Observer* observer) { observer_ = observer; }
   // Adds a role; it takes its first step in the next round. A daemon does not keep the run going.
   void AddRole(std::string name, Task<> body, bool daemon = false);
+  // Ends every role there is and goes on with this one. A role in the middle of its step runs on to
+  // its next wait, and never wakes from it.
+  void Supersede(std::string name, Task<> body);
   // One round's answers.
   void Ingest(std::vector<effects::Ingress> batch);
   // One step of one ready role.
@@ -90,6 +93,8 @@ class Machine {
   // Records a finding; one of kFail or kError also stops the run after this step.
   void Report(Finding finding);
   bool stopped() const { return stopped_; }
+  // Whether the role that asks was superseded in this very step: what it claims counts no more.
+  bool superseded() const { return current_ != nullptr && current_->ended; }
 
   struct Wait {
     // No aggregate, on purpose: GCC 12 destroys one built inside a co_await expression twice.

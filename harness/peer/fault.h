@@ -11,6 +11,9 @@
 
 namespace counterpart::peer {
 
+// Where a run failed in which a fault never came due.
+inline constexpr char kUnfiredFault[] = "unfired fault";
+
 enum class How : uint8_t {
   kRst,
   kFin,
@@ -34,9 +37,19 @@ struct Fault {
 
 struct ArmedFault {
   Fault fault;
+  bool planned = false;  // by a plan, not by the scenario
   uint32_t seen = 0;
   bool fired = false;
   std::string where;  // proof: link, frame, bytes
+};
+
+// A frame of a run, as a fault names it: the `ordinal`-th of its side in that generation.
+struct Moment {
+  Side from = Side::kSubject;
+  uint32_t generation = 1;
+  uint32_t ordinal = 1;
+  std::string kind;
+  uint32_t bytes = 0;  // on the wire, length field included
 };
 
 std::string DescribeMoment(const Fault& fault);

@@ -62,6 +62,7 @@ Task<> Peer::Require(bool holds, std::string rule, std::string wanted) {
 }
 
 Task<> Peer::Fail(std::string rule, std::string text) {
+  if (machine_->superseded()) co_await machine_->End();
   machine::Finding finding;
   finding.level = Level::kFail;
   finding.rule = std::move(rule);
@@ -117,6 +118,14 @@ void Peer::Arm(Fault fault) {
   faults_.push_back(std::move(armed));
 }
 
+void Peer::ArmPlan(const std::vector<Fault>& faults, std::function<void()> on_fired) {
+  for (const Fault& fault : faults) {
+    Arm(fault);
+    faults_.back().planned = true;
+  }
+  on_planned_fault_ = std::move(on_fired);
+}
+
 void Peer::RefuseConnects(uint32_t count) {
   Fault fault;
   fault.how = How::kListenerDown;
@@ -131,12 +140,18 @@ void Peer::StopListening() {
 
 std::optional<uint32_t> Peer::CountFrame(Link& link, Side from, const std::string& kind,
                                          size_t frame_bytes, ArmedFault** due) {
+  Moment& moment = moments_.emplace_back();
+  moment.from = from;
+  moment.generation = link.generation;
+  moment.ordinal = ++frames_[{link.generation, from}];
+  moment.kind = kind;
+  moment.bytes = static_cast<uint32_t>(frame_bytes);
   for (ArmedFault& armed : faults_) {
     const Fault& fault = armed.fault;
     if (armed.fired || fault.how == How::kListenerDown || fault.from != from) continue;
     if (fault.generation != 0 && fault.generation != link.generation) continue;
     if (!fault.kind.empty() && fault.kind != kind) continue;
-    if (++armed.seen != fault.ordinal) continue;
+    if (++armed.seen != fault.ordinal || *due != nullptr) continue;
     *due = &armed;
     if (fault.offset && from == Side::kHarness) {
       return std::min<uint32_t>(*fault.offset, static_cast<uint32_t>(frame_bytes));
@@ -154,8 +169,16 @@ void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
   if (armed.fault.how == How::kKill) {
     Kill();
   } else {
+    firing_plan_ = armed.planned;
     Close(link, armed.fault.how);
+    firing_plan_ = false;
   }
+  if (!armed.planned) return;
+  // The scenario's own faults go with the scenario.  (`armed` is not to be used after this.)
+  std::erase_if(faults_, [](const ArmedFault& other) { return !other.planned && !other.fired; });
+  for (const auto& [id, other] : links_) other->end_expected = true;
+  for (auto& [id, listener] : listeners_) std::erase(listener.accepted, link.id);
+  on_planned_fault_();
 }
 
 void Peer::ReportUnfiredFaults() {
@@ -165,7 +188,7 @@ void Peer::ReportUnfiredFaults() {
     finding.level = Level::kInconclusive;
     finding.text = "the fault never fired: " + std::string(Name(armed.fault.how)) + " " +
                    DescribeMoment(armed.fault);
-    finding.place = "unfired fault";
+    finding.place = kUnfiredFault;
     machine_->Report(std::move(finding));
   }
 }
@@ -239,8 +262,21 @@ uint32_t Peer::StartCallBySubject(Session& session, const std::string& method,
   const Method* known = FindMethod(method);
   command.mutable_call()->set_method(known == nullptr ? method : known->name);
   command.mutable_call()->set_arguments(std::move(arguments));
-  command.mutable_call()->set_handle(std::move(handle));
-  return Start(std::move(command));
+  command.mutable_call()->set_handle(handle);
+  SubjectCall& call = subject_calls_.emplace_back();
+  call.session_id = session.id;
+  call.method = command.call().method();
+  call.arguments = command.call().arguments();
+  call.handle = std::move(handle);
+  call.question = Start(std::move(command));
+  return call.question;
+}
+
+void Peer::CancelCallBySubject(const std::string& handle) {
+  control::v1::ExecuteRequest command;
+  command.mutable_cancel()->set_handle(handle);
+  Start(std::move(command));
+  for (SubjectCall& call : subject_calls_) call.cancelled |= call.handle == handle;
 }
 
 Task<control::v1::CallOutcome> Peer::CallOutcomeOf(uint32_t id, std::string rule) {
@@ -275,6 +311,29 @@ Task<> Peer::Restart() {
 
 std::string Peer::Edge(const Link& link, bool out) const {
   return "link" + std::to_string(link.id) + (out ? ".out" : ".in");
+}
+
+std::string Peer::SuccessorOf(const std::string& key) const {
+  const auto found = successors_.find(key);
+  return found == successors_.end() ? "" : found->second;
+}
+
+bool Peer::has_accepted() const {
+  const auto found = listeners_.find(kListener);
+  return found != listeners_.end() && !found->second.accepted.empty();
+}
+
+Link* Peer::TakeAccepted() {
+  if (!has_accepted()) return nullptr;
+  Link* link = links_.at(listeners_[kListener].accepted.front()).get();
+  listeners_[kListener].accepted.pop_front();
+  return link;
+}
+
+std::vector<Link*> Peer::links() {
+  std::vector<Link*> all;
+  for (const auto& [id, link] : links_) all.push_back(link.get());
+  return all;
 }
 
 Link* Peer::FindLink(uint32_t id) {
@@ -336,6 +395,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_odd_parity(true);
     connect.set_resume(options.resumable);
     connect_question_ = Start(std::move(command));
+    dials_allowed_ = options.dials;
   }
   // Whatever it was that should have made it dial.
   const bool refusing = std::any_of(faults_.begin(), faults_.end(), [](const ArmedFault& armed) {
@@ -349,8 +409,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   connects.ready = [this] { return !listeners_[kListener].accepted.empty(); };
   connects.horizon = patience_;
   co_await machine_->Await(std::move(connects));
-  Link* link = links_.at(listeners_[kListener].accepted.front()).get();
-  listeners_[kListener].accepted.pop_front();
+  Link* link = TakeAccepted();
   link->segment = options.segment;
   co_return link;
 }
@@ -358,6 +417,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
 bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                        std::string label) {
   if (link.end || link.half_closed) return false;
+  broke_rule_ |= !frame.deliberate.empty();
   const std::string framed = wire::Frame(bytes);
   ArmedFault* due = nullptr;
   const auto cut_at = CountFrame(link, Side::kHarness, kind, framed.size(), &due);
@@ -395,6 +455,7 @@ bool Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deli
   ObservedFrame frame{.from = Side::kHarness};
   frame.prologue = &prologue;
   frame.deliberate = std::move(deliberate);
+  refused_ |= prologue.has_reject();
   link.out = Link::Phase::kHandshake;
   return SendPayload(link, prologue.SerializeAsString(), std::move(frame),
                      "transport_" + KindOf(prologue), Read(prologue));
@@ -404,6 +465,10 @@ bool Peer::Send(Link& link, const wire::v1::Handshake& handshake, std::string de
   ObservedFrame frame{.from = Side::kHarness};
   frame.handshake = &handshake;
   frame.deliberate = std::move(deliberate);
+  if (handshake.has_hello()) link.asked_for_session = handshake.hello().resume_key().empty();
+  // From then on the session has a name that the harness knows.
+  if (handshake.has_lets_go()) link.asked_for_session = false;
+  refused_ |= handshake.has_sorry();
   return SendPayload(link, handshake.SerializeAsString(), std::move(frame), KindOf(handshake),
                      Read(handshake, names_));
 }
@@ -417,12 +482,14 @@ bool Peer::Send(Link& link, const wire::v1::Message& message, std::string delibe
 }
 
 void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
+  broke_rule_ = true;
   machine_->Request(
       {.kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = std::move(bytes)},
       {.edge = Edge(link, true), .label = std::move(label), .text = ""});
 }
 
 void Peer::Close(Link& link, How how) {
+  if (link.end == LinkEnd::kCutByHarness) return;  // by a fault, in this very step
   const EffectKind kind = how == How::kFin         ? EffectKind::kFin
                           : how == How::kHalfClose ? EffectKind::kHalfClose
                                                    : EffectKind::kRst;
@@ -434,7 +501,16 @@ void Peer::Close(Link& link, How how) {
     link.end = LinkEnd::kCutByHarness;
     monitors_->OnLinkEnd(link.id, LinkEnd::kCutByHarness, 0, machine_->trace().size() - 1);
   }
+  // A scenario in the middle of a step need not know yet that a plan has cut its link.
+  if (firing_plan_) return;
   if (link.session != nullptr && link.session->link == &link) link.session->Detach();
+}
+
+void Peer::DetachCut() {
+  for (const auto& session : sessions_) {
+    const Link* link = session->link;
+    if (link != nullptr && (link->end || link->half_closed)) session->Detach();
+  }
 }
 
 void Peer::StopReading(Link& link) {
@@ -579,18 +655,7 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, s
     std::string wanted =
         "a Hello is answered by HelloYourself, not by " + DescribeInbound(answer, names_);
     co_await Require(ok, rule, std::move(wanted));
-    const auto& yourself = answer->handshake->hello_yourself();
-    if (!session.id.empty()) {
-      co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
-                       "a resumed session keeps its session_id");
-    }
-    session.id = yourself.session_id();
-    session.resume_key = yourself.resume_key();
-    wire::v1::Handshake lets_go;
-    lets_go.mutable_lets_go();
-    Send(link, lets_go);
-    link.in = link.out = Link::Phase::kMessages;
-    if (!link.end) session.Attach(&link, link.generation);
+    co_await TakeHelloYourself(link, session, *answer);
     co_return;
   }
   auto hello = co_await NextInbound(link, "Hello", rule);
@@ -608,7 +673,28 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, s
     co_await Require(newest, "session.handshake.resume",
                      "the Hello of a redial presents the newest resume key it has read");
   }
+  co_await AnswerHello(link, session, presented, rule);
+}
+
+Task<> Peer::TakeHelloYourself(Link& link, Session& session, const Link::Inbound& answer) {
+  const auto& yourself = answer.handshake->hello_yourself();
+  if (!session.id.empty()) {
+    co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
+                     "a resumed session keeps its session_id");
+  }
+  session.id = yourself.session_id();
+  session.resume_key = yourself.resume_key();
+  wire::v1::Handshake lets_go;
+  lets_go.mutable_lets_go();
+  Send(link, lets_go);
+  link.in = link.out = Link::Phase::kMessages;
+  if (!link.end || machine_->superseded()) session.Attach(&link, link.generation);
+}
+
+Task<> Peer::AnswerHello(Link& link, Session& session, const std::string& presented,
+                         std::string rule) {
   const wire::v1::Handshake yourself = NewHelloYourself(session, presented);
+  session.older_key = presented;
   session.resume_key = yourself.hello_yourself().resume_key();
   Send(link, yourself);
   auto lets_go = co_await NextInbound(link, "LetsGo", rule);
@@ -616,8 +702,10 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, s
   std::string go =
       "a HelloYourself is answered by LetsGo, not by " + DescribeInbound(lets_go, names_);
   co_await Require(went, rule, std::move(go));
+  session.older_key.clear();
+  session.proven = true;
   link.out = Link::Phase::kMessages;
-  if (!link.end) session.Attach(&link, link.generation);
+  if (!link.end || machine_->superseded()) session.Attach(&link, link.generation);
 }
 
 Task<Session*> Peer::Establish(SessionOptions options) {
@@ -658,6 +746,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;
     case IngressKind::kLinkAccepted: {
       ++links_accepted_;
+      ++dials_since_established_;
       auto fresh = std::make_unique<Link>();
       fresh->id = ingress.id;
       fresh->up = true;
@@ -771,6 +860,8 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
       reading.label = Read(*inbound.handshake, names_);
       frame.handshake = &*inbound.handshake;
       if (inbound.handshake->has_lets_go()) link.in = Link::Phase::kMessages;
+      if (inbound.handshake->has_lets_go()) dials_since_established_ = 0;
+      if (inbound.handshake->has_sorry()) link.asked_for_session = false;
       break;
     case Link::Phase::kMessages:
       inbound.message.emplace();
@@ -919,7 +1010,13 @@ Task<> Peer::CheckLeaks() {
     if (count > 0) leaked += " " + std::to_string(count) + " " + what;
   };
   add(held.links(), "links");
-  add(held.sessions(), "sessions");
+  // A Hello that was cut off from its answer may have made a session that nobody can name: whether
+  // its acceptor keeps that for a redial is its own affair.
+  uint32_t unnamed = 0;
+  for (const auto& [id, link] : links_) {
+    unnamed += link->asked_for_session && link->end == LinkEnd::kCutByHarness;
+  }
+  add(held.sessions() > unnamed ? held.sessions() : 0, "sessions");
   add(held.calls(), "calls");
   add(held.handlers(), "handlers");
   add(held.channels(), "channels");

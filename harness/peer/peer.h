@@ -33,11 +33,12 @@ struct Link {
   bool harness_dialled = false;
   bool up = false;
   bool refused = false;
-  std::optional<LinkEnd> end;  // nothing arrives after it
-  uint64_t end_partial = 0;    // bytes of an unfinished payload before the end
-  bool half_closed = false;    // the harness writes nothing more to it
-  bool end_expected = false;   // else an end that the harness did not cause is a failure
-  uint32_t generation = 0;     // of the session handshake it carries, from 1
+  std::optional<LinkEnd> end;      // nothing arrives after it
+  uint64_t end_partial = 0;        // bytes of an unfinished payload before the end
+  bool half_closed = false;        // the harness writes nothing more to it
+  bool asked_for_session = false;  // a new one, by Hello; not answered yet
+  bool end_expected = false;       // else an end that the harness did not cause is a failure
+  uint32_t generation = 0;         // of the session handshake it carries, from 1
   enum class Phase : uint8_t { kPrologue, kHandshake, kMessages } in = Phase::kPrologue,
                                                                   out = Phase::kPrologue;
   // What came before a session took the link over.
@@ -101,7 +102,21 @@ class Peer : public machine::Observer {
   // ---- faults
 
   void Arm(Fault fault);
+  // Arms faults that the scenario knows nothing of. At each that fires, what the scenario still
+  // had armed is dropped, every link may end without notice, and `on_fired` is called.
+  void ArmPlan(const std::vector<Fault>& faults, std::function<void()> on_fired);
+  // Sessions whose link a plan has cut know it from now on.
+  void DetachCut();
   const std::vector<ArmedFault>& faults() const { return faults_; }
+  // Every frame so far that a fault could name, in order.
+  const std::vector<Moment>& moments() const { return moments_; }
+  // The harness has broken a rule on purpose, or sent what is no frame: the subject may have given
+  // up the session.
+  bool broke_rule() const { return broke_rule_; }
+  // The subject need not dial again: it was turned away, or has dialled as often as it may.
+  bool may_give_up() const { return refused_ || dials_since_established_ >= dials_allowed_; }
+  // What the harness announced; 0: the default.
+  uint32_t harness_max_payload() const { return harness_max_payload_; }
 
   // ---- control plane
 
@@ -160,12 +175,23 @@ class Peer : public machine::Observer {
   Task<Session*> Establish(SessionOptions options = {});
   // co_await: the same session on a new link, after the old one was lost or is to be superseded.
   Task<> Resume(Session& session);
+  // A connect of the subject that nobody has taken yet; null if there is none.
+  Link* TakeAccepted();
+  // What was handed out for this resume key; "" if nothing was.
+  std::string SuccessorOf(const std::string& key) const;
+  bool has_accepted() const;
+  std::vector<Link*> links();
+  // The next OpenLink has the subject make a new establishment.
+  void ForgetConnect() { connect_question_ = 0; }
   // The two halves of the above, for scenarios that want to stand between them.
   Task<> DoPrologue(Link& link);
   // `or_key`: what the subject may present just as well, not having heard of the other one.
   Task<> DoHandshake(Link& link, Session& session, std::string resume_key, std::string or_key = "");
   wire::v1::Prologue TransportHello() const;
   wire::v1::Hello NewHello(const Session& session, std::string resume_key) const;
+  // co_await: what follows Hello: HelloYourself, read by the harness or sent by it, and LetsGo.
+  Task<> TakeHelloYourself(Link& link, Session& session, const Link::Inbound& answer);
+  Task<> AnswerHello(Link& link, Session& session, const std::string& presented, std::string rule);
   // With the successor of the resume key that was presented, or a first one; none if the session
   // cannot be resumed.
   wire::v1::Handshake NewHelloYourself(const Session& session, const std::string& presented);
@@ -186,6 +212,14 @@ class Peer : public machine::Observer {
   // Sends a Call command; its handle names it and its channel ends.
   uint32_t StartCallBySubject(Session& session, const std::string& method, std::string arguments,
                               std::string handle);
+  // Sends a Cancel command for one of them.
+  void CancelCallBySubject(const std::string& handle);
+  struct SubjectCall {
+    uint32_t question = 0;
+    std::string session_id, method, arguments, handle;
+    bool cancelled = false;
+  };
+  const std::vector<SubjectCall>& subject_calls() const { return subject_calls_; }
   Task<control::v1::CallOutcome> CallOutcomeOf(uint32_t question, std::string rule = "");
 
   // ---- machine::Observer
@@ -232,6 +266,12 @@ class Peer : public machine::Observer {
   FrameObserver* monitors_;
   Names names_;
   std::vector<ArmedFault> faults_;
+  std::function<void()> on_planned_fault_;
+  bool firing_plan_ = false;
+  std::vector<Moment> moments_;
+  std::map<std::pair<uint32_t, Side>, uint32_t> frames_;  // by generation
+  bool broke_rule_ = false;
+  std::vector<SubjectCall> subject_calls_;
   std::map<uint32_t, std::unique_ptr<Link>> links_;
   std::map<uint32_t, Listener> listeners_;
   std::map<uint32_t, Question> questions_;
@@ -246,6 +286,8 @@ class Peer : public machine::Observer {
   std::chrono::milliseconds patience_{0};
   uint32_t connect_question_ = 0;
   uint32_t links_accepted_ = 0;
+  uint32_t dials_since_established_ = 0, dials_allowed_ = 0;
+  bool refused_ = false;
   uint64_t minted_ = 0;
   std::map<std::string, std::string> successors_;  // of resume keys the harness handed out
   bool subject_exited_ = false;

@@ -142,9 +142,8 @@ uint64_t Session::NextId(uint64_t& counter) {
   return counter;
 }
 
-void Session::Send(Message message, std::string deliberate) {
-  if (link == nullptr) return;
-  peer_->Send(*link, message, std::move(deliberate));
+bool Session::Send(Message message, std::string deliberate) {
+  return link != nullptr && peer_->Send(*link, message, std::move(deliberate));
 }
 
 void Session::Announce(const std::string& key, const Descriptor* type, wire::v1::Binding binding,
@@ -226,8 +225,10 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   call->request_id = NextId(next_request_id_);
   call->operation_id = operation_id == 0 ? NextOperationId() : operation_id;
   call->method = &method;
+  call->method_name = method.name;
   call->arguments = std::move(arguments);
   call->generation = generation;
+  call->breaking = !deliberate.empty();
   Message message;
   wire::v1::Request& request = *message.mutable_request();
   request.set_request_id(call->request_id);
@@ -245,14 +246,24 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   Call* started = call.get();
   calls_by_request_[call->request_id] = started;
   calls_.push_back(std::move(call));
-  Send(std::move(message), std::move(deliberate));
+  started->delivered = Send(std::move(message), std::move(deliberate));
   return started;
 }
 
-Call* Session::StartBareCall(const std::string& method_name, std::string arguments) {
+Call* Session::Reattempt(const Call& call, std::string deliberate) {
+  if (call.method == nullptr) {
+    AnnounceUnknown(call.method_name);
+    return StartBareCall(call.method_name, call.arguments, call.operation_id);
+  }
+  return StartCallRaw(*call.method, call.arguments, call.operation_id, std::move(deliberate));
+}
+
+Call* Session::StartBareCall(const std::string& method_name, std::string arguments,
+                             uint64_t operation_id) {
   auto call = std::make_unique<Call>();
   call->request_id = NextId(next_request_id_);
-  call->operation_id = NextOperationId();
+  call->operation_id = operation_id == 0 ? NextOperationId() : operation_id;
+  call->method_name = method_name;
   call->arguments = arguments;
   call->generation = generation;
   Message message;
@@ -263,7 +274,7 @@ Call* Session::StartBareCall(const std::string& method_name, std::string argumen
   Call* started = call.get();
   calls_by_request_[call->request_id] = started;
   calls_.push_back(std::move(call));
-  Send(std::move(message));
+  started->delivered = Send(std::move(message));
   return started;
 }
 
@@ -275,7 +286,8 @@ Task<wire::v1::Response> Session::ResponseTo(Call& call, std::string rule) {
   co_return *awaited->response;
 }
 
-void Session::Cancel(const Call& call) {
+void Session::Cancel(Call& call) {
+  call.cancelled = true;
   Message message;
   message.mutable_cancel_request()->set_request_id(call.request_id);
   Send(std::move(message));
@@ -288,11 +300,18 @@ Task<Incoming*> Session::NextRequest(std::string awaited, std::string rule) {
 }
 
 void Session::Respond(Incoming& incoming, wire::v1::Response response) {
-  incoming.responded = true;
   response.set_request_id(incoming.request.request_id());
+  incoming.response = response;
   Message message;
   *message.mutable_response() = std::move(response);
   Send(std::move(message));
+}
+
+void Session::RespondAgain(Incoming& incoming, const wire::v1::Response& response) {
+  if (!response.has_runtime_error() && incoming.method != nullptr) {
+    AnnounceResponse(*incoming.method);
+  }
+  Respond(incoming, response);
 }
 
 void Session::RespondOk(Incoming& incoming, const google::protobuf::Message& value) {
@@ -375,6 +394,7 @@ Task<> Session::AwaitProtocolError(wire::v1::ProtocolErrorCode accepted, std::st
 void Session::Attach(Link* new_link, uint32_t new_generation) {
   link = new_link;
   generation = new_generation;
+  goodbye_sent_ = goodbye_expected_ = false;  // a Goodbye that was lost with its link
   announced_types_.clear();  // r[schema.tracking.sender]: a new attachment starts from nothing
   announced_bindings_.clear();
   new_link->session = this;
@@ -391,6 +411,7 @@ void Session::Detach() {
 }
 
 void Session::OnMessage(const Message& message, uint64_t entry) {
+  proven = true;
   switch (message.payload_case()) {
     case Message::kPing: {
       if (goodbye_sent_) break;  // r[session.goodbye]: ours was the last message

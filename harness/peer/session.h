@@ -89,10 +89,14 @@ struct Call {
   uint64_t request_id = 0;
   uint64_t operation_id = 0;
   const Method* method = nullptr;
+  std::string method_name;  // also where there is no such method
   std::string arguments;
   uint32_t generation = 0;
   std::map<uint32_t, Channel*> channels;  // by field number
   std::optional<wire::v1::Response> response;
+  bool cancelled = false;
+  bool breaking = false;   // sent to break a rule
+  bool delivered = false;  // the whole request was written to a link
 };
 
 // A request of the subject.
@@ -102,7 +106,7 @@ struct Incoming {
   uint32_t generation = 0;
   std::map<uint32_t, Channel*> channels;
   bool cancelled = false;
-  bool responded = false;
+  std::optional<wire::v1::Response> response;  // what the harness answered
 };
 
 class Session {
@@ -113,6 +117,12 @@ class Session {
   // ---- identity
   std::string id;          // session_id, once known
   std::string resume_key;  // the newest, as handed out by the acceptor
+  // What the subject may present just as well: it need not have read the newest. "" if it has.
+  std::string older_key;
+  // The subject has said something on an attachment: it certainly has the session.
+  bool proven = false;
+  // It can be resumed no more: refused, or given up by both sides.
+  bool lost = false;
   uint32_t generation = 0;
   Link* link = nullptr;  // of the current attachment; null while detached
   bool harness_initiates;
@@ -123,7 +133,8 @@ class Session {
   std::string resume_rule = "session.handshake.resume";
   bool odd_parity() const { return odd_; }  // of the ids the harness mints
   bool attached() const { return link != nullptr; }
-  bool ended() const { return goodbye_received_ || protocol_error_.has_value(); }
+  bool ended() const { return lost || goodbye_received_ || protocol_error_.has_value(); }
+  bool goodbye_sent() const { return goodbye_sent_; }
 
   // ---- calls made by the harness
   // Announces what is needed and sends the request. operation_id 0: the next one.
@@ -136,18 +147,25 @@ class Session {
                           const google::protobuf::Message& arguments);
   // Binds a type to a method the subject does not have, which is legal.
   void AnnounceUnknown(const std::string& method_name);
-  // Announces nothing; any method name, any bytes.
-  Call* StartBareCall(const std::string& method_name, std::string arguments);
+  // Announces nothing; any method name, any bytes. operation_id 0: the next one.
+  Call* StartBareCall(const std::string& method_name, std::string arguments,
+                      uint64_t operation_id = 0);
+  // A new attempt of the same operation, on the attachment of now.
+  Call* Reattempt(const Call& call, std::string deliberate = "");
   // co_await: its response, moved out.
   Task<wire::v1::Response> ResponseTo(Call& call,
                                       std::string rule = "rpc.response.one-per-request");
-  void Cancel(const Call& call);
+  void Cancel(Call& call);
   uint64_t NextOperationId() { return next_operation_id_++; }
 
   // ---- requests made by the subject
   // co_await: the next one, with its channels bound.
   Task<Incoming*> NextRequest(std::string awaited, std::string rule = "");
   size_t waiting_requests() const { return incoming_.size() - taken_requests_; }
+  // Every request so far counts as taken; incoming() has them.
+  void TakeRequests() { taken_requests_ = incoming_.size(); }
+  // Again, what was answered to another attempt of the same operation.
+  void RespondAgain(Incoming& incoming, const wire::v1::Response& response);
   void RespondOk(Incoming& incoming, const google::protobuf::Message& value);
   void RespondUserError(Incoming& incoming, const google::protobuf::Message& error);
   void RespondRuntimeError(Incoming& incoming, wire::v1::RuntimeErrorCode code);
@@ -156,7 +174,8 @@ class Session {
   void AnnounceItems(const Method& method, const ChannelArgument& channel);
 
   // ---- session matters
-  void Send(wire::v1::Message message, std::string deliberate = "");
+  // Whether all of it was written.
+  bool Send(wire::v1::Message message, std::string deliberate = "");
   // co_await: Ping, and its Pong: everything sent before has been admitted, refused or applied.
   Task<> Fence(std::string rule = "session.keepalive");
   // Sends a Ping and goes on; PongSeen tells.

@@ -53,6 +53,25 @@ Result<std::unique_ptr<RunWriter>> RunWriter::Create(const std::string& path) {
   return std::unique_ptr<RunWriter>(new RunWriter(path, fd));
 }
 
+Result<std::unique_ptr<RunWriter>> RunWriter::Continue(const std::string& path) {
+  Result<std::string> bytes = ReadText(path);
+  if (!bytes.ok()) return bytes.error();
+  size_t keep = 0;
+  for (size_t end = bytes->find('\n'); end != bytes->npos; end = bytes->find('\n', keep)) {
+    v1::Line line;
+    const std::string_view text = std::string_view(*bytes).substr(keep, end - keep);
+    if (!FromJsonLine(text, path, &line).ok() || line.has_cell() || line.has_footer()) break;
+    keep = end + 1;
+  }
+  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return FileError(Error::Kind::kUsage, path, "cannot go on with", errno);
+  std::unique_ptr<RunWriter> writer(new RunWriter(path, fd));
+  if (::ftruncate(fd, static_cast<off_t>(keep)) != 0) {
+    return FileError(Error::Kind::kUsage, path, "cannot go on with", errno);
+  }
+  return writer;
+}
+
 RunWriter::~RunWriter() { ::close(fd_); }
 
 Status RunWriter::Append(const v1::Line& line) {

@@ -23,6 +23,9 @@ class RunWriter {
   // Creates the file and its folder. A file that is there already is replaced, not overwritten:
   // who has it open keeps the old one.
   static Result<std::unique_ptr<RunWriter>> Create(const std::string& path);
+  // Goes on with a file whose run was interrupted or killed, after its last whole exec: what was
+  // written after that (an unfinished line, cells, a footer) is dropped.
+  static Result<std::unique_ptr<RunWriter>> Continue(const std::string& path);
   ~RunWriter();
   RunWriter(const RunWriter&) = delete;
   RunWriter& operator=(const RunWriter&) = delete;

@@ -153,6 +153,7 @@ void Summary::Add(const v1::Exec& exec) {
     if (tally.unsupported_reason.empty()) tally.unsupported_reason = exec.reason();
     return;
   }
+  if (exec.ending() == v1::ENDING_UNREACHED) return;
   if (exec.ending() == v1::ENDING_NO_START) tally.no_start = true;
 
   // Coverage counts runs, not checks: a rule counts once per run.

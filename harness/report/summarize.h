@@ -19,6 +19,7 @@ struct Run;
 
 // How a run counts:
 //   unsupported           makes its cell unsupported; accounted for, in no rate
+//   unreached             a planned fault never came due: accounted for, in no rate
 //   interrupted           not counted, not accounted for
 //   error                 accounted for, apart from the rate: it says nothing of the subject
 //   none                  not judged, so inconclusive: what was not tested is never green

@@ -264,9 +264,7 @@ Task<> CancelLateResponse(Peer& peer) {
   const uint32_t question =
       peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "call");
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
-  control::v1::ExecuteRequest cancel;
-  cancel.mutable_cancel()->set_handle("call");
-  peer.Start(std::move(cancel));
+  peer.CancelCallBySubject("call");
   co_await peer.Until(
       "CancelRequest", [incoming] { return incoming->cancelled; }, "rpc.cancel");
   CallOutcome outcome = co_await peer.CallOutcomeOf(question, "rpc.cancel.response");

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "harness/scenarios/aftermath.h"
+
 namespace counterpart::scenarios {
 namespace {
 
@@ -13,7 +15,7 @@ Task<> Play(const Scenario& scenario, Peer& peer) {
 }  // namespace
 
 Run::Run(const Scenario& scenario, Direction direction, uint64_t seed,
-         std::function<uint64_t()> now_us)
+         std::function<uint64_t()> now_us, const std::vector<peer::Fault>& plan)
     : scenario_(scenario),
       direction_(direction),
       machine_(seed, std::move(now_us)),
@@ -21,9 +23,17 @@ Run::Run(const Scenario& scenario, Direction direction, uint64_t seed,
   judge_.set_report([this](machine::Finding finding) { machine_.Report(std::move(finding)); });
   machine_.set_observer(&peer_);
   machine_.AddRole("scenario", Play(scenario_, peer_));
+  peer_.ArmPlan(plan, [this] {
+    cut_ = true;
+    machine_.Supersede("aftermath", Aftermath(peer_));
+  });
 }
 
-void Run::Conclude() { judge_.Conclude(scenario_.Rules(direction_)); }
+void Run::Conclude() {
+  // What a scenario promises to judge, it promises of an undisturbed run.
+  static const std::vector<std::string> kOfACut = {"session.outlives-conduit"};
+  judge_.Conclude(cut_ ? kOfACut : scenario_.Rules(direction_));
+}
 
 void Run::ConcludeStuck() {
   std::string awaited;
@@ -39,8 +49,10 @@ void Run::ConcludeStuck() {
 }
 
 Rejudged Rejudge(const Scenario& scenario, Direction direction, uint64_t seed,
-                 const std::vector<machine::Entry>& recorded) {
-  Run run(scenario, direction, seed, [] { return uint64_t{0}; });
+                 const std::vector<machine::Entry>& recorded,
+                 const std::vector<peer::Fault>& plan) {
+  Run run(
+      scenario, direction, seed, [] { return uint64_t{0}; }, plan);
   Rejudged result;
   result.divergence = machine::RunReplay(run.machine(), recorded);
   if (!result.divergence) result.hash = run.machine().trace().ExactHash();

@@ -17,8 +17,9 @@ namespace counterpart::scenarios {
 
 class Run {
  public:
+  // `plan`: faults that the scenario knows nothing of.
   Run(const Scenario& scenario, Direction direction, uint64_t seed,
-      std::function<uint64_t()> now_us);
+      std::function<uint64_t()> now_us, const std::vector<peer::Fault>& plan = {});
 
   machine::Machine& machine() { return machine_; }
   peer::Peer& peer() { return peer_; }
@@ -32,6 +33,7 @@ class Run {
  private:
   const Scenario& scenario_;
   Direction direction_;
+  bool cut_ = false;  // by a planned fault
   judge::Judge judge_;
   machine::Machine machine_;
   peer::Peer peer_;
@@ -45,7 +47,8 @@ struct Rejudged {
   std::optional<machine::Divergence> divergence;
 };
 Rejudged Rejudge(const Scenario& scenario, Direction direction, uint64_t seed,
-                 const std::vector<machine::Entry>& recorded);
+                 const std::vector<machine::Entry>& recorded,
+                 const std::vector<peer::Fault>& plan = {});
 
 }  // namespace counterpart::scenarios
 

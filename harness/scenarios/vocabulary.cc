@@ -95,7 +95,7 @@ Task<> RequireAlive(Peer& peer, Session& session, const std::string& rule) {
 Task<> RequireCallWorks(Peer& peer, Session& session, const std::string& rule) {
   static constexpr char kText[] = "still works";
   // Handles are unique within a run: the number of calls so far tells them apart.
-  const std::string handle = "probe" + std::to_string(session.incoming().size());
+  const std::string handle = "probe" + std::to_string(peer.subject_calls().size());
   const uint32_t question =
       peer.StartCallBySubject(session, "Echo", Echo(kText).SerializeAsString(), handle);
   Incoming* incoming = co_await session.NextRequest("a further Request", rule);

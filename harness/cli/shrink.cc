@@ -1,0 +1,195 @@
+// shrink: the smallest plan that still fails in the same way.
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/exec.h"
+#include "harness/campaign/plan_file.h"
+#include "harness/campaign/worker.h"
+#include "harness/cli/command.h"
+#include "harness/explore/reduce.h"
+#include "harness/report/run_file.h"
+#include "harness/report/trace_file.h"
+
+namespace counterpart::cli {
+namespace {
+
+struct ShrinkOptions {
+  Selection selection;
+  std::string file;
+  std::string out;
+  uint32_t tries = 3;
+  uint32_t proof = 20;
+  std::string format = "pretty";
+};
+
+// A plan, and how it failed if the file says so.
+struct Failing {
+  campaign::PlanFile plan;
+  std::string signature;
+};
+
+Result<Failing> ReadFailing(const std::string& file) {
+  Failing failing;
+  if (!file.ends_with(".jsonl")) {
+    Result<campaign::PlanFile> plan = campaign::ReadPlanFile(file);
+    if (!plan.ok()) return plan.error();
+    failing.plan = std::move(plan).value();
+    return failing;
+  }
+  Result<std::vector<report::v1::TraceLine>> lines = report::ReadTrace(file);
+  if (!lines.ok()) return lines.error();
+  for (const report::v1::TraceLine& line : *lines) {
+    if (line.has_header()) {
+      failing.plan.cell = line.header().cell();
+      failing.plan.seed = line.header().seed();
+      failing.plan.faults.assign(line.header().plan().begin(), line.header().plan().end());
+    }
+    if (line.has_footer()) failing.signature = line.footer().signature();
+  }
+  return failing;
+}
+
+// Runs of one cell and seed, each with a plan of its own.
+class Trials {
+ public:
+  Trials(const campaign::Cell* cell, uint64_t seed, const std::atomic<bool>* interrupted)
+      : cell_(cell), seed_(seed), worker_(Options(interrupted), [this](campaign::FinishedRun run) {
+          execs_.push_back(std::move(*run.exec));
+        }) {}
+
+  // As many runs of this plan, one after the other.
+  std::vector<report::v1::Exec> Run(const explore::Plan& plan, uint32_t times,
+                                    bool survey = false) {
+    execs_.clear();
+    for (uint32_t i = 0; i < times; ++i) {
+      campaign::RunKey key;
+      key.cell = cell_;
+      key.ordinal = runs_++;
+      key.seed = seed_;
+      key.plan = plan;
+      key.survey = survey;
+      worker_.RunBatch({key});
+    }
+    return std::move(execs_);
+  }
+  uint32_t runs() const { return runs_; }
+
+ private:
+  static campaign::Worker::Options Options(const std::atomic<bool>* interrupted) {
+    campaign::Worker::Options options;
+    options.campaign_now_us = [] { return uint64_t{0}; };  // nobody asks when
+    options.interrupted = interrupted;
+    return options;
+  }
+
+  const campaign::Cell* cell_;
+  const uint64_t seed_;
+  uint32_t runs_ = 0;
+  std::vector<report::v1::Exec> execs_;
+  campaign::Worker worker_;
+};
+
+uint32_t Same(const std::vector<report::v1::Exec>& execs, const std::string& signature) {
+  uint32_t same = 0;
+  for (const report::v1::Exec& exec : execs) same += exec.signature() == signature;
+  return same;
+}
+
+Error Usage(std::string text) { return {Error::Kind::kUsage, std::move(text)}; }
+
+int Shrink(Context& context, ShrinkOptions& options) {
+  Result<Failing> failing = ReadFailing(options.file);
+  if (!failing.ok()) return Complain(failing.error());
+  Result<std::vector<campaign::Cell>> cells = options.selection.Resolve(context);
+  if (!cells.ok()) return Complain(cells.error());
+  const campaign::Cell* cell = campaign::FindCell(options.selection.all, failing->plan.cell);
+  if (cell == nullptr) {
+    return Complain(Usage(options.file + ": there is no cell " + failing->plan.cell +
+                          "; `counterpart list` shows them, --subject adds one"));
+  }
+  explore::Plan plan;
+  for (const std::string& text : failing->plan.faults) {
+    Result<peer::Fault> fault = explore::ParseFault(text);
+    if (!fault.ok()) return Complain(fault.error());
+    plan.push_back(*fault);
+  }
+  if (plan.empty()) {
+    return Complain(Usage(options.file + " has no planned fault: there is nothing to shrink"));
+  }
+
+  Trials trials(cell, failing->plan.seed, &context.interrupted);
+  std::vector<report::v1::Exec> before = trials.Run(plan, options.tries);
+  std::string& signature = failing->signature;
+  for (const report::v1::Exec& exec : before) {
+    if (signature.empty()) signature = exec.signature();
+  }
+  if (signature.empty() || Same(before, signature) == 0) {
+    std::cout << failing->plan.cell << "\n  the plan did not fail "
+              << (signature.empty() ? "" : "as '" + signature + "' ") << "in " << options.tries
+              << " runs: nothing to shrink\n";
+    return context.interrupted ? kHarnessError : kRed;
+  }
+  std::vector<peer::Moment> moments;
+  for (const report::v1::Exec& exec : trials.Run({}, 1, /*survey=*/true)) {
+    moments = campaign::MomentsOf(exec);
+  }
+  const explore::Plan smallest = explore::Reduce(plan, moments, [&](const explore::Plan& smaller) {
+    if (context.interrupted) return false;
+    const std::vector<report::v1::Exec> execs = trials.Run(smaller, options.tries);
+    return Same(execs, signature) > 0;
+  });
+  const uint32_t searched = trials.runs();
+  const std::vector<report::v1::Exec> proof = trials.Run(smallest, options.proof);
+  const uint32_t again = Same(proof, signature);
+
+  campaign::PlanFile kept{
+      .cell = failing->plan.cell, .seed = failing->plan.seed, .faults = {}, .why = signature};
+  for (const peer::Fault& fault : smallest) kept.faults.push_back(explore::ToText(fault));
+  const std::string path = options.out.empty() ? "plan.yaml" : options.out;
+  if (Status written = report::WriteText(path, campaign::ToText(kept)); !written.ok()) {
+    return Complain(written.error());
+  }
+  if (options.format == "json") {
+    std::cout << nlohmann::json({{"cell", kept.cell},
+                                 {"seed", std::to_string(kept.seed)},
+                                 {"signature", signature},
+                                 {"faults", kept.faults},
+                                 {"reproduced", again},
+                                 {"of", proof.size()},
+                                 {"runs", searched},
+                                 {"plan", path}})
+                     .dump(2)
+              << "\n";
+  } else {
+    std::cout << campaign::ToText(kept) << "\nfound in " << searched << " runs; it failed in "
+              << again << " of " << proof.size() << " more\nkept as " << path
+              << "; again: " << context.program << " run --plan " << path << "\n";
+  }
+  return context.interrupted ? kHarnessError : kOk;
+}
+
+}  // namespace
+
+void AddShrink(CLI::App& app, Context& context) {
+  auto* verb = app.add_subcommand(
+      "shrink", "Reduce a plan that fails to the smallest that fails in the same way");
+  auto* options = new ShrinkOptions;  // lives as long as the command line
+  verb->add_option("file", options->file, "A kept trace (.jsonl) or a plan (.yaml) that is red")
+      ->required();
+  options->selection.AddTo(verb, false);
+  verb->add_option("--tries", options->tries, "Runs of each plan before it counts as passing")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, 1000u));
+  verb->add_option("--proof", options->proof,
+                   "Runs of the smallest plan, to say how often it fails")
+      ->capture_default_str();
+  verb->add_option("--out", options->out, "Where the plan goes (default: plan.yaml)")
+      ->type_name("FILE");
+  verb->add_option("--format", options->format, "pretty or json")
+      ->check(CLI::IsMember({"pretty", "json"}));
+  verb->callback([&context, options] { context.exit_code = Shrink(context, *options); });
+}
+
+}  // namespace counterpart::cli

@@ -1,0 +1,101 @@
+#include "harness/explore/reduce.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace counterpart::explore {
+namespace {
+
+using peer::Fault;
+using peer::How;
+using peer::Moment;
+
+// Where the frame of a fault stands among those of the undisturbed run; the end of it for a frame
+// that only a resume has.
+size_t PlaceOf(const Fault& fault, const std::vector<Moment>& moments) {
+  const auto found = std::find_if(moments.begin(), moments.end(), [&fault](const Moment& moment) {
+    return moment.from == fault.from && moment.generation == fault.generation &&
+           moment.ordinal == fault.ordinal;
+  });
+  return static_cast<size_t>(found - moments.begin());
+}
+
+Fault At(const Moment& moment, How how) {
+  Fault fault;
+  fault.how = how;
+  fault.from = moment.from;
+  fault.ordinal = moment.ordinal;
+  fault.generation = moment.generation;
+  return fault;
+}
+
+std::string TextOf(const Plan& plan) {
+  std::string text;
+  for (const Fault& fault : plan) text += ToText(fault) + "; ";
+  return text;
+}
+
+}  // namespace
+
+std::vector<Plan> Smaller(const Plan& plan, const std::vector<Moment>& moments) {
+  std::vector<Plan> smaller;
+  for (size_t i = 0; plan.size() > 1 && i < plan.size(); ++i) {
+    Plan fewer = plan;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+    smaller.push_back(std::move(fewer));
+  }
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const auto with = [&](Fault fault) {
+      Plan other = plan;
+      other[i] = fault;
+      smaller.push_back(std::move(other));
+    };
+    // Earlier frames, each: whether a bug shows is not monotone in where the cut is.
+    const size_t place = std::min(PlaceOf(plan[i], moments), moments.size());
+    if (i == 0) {
+      for (size_t earlier = 0; earlier < place; ++earlier) {
+        with(At(moments[earlier], plan[i].how));
+      }
+    } else {
+      for (uint32_t ordinal = 1; ordinal < plan[i].ordinal; ++ordinal) {
+        Fault fault = plan[i];
+        fault.ordinal = ordinal;
+        with(fault);
+      }
+    }
+    if (plan[i].offset) {
+      Fault whole = plan[i];
+      whole.offset.reset();
+      with(whole);
+      if (*plan[i].offset > 1) {
+        Fault first = plan[i];
+        first.offset = 1;
+        with(first);
+      }
+    }
+    if (plan[i].how != How::kRst) {
+      Fault rst = plan[i];
+      rst.how = How::kRst;
+      with(rst);
+    }
+  }
+  return smaller;
+}
+
+Plan Reduce(Plan plan, const std::vector<Moment>& moments,
+            const std::function<bool(const Plan&)>& fails) {
+  std::set<std::string> asked = {TextOf(plan)};
+  for (bool reduced = true; reduced;) {
+    reduced = false;
+    for (Plan& smaller : Smaller(plan, moments)) {
+      if (!asked.insert(TextOf(smaller)).second || !fails(smaller)) continue;
+      plan = std::move(smaller);
+      reduced = true;
+      break;
+    }
+  }
+  return plan;
+}
+
+}  // namespace counterpart::explore

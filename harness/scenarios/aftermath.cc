@@ -1,0 +1,529 @@
+#include "harness/scenarios/aftermath.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "counterpart/testbed/v1/testbed.pb.h"
+#include "harness/judge/cut_outcomes.h"
+#include "harness/scenarios/vocabulary.h"
+
+namespace counterpart::scenarios {
+namespace {
+
+using control::v1::CallOutcome;
+using control::v1::CallStatus;
+using judge::After;
+using judge::CutCase;
+using judge::CutOutcome;
+using judge::Seen;
+using peer::Call;
+using peer::Channel;
+using peer::How;
+using peer::Incoming;
+using peer::Link;
+using peer::Method;
+using peer::Session;
+using peer::SessionOptions;
+using peer::Side;
+using wire::v1::Response;
+
+constexpr char kOutlives[] = "session.outlives-conduit";
+
+// The program that a request carries, whatever its method; empty if it cannot be read.
+testbed::v1::Program ProgramOf(const Method* method, const std::string& arguments) {
+  testbed::v1::Program program;
+  if (method == nullptr) return program;
+  // Every request of the testbed has its program in the same field.
+  testbed::v1::EchoRequest request;
+  const auto* field = method->arguments->FindFieldByName("program");
+  static const int kProgram =
+      testbed::v1::EchoRequest::descriptor()->FindFieldByName("program")->number();
+  if (field != nullptr && field->number() == kProgram && request.ParseFromString(arguments)) {
+    program = request.program();
+  }
+  return program;
+}
+
+const testbed::v1::Fail* FailureIn(const testbed::v1::Program& program) {
+  for (const auto& step : program.steps()) {
+    if (step.has_fail()) return &step.fail();
+  }
+  return nullptr;
+}
+
+// Nothing waits at a gate any more that a request of the harness named.
+void OpenGates(Peer& peer) {
+  std::set<std::string> gates;
+  for (Session* session : peer.sessions()) {
+    for (const auto& call : session->calls()) {
+      const testbed::v1::Program program = ProgramOf(call->method, call->arguments);
+      for (const auto& step : program.steps()) {
+        if (step.has_wait()) gates.insert(step.wait().gate());
+      }
+    }
+  }
+  for (const std::string& gate : gates) peer.Release(gate);
+}
+
+// Whether a handler could have answered so. Runtime errors come of what the request is.
+bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
+  if (call.method == nullptr) {
+    return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD;
+  }
+  testbed::v1::EchoRequest request;
+  if (call.method->channels.empty() && !request.ParseFromString(call.arguments)) {
+    return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INVALID_PAYLOAD;
+  }
+  // r[link.limit.announce]: an Echo of what the harness said it does not take.
+  if (peer.harness_max_payload() != 0 && call.arguments.size() > peer.harness_max_payload()) {
+    return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE;
+  }
+  const testbed::v1::Program program = ProgramOf(call.method, call.arguments);
+  if (const testbed::v1::Fail* failure = FailureIn(program)) {
+    testbed::v1::TestbedError error;
+    return response.has_user_error() && error.ParseFromString(response.user_error()) &&
+           error.code() == failure->code();
+  }
+  if (!response.has_ok()) return false;
+  testbed::v1::EchoResponse reply;
+  return !call.method->channels.empty() ||
+         (reply.ParseFromString(response.ok()) && reply.text() == request.text());
+}
+
+bool IsIndeterminate(const Response& response) {
+  return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE;
+}
+
+// ---------------------------------------------------------------- the harness calls
+
+// The last attempt of each operation that no response has settled and no rule excludes.
+std::vector<Call*> Unresolved(Session& session) {
+  std::map<uint64_t, Call*> last;
+  std::set<uint64_t> settled;
+  for (const auto& call : session.calls()) {
+    last[call->operation_id] = call.get();
+    // What broke a rule is not to be judged by those it broke.
+    if (call->response || call->cancelled || call->breaking) settled.insert(call->operation_id);
+  }
+  std::vector<Call*> unresolved;
+  for (const auto& [operation, call] : last) {
+    if (!settled.contains(operation)) unresolved.push_back(call);
+  }
+  return unresolved;
+}
+
+bool EverDelivered(const Session& session, uint64_t operation_id) {
+  return std::any_of(session.calls().begin(), session.calls().end(), [&](const auto& call) {
+    return call->operation_id == operation_id && call->delivered;
+  });
+}
+
+// co_await: how often each operation of this session was executed so far.
+Task<std::map<uint64_t, uint32_t>> Executions(Peer& peer, const Session& session) {
+  std::map<uint64_t, uint32_t> times;
+  std::string id;
+  for (const char c : session.id) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    id += kDigits[static_cast<unsigned char>(c) >> 4];
+    id += kDigits[c & 15];
+  }
+  auto executions = co_await peer.ReadExecutions();
+  for (const auto& execution : executions) {
+    if (execution.session_id == id) ++times[execution.operation_id];
+  }
+  co_return times;
+}
+
+// co_await: everything that a call still has open is read to its end, or ended.
+Task<> PlayOut(Call& call) {
+  for (auto& [field, channel] : call.channels) {
+    if (channel->harness_sends()) {
+      if (!channel->ended()) channel->Close();
+    } else {
+      channel->set_auto_grant(true);
+      std::vector<uint64_t> items = co_await channel->ReceiveAll();
+    }
+  }
+}
+
+// co_await: one operation, on an attachment that holds, comes to an end that is allowed.
+Task<> Settle(Peer& peer, Session& session, Call& before, uint32_t ran, CutOutcome* outcome) {
+  Call* call = &before;
+  if (before.generation != session.generation) {
+    CutCase cut;
+    cut.idem = before.method != nullptr && before.method->idem;
+    cut.channels = before.method != nullptr && !before.method->channels.empty();
+    cut.seen = ran > 0                                       ? Seen::kArrived
+               : EverDelivered(session, before.operation_id) ? Seen::kInDoubt
+                                                             : Seen::kUnsent;
+    *outcome = judge::OutcomeOf(cut);
+    peer.machine().Note("cut", judge::Describe(cut));
+    // A caller of a non-idem one would not ask again (r[retry.channel.detach]). The harness does,
+    // to see that the callee's record alone decides.
+    call = session.Reattempt(before, cut.channels && !cut.idem ? "retry.channel.detach" : "");
+  } else {
+    *outcome = {.endings = judge::kValue, .least = 0, .most = 1, .rule = kOutlives};
+  }
+  co_await PlayOut(*call);
+  Response response = co_await session.ResponseTo(*call, outcome->rule);
+  const bool allowed = (IsIndeterminate(response) && (outcome->endings & judge::kIndeterminate)) ||
+                       IsItsValue(peer, *call, response);
+  std::string wanted = "operation " + std::to_string(call->operation_id) + " ends with " +
+                       judge::DescribeEndings(outcome->endings);
+  co_await peer.Require(allowed, outcome->rule, std::move(wanted));
+  if (IsIndeterminate(response)) outcome->least = outcome->most = 0;
+  // Refused before a handler could start: it leaves no record and runs nothing.
+  if (response.has_runtime_error() && !IsIndeterminate(response)) outcome->least = 0;
+}
+
+// co_await: every operation is settled, and none was executed more often than it may be.
+Task<> SettleAll(Peer& peer, Session& session) {
+  std::vector<Call*> unresolved = Unresolved(session);
+  if (unresolved.empty()) co_return;
+  co_await session.Fence();
+  co_await peer.Settle();
+  std::map<uint64_t, uint32_t> before = co_await Executions(peer, session);
+  std::map<uint64_t, CutOutcome> outcomes;
+  for (Call* call : unresolved) {
+    const uint64_t operation = call->operation_id;
+    co_await Settle(peer, session, *call, before[operation], &outcomes[operation]);
+  }
+  co_await session.Fence();
+  co_await peer.Settle();
+  std::map<uint64_t, uint32_t> after = co_await Executions(peer, session);
+  for (const auto& [operation, outcome] : outcomes) {
+    const uint32_t ran = after[operation] - before[operation];
+    std::string wanted = "operation " + std::to_string(operation) + ", executed " +
+                         std::to_string(before[operation]) + " times before, is executed " +
+                         std::to_string(outcome.least) + " to " + std::to_string(outcome.most) +
+                         " times more, not " + std::to_string(ran);
+    co_await peer.Require(ran >= outcome.least && ran <= outcome.most, outcome.rule,
+                          std::move(wanted));
+  }
+}
+
+// co_await: the session on a new link, or that it is rightly gone.
+Task<> ResumeOrLose(Peer& peer, Session& session) {
+  const bool in_doubt = !session.proven || session.goodbye_sent() || peer.broke_rule();
+  SessionOptions options;
+  options.resumable = session.resumable;
+  Link* link = co_await peer.OpenLink(options);
+  link->end_expected = true;
+  co_await peer.DoPrologue(*link);
+  wire::v1::Handshake hello;
+  *hello.mutable_hello() = peer.NewHello(session, session.resume_key);
+  peer.Send(*link, hello);
+  auto answer = co_await peer.NextInbound(*link, "HelloYourself", kOutlives);
+  const bool unknown =
+      answer && answer->handshake && answer->handshake->has_sorry() &&
+      answer->handshake->sorry().reason() == wire::v1::SORRY_REASON_UNKNOWN_SESSION;
+  if (unknown) {
+    co_await peer.Require(in_doubt, kOutlives, "a session outlives its link, wherever that is cut");
+    session.lost = true;
+    co_await peer.AwaitEnd(*link, "session.handshake.sorry");
+    peer.Close(*link, How::kFin);
+    co_return;
+  }
+  const bool welcome = answer && answer->handshake && answer->handshake->has_hello_yourself();
+  co_await peer.Require(welcome, kOutlives, "a session outlives its link, wherever that is cut");
+  co_await peer.TakeHelloYourself(*link, session, *answer);
+  link->end_expected = false;
+}
+
+Task<> AsCaller(Peer& peer) {
+  // r[session.resume.bind]: the initiator closes its previous links before each Hello.
+  for (Link* link : peer.links()) {
+    const bool attached = link->session != nullptr && link->session->link == link;
+    if (!attached && link->up && !link->end) peer.Close(*link, How::kFin);
+  }
+  Session* living = nullptr;
+  for (Session* session : peer.sessions()) {
+    if (session->id.empty() || session->ended()) continue;
+    if (!session->attached() && session->resumable) co_await ResumeOrLose(peer, *session);
+    if (!session->attached()) continue;
+    living = session;
+    session->link->end_expected = false;
+    co_await SettleAll(peer, *session);
+  }
+  if (living == nullptr) living = co_await peer.Establish();
+  co_await RequireAlive(peer, *living, kOutlives);
+}
+
+// ---------------------------------------------------------------- the subject calls
+
+// What the harness knows of an operation that the subject minted.
+struct Known {
+  bool arrived = false;
+  std::optional<Response> answer;
+};
+
+Known KnownOf(const Session& session, uint64_t operation_id, const Incoming* but = nullptr) {
+  Known known;
+  for (const auto& incoming : session.incoming()) {
+    if (incoming.get() == but || incoming->request.operation_id() != operation_id) continue;
+    known.arrived = true;
+    if (incoming->response) known.answer = incoming->response;
+  }
+  return known;
+}
+
+// co_await: the harness answers as a callee does that keeps records: what it answered before, or
+// what the handler returns. It ends the channels of the attempt first.
+Task<> Serve(Peer& peer, Session& session, Incoming& incoming) {
+  const Known known = KnownOf(session, incoming.request.operation_id(), &incoming);
+  const Method* method = incoming.method;
+  const bool closed = method != nullptr && !method->channels.empty() && !method->idem;
+  // The subject is the caller, and knows what it handed to a link.
+  co_await peer.Require(!(known.arrived && closed && incoming.generation > 1),
+                        "retry.channel.recovery.non-idem",
+                        "a non-idem call with channels is not attempted again");
+  for (auto& [field, channel] : incoming.channels) {
+    if (channel->ended()) continue;
+    if (channel->harness_sends()) {
+      channel->Close(/*aborted=*/known.answer.has_value());
+    } else {
+      channel->Reset();
+    }
+  }
+  if (known.answer) {
+    session.RespondAgain(incoming, *known.answer);
+  } else if (method == nullptr) {
+    session.RespondRuntimeError(incoming, wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD);
+  } else if (method->channels.empty()) {
+    testbed::v1::EchoRequest asked;
+    asked.ParseFromString(incoming.request.arguments());
+    session.RespondOk(incoming, EchoReply(asked.text()));
+  } else {
+    // An empty message of any response type.
+    session.RespondOk(incoming, testbed::v1::GenerateResponse());
+  }
+}
+
+bool MayPresent(const Session& session, const std::string& key, const std::string& successor) {
+  return !key.empty() &&
+         (key == session.resume_key || key == session.older_key || key == successor);
+}
+
+// co_await: one redial of the subject, answered. Returns the session it carries, null if it was
+// turned away.
+Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
+  link.end_expected = true;
+  co_await peer.DoPrologue(link);
+  auto hello = co_await peer.NextInbound(link, "Hello", kOutlives);
+  const bool ok = hello && hello->handshake && hello->handshake->has_hello();
+  co_await peer.Require(ok, "session.handshake", "the prologue is followed by Hello");
+  const std::string key = hello->handshake->hello().resume_key();
+  Session* known = nullptr;
+  bool unproven = peer.sessions().empty();
+  for (Session* session : peer.sessions()) {
+    if (MayPresent(*session, key, peer.SuccessorOf(session->resume_key))) known = session;
+    unproven |= !session->proven;
+  }
+  if (key.empty()) {
+    co_await peer.Require(unproven, "session.handshake.resume",
+                          "the Hello of a redial presents the newest resume key it has read");
+    SessionOptions options;
+    known = peer.NewSession(options);
+    known->id = peer.MintBytes("session", 16);
+  } else {
+    co_await peer.Require(known != nullptr, "session.handshake.resume",
+                          "the Hello of a redial presents the newest resume key it has read");
+  }
+  if (over && !key.empty()) {
+    wire::v1::Handshake sorry;
+    sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
+    peer.Send(link, sorry);
+    known->lost = true;
+    co_await peer.AwaitEnd(link, "session.resume.unknown");
+    peer.Close(link, How::kFin);
+    co_return nullptr;
+  }
+  co_await peer.AnswerHello(link, *known, key, kOutlives);
+  link.end_expected = false;
+  co_return known;
+}
+
+bool Answered(const Peer& peer, uint32_t question) {
+  return question == 0 || peer.question(question).answered || peer.question(question).lost;
+}
+
+bool CallsResolved(const Peer& peer) {
+  const auto& calls = peer.subject_calls();
+  return std::all_of(calls.begin(), calls.end(), [&peer](const Peer::SubjectCall& call) {
+    return Answered(peer, call.question);
+  });
+}
+
+Session* Attached(Peer& peer) {
+  for (Session* session : peer.sessions()) {
+    if (session->attached()) return session;
+  }
+  return nullptr;
+}
+
+Incoming* Unanswered(Session* session) {
+  if (session == nullptr) return nullptr;
+  for (const auto& incoming : session->incoming()) {
+    if (incoming->generation == session->generation && !incoming->response) return incoming.get();
+  }
+  return nullptr;
+}
+
+// Whether the application may be told this of its call.
+bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
+  using namespace control::v1;
+  switch (status) {
+    case CALL_STATUS_INDETERMINATE:
+      return (endings & judge::kIndeterminate) != 0 ||
+             (known.answer && IsIndeterminate(*known.answer));
+    case CALL_STATUS_SESSION_SHUTDOWN:
+      return (endings & judge::kShutdown) != 0;
+    case CALL_STATUS_CONNECTION_CLOSED:
+    case CALL_STATUS_SEND_FAILED:
+      return (endings & judge::kNotSent) != 0;
+    default:
+      break;
+  }
+  if ((endings & judge::kValue) == 0 || !known.answer) return false;
+  if (known.answer->has_ok()) return status == CALL_STATUS_OK;
+  if (known.answer->has_user_error()) return status == CALL_STATUS_USER_ERROR;
+  switch (known.answer->runtime_error().code()) {
+    case wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD:
+      return status == CALL_STATUS_UNKNOWN_METHOD;
+    case wire::v1::RUNTIME_ERROR_CODE_INVALID_PAYLOAD:
+      return status == CALL_STATUS_INVALID_PAYLOAD;
+    case wire::v1::RUNTIME_ERROR_CODE_CANCELLED:
+      return status == CALL_STATUS_CANCELLED;
+    default:
+      return status != CALL_STATUS_OK && status != CALL_STATUS_USER_ERROR;
+  }
+}
+
+// co_await: the application lets go of the ends it may still hold. What was received before a cut
+// stays deliverable (r[rpc.channel.detach.buffered]), so a runtime keeps it until then.
+Task<> LetGo(Peer& peer) {
+  std::vector<uint32_t> questions;
+  for (const Peer::SubjectCall& call : peer.subject_calls()) {
+    const Method* method = peer::FindMethod(call.method);
+    if (method == nullptr) continue;
+    const uint32_t attempts =
+        peer.question(call.question).reply.execute().outcome().call().attempts();
+    for (const auto& argument : method->channels) {
+      for (uint32_t attempt = 1; !argument.to_callee && attempt <= attempts; ++attempt) {
+        questions.push_back(peer.Start(ResetEnd(call.handle, argument.field_number, attempt)));
+      }
+    }
+  }
+  for (const uint32_t question : questions) {
+    co_await peer.Answered(question, "the application to let go of a channel end");
+  }
+}
+
+// co_await: what the application was told of each call that the cut left open is allowed.
+Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open) {
+  for (const Peer::SubjectCall& call : peer.subject_calls()) {
+    if (!open.contains(call.question)) continue;
+    CallOutcome outcome = co_await peer.CallOutcomeOf(call.question);
+    const CallStatus status = outcome.status();
+    if (call.cancelled && status == control::v1::CALL_STATUS_CANCELLED) continue;
+    const Method* method = peer::FindMethod(call.method);
+    Known known;
+    CutCase cut;
+    cut.callee = Side::kHarness;
+    cut.after = After::kLost;
+    for (Session* session : peer.sessions()) {
+      if (session->id != call.session_id) continue;
+      known = KnownOf(*session, outcome.operation_id());
+      if (!session->ended()) cut.after = After::kResumed;
+    }
+    cut.idem = method != nullptr && method->idem;
+    cut.channels = method != nullptr && !method->channels.empty();
+    cut.seen = known.answer ? Seen::kAnswered : known.arrived ? Seen::kArrived : Seen::kInDoubt;
+    const CutOutcome allowed = judge::OutcomeOf(cut);
+    peer.machine().Note("cut", judge::Describe(cut));
+    // r[session.protocol-error.effect]: a session that died of a violation says so.
+    const bool died = peer.broke_rule() && status == control::v1::CALL_STATUS_PROTOCOL_ERROR;
+    std::string wanted = "the application is told " + judge::DescribeEndings(allowed.endings) +
+                         " of " + call.handle + ", not " + peer::ShortName(status);
+    co_await peer.Require(died || IsAllowed(allowed.endings, status, known), allowed.rule,
+                          std::move(wanted));
+  }
+}
+
+Task<> AsCallee(Peer& peer) {
+  std::set<uint32_t> open;
+  for (const Peer::SubjectCall& call : peer.subject_calls()) {
+    if (!Answered(peer, call.question)) open.insert(call.question);
+  }
+  // Over for both, or for one of them: then nobody need come back.
+  bool over = false, in_doubt = peer.broke_rule();
+  for (Session* session : peer.sessions()) {
+    over |= session->ended();
+    in_doubt |= session->goodbye_sent() || !session->resumable;
+  }
+  while (true) {
+    std::vector<machine::Machine::Branch> branches(4);
+    branches[0].awaited = "a redial of the subject";
+    branches[0].ready = [&peer] { return peer.has_accepted(); };
+    branches[1].awaited = "a Request";
+    branches[1].ready = [&peer] { return Unanswered(Attached(peer)) != nullptr; };
+    branches[2].awaited = "the end of every call";
+    branches[2].ready = [&peer, over] {
+      return CallsResolved(peer) && Answered(peer, peer.connect_question()) &&
+             (Attached(peer) != nullptr || over);
+    };
+    branches[3].awaited = "quiescence";
+    const size_t taken = co_await peer.machine().Alt(std::move(branches), kOutlives);
+    if (taken == 0) {
+      Session* session = co_await AnswerRedial(peer, *peer.TakeAccepted(), over);
+      over |= session == nullptr;
+      continue;
+    }
+    if (taken == 1) {
+      Session* session = Attached(peer);
+      co_await Serve(peer, *session, *Unanswered(session));
+      session->TakeRequests();
+      continue;
+    }
+    if (taken == 3) {
+      const bool resolved = CallsResolved(peer) && Answered(peer, peer.connect_question());
+      co_await peer.Require(resolved, kOutlives, "every call comes to an end after a cut");
+      co_await peer.Require(Attached(peer) != nullptr || over || in_doubt || peer.may_give_up(),
+                            kOutlives,
+                            "the initiator dials again for a session that it has not ended");
+    }
+    break;
+  }
+  Session* session = Attached(peer);
+  for (Session* each : peer.sessions()) {
+    each->TakeRequests();
+    if (each != session && !each->attached()) each->lost = true;
+  }
+  co_await JudgeCalls(peer, open);
+  co_await LetGo(peer);
+  if (session == nullptr) {
+    peer.ForgetConnect();
+    session = co_await peer.Establish();
+  }
+  co_await session->Fence();
+  co_await RequireCallWorks(peer, *session, kOutlives);
+}
+
+}  // namespace
+
+Task<> Aftermath(Peer& peer) {
+  peer.DetachCut();
+  OpenGates(peer);
+  if (peer.harness_calls()) {
+    co_await AsCaller(peer);
+  } else {
+    co_await AsCallee(peer);
+  }
+  co_await peer.Epilogue();
+}
+
+}  // namespace counterpart::scenarios

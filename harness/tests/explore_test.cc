@@ -1,0 +1,171 @@
+// Plans as text, which plans there are, and how one is made smaller.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "harness/explore/enumerate.h"
+#include "harness/explore/reduce.h"
+
+namespace counterpart::explore {
+namespace {
+
+using peer::Fault;
+using peer::How;
+using peer::Moment;
+using peer::Side;
+
+Moment Frame(Side from, uint32_t ordinal, const char* kind, uint32_t bytes = 10,
+             uint32_t link = 1) {
+  Moment moment;
+  moment.from = from;
+  moment.ordinal = ordinal;
+  moment.kind = kind;
+  moment.bytes = bytes;
+  moment.generation = link;
+  return moment;
+}
+
+// A prologue, and two messages each way.
+std::vector<Moment> SixFrames() {
+  return {Frame(Side::kHarness, 1, "transport_hello", 5),
+          Frame(Side::kSubject, 1, "transport_accept"),
+          Frame(Side::kHarness, 2, "request", 7),
+          Frame(Side::kSubject, 2, "response"),
+          Frame(Side::kHarness, 3, "ping", 4),
+          Frame(Side::kSubject, 3, "pong")};
+}
+
+std::vector<std::string> Texts(const Plan& plan) {
+  std::vector<std::string> texts;
+  for (const Fault& fault : plan) texts.push_back(ToText(fault));
+  return texts;
+}
+
+TEST(PlanText, IsReadBackAsItWasWritten) {
+  for (const char* text : {"rst after frame 7 of the subject on link 1",
+                           "fin 5 bytes into frame 3 of the harness on link 2",
+                           "half_close after frame 1 of the harness on link 12"}) {
+    Result<Fault> fault = ParseFault(text);
+    ASSERT_TRUE(fault.ok()) << fault.error().message;
+    EXPECT_EQ(ToText(*fault), text);
+  }
+}
+
+TEST(PlanText, RefusesWhatIsNoFaultAndSaysWhatIs) {
+  for (const char* text :
+       {"", "rst", "burn after frame 1 of the harness on link 1",
+        "rst after frame 0 of the harness on link 1", "rst after frame x of the harness on link 1",
+        "rst after frame 1 of the weather on link 1",
+        "rst after frame 1 of the harness on link 1 !",
+        "rst 5 bytes into frame 1 of the subject on link 1"}) {
+    Result<Fault> fault = ParseFault(text);
+    ASSERT_FALSE(fault.ok()) << text;
+    EXPECT_NE(fault.error().message.find("rst after frame 7 of the subject"), std::string::npos);
+  }
+}
+
+TEST(Enumerate, CutsAfterEveryFrameByEveryFault) {
+  const std::vector<Plan> plans = Enumerate(SixFrames(), Options());
+  ASSERT_EQ(plans.size(), 12u);
+  EXPECT_EQ(Texts(plans[0])[0], "rst after frame 1 of the harness on link 1");
+  EXPECT_EQ(Texts(plans[1])[0], "fin after frame 1 of the harness on link 1");
+  EXPECT_EQ(Texts(plans[11])[0], "fin after frame 3 of the subject on link 1");
+}
+
+TEST(Enumerate, CutsInsideOnlyWhatTheHarnessSends) {
+  Options options;
+  options.cuts = Cuts::kBytes;
+  options.faults = {How::kRst};
+  options.messages_by_byte = 1;
+  const std::vector<Plan> plans = Enumerate(SixFrames(), options);
+  // 4 inside the prologue, 6 inside the first message, none inside the second; and 6 boundaries.
+  EXPECT_EQ(plans.size(), 4u + 6u + 6u);
+  for (const Plan& plan : plans) {
+    EXPECT_FALSE(plan[0].offset && plan[0].from == Side::kSubject);
+    EXPECT_FALSE(plan[0].offset && plan[0].ordinal == 3);
+  }
+}
+
+TEST(Enumerate, PairsEveryCutWithOneInTheResumeThatFollows) {
+  Options options;
+  options.pairs = true;
+  options.faults = {How::kFin};
+  const std::vector<Plan> plans = Enumerate(SixFrames(), options);
+  EXPECT_EQ(plans.size(), 6u * 12u);
+  for (const Plan& plan : plans) {
+    ASSERT_EQ(plan.size(), 2u);
+    EXPECT_EQ(plan[1].generation, plan[0].generation + 1);
+  }
+}
+
+TEST(Enumerate, DrawsAsManyDifferentPlansAsAskedAndTheSameForOneSeed) {
+  Options options;
+  options.sample = 20;
+  options.depth = 3;
+  options.seed = 7;
+  const std::vector<Plan> plans = Enumerate(SixFrames(), options);
+  ASSERT_EQ(plans.size(), 20u);
+  std::vector<std::vector<std::string>> texts, again;
+  for (const Plan& plan : plans) texts.push_back(Texts(plan));
+  for (const Plan& plan : Enumerate(SixFrames(), options)) again.push_back(Texts(plan));
+  EXPECT_EQ(texts, again);
+  std::sort(texts.begin(), texts.end());
+  EXPECT_EQ(std::unique(texts.begin(), texts.end()), texts.end());
+  for (const Plan& plan : plans) EXPECT_EQ(plan.size(), 3u);
+  options.seed = 8;
+  EXPECT_NE(Texts(Enumerate(SixFrames(), options)[0]), again[0]);
+}
+
+TEST(Enumerate, OfASmallSpaceDrawsWhatThereIs) {
+  Options options;
+  options.sample = 1000;
+  EXPECT_EQ(Enumerate(SixFrames(), options).size(), 12u);
+  EXPECT_TRUE(Enumerate({}, options).empty());
+}
+
+TEST(Chance, IsOneOverTheSpaceAndSaysHowManyRunsThatTakes) {
+  Options options;
+  options.faults = {How::kRst, How::kFin};
+  const Chance one = ChanceOf(10, options);
+  EXPECT_DOUBLE_EQ(one.least, 1.0 / 20);
+  EXPECT_EQ(one.runs_for_95, 59u);  // 0.95^58 > 0.05 > 0.95^59
+  options.depth = 2;
+  EXPECT_DOUBLE_EQ(ChanceOf(10, options).least, 1.0 / 20 / 24);
+}
+
+// Which plans fail, as a rule over their first fault.
+TEST(Reduce, FindsTheEarliestFrameThatStillFails) {
+  const Plan plan = {*ParseFault("fin 3 bytes into frame 3 of the harness on link 1"),
+                     *ParseFault("fin after frame 2 of the subject on link 2")};
+  uint32_t asked = 0;
+  const Plan smallest = Reduce(plan, SixFrames(), [&asked](const Plan& candidate) {
+    ++asked;
+    // Any cut from the response on shows it.
+    const Fault& fault = candidate[0];
+    return fault.generation == 1 &&
+           (fault.ordinal == 3 || (fault.ordinal == 2 && fault.from == Side::kSubject));
+  });
+  EXPECT_EQ(Texts(smallest),
+            std::vector<std::string>{"rst after frame 2 of the subject on link 1"});
+  EXPECT_LT(asked, 40u);
+}
+
+TEST(Reduce, KeepsBothFaultsOfABugThatNeedsBoth) {
+  const Plan plan = {*ParseFault("rst after frame 3 of the subject on link 1"),
+                     *ParseFault("rst after frame 4 of the harness on link 2")};
+  const Plan smallest = Reduce(plan, SixFrames(), [](const Plan& candidate) {
+    return candidate.size() == 2 && candidate[1].ordinal >= 2;
+  });
+  EXPECT_EQ(Texts(smallest),
+            (std::vector<std::string>{"rst after frame 1 of the harness on link 1",
+                                      "rst after frame 2 of the harness on link 2"}));
+}
+
+TEST(Reduce, LeavesAPlanOfWhichNothingSmallerFails) {
+  const Plan plan = {*ParseFault("fin 3 bytes into frame 2 of the harness on link 1")};
+  const Plan smallest = Reduce(plan, SixFrames(), [](const Plan&) { return false; });
+  EXPECT_EQ(Texts(smallest), Texts(plan));
+}
+
+}  // namespace
+}  // namespace counterpart::explore
