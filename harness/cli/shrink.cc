@@ -165,7 +165,9 @@ int Shrink(Context& context, ShrinkOptions& options) {
   } else {
     std::cout << campaign::ToText(kept) << "\nfound in " << searched << " runs; it failed in "
               << again << " of " << proof.size() << " more\nkept as " << path
-              << "; again: " << context.program << " run --plan " << path << "\n";
+              << "; again: " << context.program << " run --plan " << path
+              << (options.selection.Arguments().empty() ? "" : " " + options.selection.Arguments())
+              << "\n";
   }
   return context.interrupted ? kHarnessError : kOk;
 }

@@ -150,34 +150,51 @@ Task<> PlayOut(Call& call) {
   }
 }
 
-// co_await: one operation, on an attachment that holds, comes to an end that is allowed.
-Task<> Settle(Peer& peer, Session& session, Call& before, uint32_t ran, CutOutcome* outcome) {
-  Call* call = &before;
-  if (before.generation != session.generation) {
-    CutCase cut;
-    cut.idem = before.method != nullptr && before.method->idem;
-    cut.channels = before.method != nullptr && !before.method->channels.empty();
-    cut.seen = ran > 0                                       ? Seen::kArrived
-               : EverDelivered(session, before.operation_id) ? Seen::kInDoubt
-                                                             : Seen::kUnsent;
-    *outcome = judge::OutcomeOf(cut);
-    peer.machine().Note("cut", judge::Describe(cut));
-    // A caller of a non-idem one would not ask again (r[retry.channel.detach]). The harness does,
-    // to see that the callee's record alone decides.
-    call = session.Reattempt(before, cut.channels && !cut.idem ? "retry.channel.detach" : "");
-  } else {
-    *outcome = {.endings = judge::kValue, .least = 0, .most = 1, .rule = kOutlives};
+// One operation that the cut left open: its attempt on the attachment of now, and what that may
+// come to.
+struct Open {
+  Call* call = nullptr;
+  uint32_t ran = 0;  // before
+  CutOutcome outcome;
+};
+
+// Attempts it again where a caller would.
+Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
+  Open open;
+  open.call = &before;
+  open.ran = ran;
+  if (before.generation == session.generation) {  // the cut was of another link
+    open.outcome = {.endings = judge::kValue, .least = 0, .most = 1, .rule = kOutlives};
+    return open;
   }
-  co_await PlayOut(*call);
-  Response response = co_await session.ResponseTo(*call, outcome->rule);
-  const bool allowed = (IsIndeterminate(response) && (outcome->endings & judge::kIndeterminate)) ||
-                       IsItsValue(peer, *call, response);
-  std::string wanted = "operation " + std::to_string(call->operation_id) + " ends with " +
-                       judge::DescribeEndings(outcome->endings);
-  co_await peer.Require(allowed, outcome->rule, std::move(wanted));
-  if (IsIndeterminate(response)) outcome->least = outcome->most = 0;
+  CutCase cut;
+  cut.idem = before.method != nullptr && before.method->idem;
+  cut.channels = before.method != nullptr && !before.method->channels.empty();
+  cut.seen = ran > 0                                       ? Seen::kArrived
+             : EverDelivered(session, before.operation_id) ? Seen::kInDoubt
+                                                           : Seen::kUnsent;
+  open.outcome = judge::OutcomeOf(cut);
+  peer.machine().Note("cut", judge::Describe(cut));
+  // A caller of a non-idem one would not ask again (r[retry.channel.detach]). The harness does, to
+  // see that the callee's record alone decides.
+  open.call = session.Reattempt(before, cut.channels && !cut.idem ? "retry.channel.detach" : "");
+  return open;
+}
+
+// co_await: it comes to an end that is allowed.
+Task<> Settle(Peer& peer, Session& session, Open& open) {
+  Call& call = *open.call;
+  CutOutcome& outcome = open.outcome;
+  co_await PlayOut(call);
+  Response response = co_await session.ResponseTo(call, outcome.rule);
+  const bool allowed = (IsIndeterminate(response) && (outcome.endings & judge::kIndeterminate)) ||
+                       IsItsValue(peer, call, response);
+  std::string wanted = "operation " + std::to_string(call.operation_id) + " ends with " +
+                       judge::DescribeEndings(outcome.endings);
+  co_await peer.Require(allowed, outcome.rule, std::move(wanted));
+  if (IsIndeterminate(response)) outcome.least = outcome.most = 0;
   // Refused before a handler could start: it leaves no record and runs nothing.
-  if (response.has_runtime_error() && !IsIndeterminate(response)) outcome->least = 0;
+  if (response.has_runtime_error() && !IsIndeterminate(response)) outcome.least = 0;
 }
 
 // co_await: every operation is settled, and none was executed more often than it may be.
@@ -187,22 +204,26 @@ Task<> SettleAll(Peer& peer, Session& session) {
   co_await session.Fence();
   co_await peer.Settle();
   std::map<uint64_t, uint32_t> before = co_await Executions(peer, session);
-  std::map<uint64_t, CutOutcome> outcomes;
+  std::vector<Open> all;
   for (Call* call : unresolved) {
-    const uint64_t operation = call->operation_id;
-    co_await Settle(peer, session, *call, before[operation], &outcomes[operation]);
+    all.push_back(Reopen(peer, session, *call, before[call->operation_id]));
   }
+  // What waits at a gate is attached to while it still runs.  r[retry.duplicate.live.attach]
+  co_await session.Fence();
+  OpenGates(peer);
+  for (Open& open : all) co_await Settle(peer, session, open);
   co_await session.Fence();
   co_await peer.Settle();
   std::map<uint64_t, uint32_t> after = co_await Executions(peer, session);
-  for (const auto& [operation, outcome] : outcomes) {
-    const uint32_t ran = after[operation] - before[operation];
-    std::string wanted = "operation " + std::to_string(operation) + ", executed " +
-                         std::to_string(before[operation]) + " times before, is executed " +
-                         std::to_string(outcome.least) + " to " + std::to_string(outcome.most) +
-                         " times more, not " + std::to_string(ran);
-    co_await peer.Require(ran >= outcome.least && ran <= outcome.most, outcome.rule,
-                          std::move(wanted));
+  for (const Open& open : all) {
+    const uint64_t operation = open.call->operation_id;
+    const uint32_t more = after[operation] - open.ran;
+    std::string wanted =
+        "operation " + std::to_string(operation) + ", executed " + std::to_string(open.ran) +
+        " times before, is executed " + std::to_string(open.outcome.least) + " to " +
+        std::to_string(open.outcome.most) + " times more, not " + std::to_string(more);
+    const bool held = more >= open.outcome.least && more <= open.outcome.most;
+    co_await peer.Require(held, open.outcome.rule, std::move(wanted));
   }
 }
 
@@ -249,6 +270,7 @@ Task<> AsCaller(Peer& peer) {
     session->link->end_expected = false;
     co_await SettleAll(peer, *session);
   }
+  OpenGates(peer);  // of what was lost as well: its handlers run on until they may end
   if (living == nullptr) living = co_await peer.Establish();
   co_await RequireAlive(peer, *living, kOutlives);
 }
@@ -517,7 +539,6 @@ Task<> AsCallee(Peer& peer) {
 
 Task<> Aftermath(Peer& peer) {
   peer.DetachCut();
-  OpenGates(peer);
   if (peer.harness_calls()) {
     co_await AsCaller(peer);
   } else {

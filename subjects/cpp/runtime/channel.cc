@@ -128,7 +128,7 @@ bool ReceivingEnd::Take(std::string& item) {
 }
 
 EndStatus ReceivingEnd::status() const {
-  if (machine_.Is("Reset")) return EndStatus::kReset;
+  if (machine_.Is("Reset") || let_go_) return EndStatus::kReset;
   if (!items_.empty()) return EndStatus::kOpen;
   if (closed_) return aborted_ ? EndStatus::kAborted : EndStatus::kClosed;
   return machine_.Is("Defunct") ? EndStatus::kDefunct : EndStatus::kOpen;
@@ -156,24 +156,31 @@ void ReceivingEnd::DeliveredAll() {
   if (machine_.Is("Closing") && items_.empty()) Step("delivered_all");
 }
 
+void ReceivingEnd::LetGo(const char* rule) {
+  let_go_ = true;
+  if (items_.empty()) return;
+  record_.Discard("channel_item", rule, id_, items_.size());
+  items_.clear();
+}
+
 void ReceivingEnd::Abandon() {
   if (host_ != nullptr || !machine_.Allows("reset")) return;
   Step("reset");
-  if (!items_.empty()) {
-    record_.Discard("channel_item", "rpc.channel.abandon", id_, items_.size());
-    items_.clear();
-  }
+  LetGo("rpc.channel.abandon");
   Changed();
 }
 
 void ReceivingEnd::Reset() {
-  if (host_ == nullptr || !machine_.Allows("reset")) return;
-  const bool tell = !closed_;  // r[rpc.channel.reset]: after its close, nothing is sent
-  Step("reset");
-  if (!items_.empty()) {
-    record_.Discard("channel_item", "rpc.channel.reset", id_, items_.size());
-    items_.clear();
+  if (machine_.Is("Defunct")) {  // nobody to tell, and no state to go to: only what is kept here
+    LetGo("rpc.channel.detach.buffered");
+    Changed();
+    return;
   }
+  if (!machine_.Allows("reset")) return;
+  // r[rpc.channel.reset]: after its close, nothing is sent; nor where the link is gone.
+  const bool tell = !closed_ && host_ != nullptr;
+  Step("reset");
+  LetGo("rpc.channel.reset");
   if (tell) {
     wire::Message message;
     message.mutable_reset_channel()->set_channel_id(id_);

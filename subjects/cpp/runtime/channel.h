@@ -110,7 +110,8 @@ class ReceivingEnd : public ChannelEndBase {
   bool Take(std::string& item);
   EndStatus status() const;
   void OnItemOrEnd(std::function<void()> wake);  // r[rpc.flow-control.credit.replenish]
-  void Reset();                                  // nothing if it has ended
+  // The application lets go of it: what was kept is discarded, and the sender told if it can be.
+  void Reset();
   void Detach();
   // Its application is gone, and so is its link: what was kept for it is discarded.
   void Abandon();
@@ -123,12 +124,13 @@ class ReceivingEnd : public ChannelEndBase {
 
  private:
   void DeliveredAll();
+  void LetGo(const char* rule);
   void Grant(uint32_t credit);
 
   uint32_t outstanding_;  // granted, and no item came for it yet
   uint32_t taken_ = 0;    // items the application took and was not granted again for
   std::deque<std::string> items_;
-  bool closed_ = false, aborted_ = false, late_close_ = false;
+  bool closed_ = false, aborted_ = false, late_close_ = false, let_go_ = false;
 };
 
 }  // namespace subject

@@ -381,6 +381,26 @@ TEST_F(ChannelTest, DetachAfterCloseStillEndsTheStream) {
   EXPECT_EQ(host_.invalid(), 0u);
 }
 
+// Its application can let go of what was kept for it, with the stream's end read or not.
+TEST_F(ChannelTest, ResetAfterDetachDiscardsWhatWasKeptAndTellsNobody) {
+  for (const bool closed : {false, true}) {
+    ReceivingEnd end = Receiver(3);
+    end.Bind();
+    EXPECT_FALSE(end.OnItem("a", true));
+    if (closed) {
+      EXPECT_FALSE(end.OnClose(false));
+    }
+    end.Detach();
+    end.Reset();
+    std::string item;
+    EXPECT_FALSE(end.Take(item));
+    EXPECT_EQ(end.status(), EndStatus::kReset);
+  }
+  EXPECT_EQ(host_.discarded("channel_item"), 2u);
+  EXPECT_TRUE(host_.sent.empty());
+  EXPECT_EQ(host_.invalid(), 0u);
+}
+
 TEST_F(ChannelTest, AbandonedAfterDetachIsDiscardedAndCounted) {
   ReceivingEnd end = Receiver(3);
   end.Bind();

@@ -1,0 +1,204 @@
+"""explore, shrink and plans, over the built program and a subject that is wrong on purpose.
+
+Nothing here depends on how long anything takes: a campaign is killed after a number of lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "build/harness/counterpart"
+SUBJECT = ROOT / "build/subjects/cpp/subject_cpp"
+ECHO = "lang_cpp_*::direction_harness_to_subject::rpc_echo_roundtrip"
+# So that a hang of the program is a failure here; nothing waits for it otherwise.
+BACKSTOP_SECONDS = 200
+
+OK, RED, USAGE = 0, 1, 2
+
+
+def counterpart(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(
+        [PROGRAM, *words],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BACKSTOP_SECONDS,
+        check=False,
+    )
+
+
+def cpp(mutant: str = "") -> list[str]:
+    """Name the C++ subject, or one of its mutants."""
+    return ["--subject", f"cpp={SUBJECT}" + (f" --mutant {mutant}" if mutant else "")]
+
+
+def lines(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Read the lines of one kind from a report."""
+    text = (folder / "run.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    return [row[kind] for row in rows if kind in row]
+
+
+def plans(folder: Path) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Every run of a report: cell, ordinal, plan."""
+    return sorted(
+        (row["cell"], int(row.get("ordinal", 0)), tuple(row.get("plan", [])))
+        for row in lines(folder, "exec")
+    )
+
+
+def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
+    """The plans are those of the frames that the undisturbed run has; a right subject is green."""
+    ended = counterpart("explore", ECHO, *cpp(), "--out", str(tmp_path), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    survey, *cuts = sorted(lines(tmp_path, "exec"), key=lambda row: int(row.get("ordinal", 0)))
+    wanted = {
+        f"{how} after frame {moment['ordinal']} of the {side} on link {moment['link']}"
+        for moment in survey["moments"]
+        for side in ["harness" if moment.get("from_harness") else "subject"]
+        for how in ("rst", "fin")
+    }
+    assert {row["plan"][0] for row in cuts} == wanted
+    assert len(wanted) > 12
+    for row in cuts:
+        assert row["verdict"] == "VERDICT_PASS", row
+        assert [fault["fired"] for fault in row["faults"]] == [True]
+    assert re.search(r"^ +11 +22 +0 +0 {2}lang_cpp", ended.stdout, re.MULTILINE), ended.stdout
+
+
+def test_a_cut_reveals_what_the_scenario_alone_does_not(tmp_path: Path) -> None:
+    """The scenario is green, its exploration red; plan, replay and shrink all say the same."""
+    wrong = cpp("rerun_sealed")
+    alone = counterpart("run", ECHO, *wrong, "--out", str(tmp_path / "alone"), cwd=tmp_path)
+    assert alone.returncode == OK, alone.stdout
+
+    out = tmp_path / "out"
+    ended = counterpart("explore", ECHO, *wrong, "--out", str(out), cwd=tmp_path)
+    assert ended.returncode == RED
+    red = [row for row in lines(out, "exec") if row.get("verdict") == "VERDICT_FAIL"]
+    signature = red[-1]["signature"]
+    assert signature.startswith("retry.resume.reattempt @ ")
+    assert signature in ended.stdout
+
+    again = counterpart("replay", str(out / red[-1]["trace"]), "--format", "json", cwd=tmp_path)
+    assert json.loads(again.stdout)["same"], again.stdout
+
+    plan = out / red[-1]["plan_file"]
+    driven = counterpart(
+        "run", "--plan", str(plan), *wrong, "--out", str(tmp_path / "again"), cwd=tmp_path
+    )
+    assert driven.returncode == RED
+    assert [row["signature"] for row in lines(tmp_path / "again", "exec")] == [signature]
+    healthy = counterpart(
+        "run", "--plan", str(plan), *cpp(), "--out", str(tmp_path / "healthy"), cwd=tmp_path
+    )
+    assert healthy.returncode == OK, healthy.stdout
+
+    shrunk = counterpart(
+        "shrink",
+        str(out / red[-1]["trace"]),
+        *wrong,
+        "--out",
+        str(tmp_path / "plan.yaml"),
+        "--format",
+        "json",
+        cwd=tmp_path,
+    )
+    assert shrunk.returncode == OK, shrunk.stderr
+    said = json.loads(shrunk.stdout)
+    assert said["signature"] == signature
+    # A Request that is written whole, and nobody hears of: the first cut that can show it.
+    assert said["faults"] == ["rst after frame 5 of the harness on link 1"]
+    assert said["reproduced"] == said["of"] == 20
+    assert "rst after frame 5" in (tmp_path / "plan.yaml").read_text()
+
+
+def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
+    """No finished run is lost, none is run twice, and the whole is that of one sitting."""
+    command = ["explore", ECHO, *cpp(), "--seed", "7", "--jobs", "1", "--lanes", "2"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert counterpart(*command, "--out", str(whole), cwd=tmp_path).returncode == OK
+
+    killed = 0
+    for wanted in (4, 9, 15):
+        resumed = ["--resume", str(cut)] if killed else ["--out", str(cut)]
+        with subprocess.Popen(
+            [PROGRAM, *command, *resumed],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            while process.poll() is None:
+                path = cut / "run.jsonl"
+                if path.exists() and path.read_text().count('\n{"exec":') >= wanted:
+                    os.kill(process.pid, signal.SIGKILL)
+                    break
+            killed += process.wait() == -signal.SIGKILL
+        assert killed, "it was killed at least once in the middle"
+    kept = (cut / "run.jsonl").read_text()
+    ended = counterpart(*command, "--resume", str(cut), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stderr
+    assert plans(cut) == plans(whole)
+    finished = kept[: kept.rindex("\n") + 1]
+    assert (cut / "run.jsonl").read_text().startswith(finished.split('{"cell":')[0])
+    assert len(lines(cut, "footer")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["explore", ECHO, "--faults", "rst,flood"], "'flood' is none of rst, fin, half_close"),
+        (["explore", "**::retry_killed_callee_*"], "kills or restarts its subject itself"),
+        (["explore", ECHO, "--resume", "nowhere"], "nowhere/run.jsonl: cannot read"),
+        (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),
+        (["run", ECHO, "--plan", "nowhere.yaml"], "--plan names its own cell"),
+        (["shrink", "nowhere.jsonl"], "nowhere.jsonl: cannot read"),
+    ],
+)
+def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> None:
+    """One sentence, exit 2."""
+    ended = counterpart(*words, *cpp(), cwd=tmp_path)
+    assert ended.returncode == USAGE, ended.stderr
+    assert said in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cell: x\nseed: 1\n", ":1:1: the plan needs `faults`"),
+        ("cell: x\nseed: 1\nfaults: []\nwhy: 2\n", ":4:1: a plan has no `why`"),
+        ("cell: x\nseed: 1\nfaults:\n  - rst now\n", ":4:5: 'rst now' is no fault; expected"),
+        ("cell: x\nseed: one\nfaults: []\n", ":2:7: bad conversion"),
+        ("cell: [x\n", ":2:1: "),
+        ("cell: x\nseed: 1\nfaults: []\n", ": there is no cell x"),
+    ],
+)
+def test_a_broken_plan_is_named_by_line_and_column(text: str, said: str, tmp_path: Path) -> None:
+    """As a text editor counts them."""
+    (tmp_path / "plan.yaml").write_text(text)
+    ended = counterpart("run", "--plan", "plan.yaml", *cpp(), cwd=tmp_path)
+    assert ended.returncode == USAGE
+    assert f"plan.yaml{said}" in ended.stderr, ended.stderr
+
+
+def test_another_command_cannot_go_on_with_a_campaign(tmp_path: Path) -> None:
+    """It says what that campaign was."""
+    out = str(tmp_path / "out")
+    counterpart("run", ECHO, *cpp(), "--seed", "3", "--out", out, cwd=tmp_path)
+    ended = counterpart("run", ECHO, *cpp(), "--seed", "4", "--resume", out, cwd=tmp_path)
+    assert ended.returncode == USAGE
+    assert "--seed 3" in ended.stderr
+    assert "give the same command" in ended.stderr
