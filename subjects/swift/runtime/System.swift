@@ -214,12 +214,18 @@ enum System {
   /// From now on calls `take` for every job of no actor, where a pool of threads would run it.
   /// Only the latest call counts; on a library without the hook nothing changes.
   static func redirectJobs(to take: @escaping @Sendable (UnownedJob) -> Void) {
-    redirected.withLock { $0 = take }
+    redirected.withLock { $0 = JobTaker(take: take) }
     guard let hook = dlsym(nil, "swift_task_enqueueGlobal_hook") else { return }
     hook.assumingMemoryBound(to: JobHook?.self).pointee = { job, _ in
-      System.redirected.withLock { $0 }?(unsafeBitCast(job, to: UnownedJob.self))
+      System.redirected.withLock { $0 }?.take(unsafeBitCast(job, to: UnownedJob.self))
     }
   }
 
-  private static let redirected = Mutex<(@Sendable (UnownedJob) -> Void)?>(nil)
+  // In a value of its own: a bare function that a generic type holds is wrapped anew, and kept so, at
+  // every access, until a call of it goes through as many layers as there were accesses.
+  private struct JobTaker: Sendable {
+    let take: @Sendable (UnownedJob) -> Void
+  }
+
+  private static let redirected = Mutex<JobTaker?>(nil)
 }
