@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from counterpart.control.v1 import control_pb2 as pb
 
 from runtime.journal import Event, Journal, Pattern
@@ -25,7 +23,8 @@ async def watch(journal: Journal, scope: str, wanted: pb.Await) -> None:
 
 
 def _event(event: Event) -> pb.JournalEvent:
-    values, name = asdict(event.body), type(event.body).__name__
+    body, name = event.body, type(event.body).__name__
+    values = {slot: getattr(body, slot) for slot in body.__slots__}  # flat: asdict copies deep
     if name == "Transition":
         values["machine"] = pb.Machine.Value(f"MACHINE_{values['machine'].upper()}")
     elif name == "Handler":
