@@ -27,6 +27,9 @@ namespace {
 constexpr size_t kMostArrivals = 50'000;
 constexpr size_t kMostArrivedBytes = 64u << 20;
 constexpr std::chrono::microseconds kLongestPause = std::chrono::milliseconds(50);
+// A subject at work mostly answers within this. To ask whether it is calm costs as much as half a
+// run, and takes the time from its work; nothing is judged by this span.
+constexpr std::chrono::microseconds kAnswersSoon(300);
 
 }  // namespace
 
@@ -206,7 +209,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
       }
     }
     if (!running()) break;
-    std::vector<Arrival> arrivals = world.Poll(std::chrono::microseconds(0));
+    std::vector<Arrival> arrivals = world.Poll(kAnswersSoon);
     if (arrivals.empty()) {
       const Calm calm = world.CheckCalm(horizon, certainty);
       switch (calm.state) {

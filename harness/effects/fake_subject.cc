@@ -3,6 +3,7 @@
 //   "exit:N", "abort", "sanitizer"   end, in different ways
 //   "fork"                           leave a child in our group and one outside it
 //   "deaf"                           answer no Settle any more
+//   "execute:WORD"                   append a line of that word to the executions file
 //   "dial:PORT:HOW"                  connect there and go on as HOW says:
 //      echo | mute (never reads) | fin | rst | part (5 of 12 bytes, then FIN) | huge (a length of
 //      4 GiB) | flood:N (N payloads of 1 MiB) | one (one payload)
@@ -22,6 +23,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <mutex>
@@ -231,6 +233,9 @@ class Fake {
       _exit(1);
     }
     if (verb == "deaf") deaf_ = true;
+    if (verb == "execute") {
+      std::ofstream(std::getenv("COUNTERPART_EXECUTIONS"), std::ios::app) << how << "\n";
+    }
     if (verb == "spin") Spin(std::atoi(how.c_str()));
     if (verb == "fork") {
       if (fork() == 0) {

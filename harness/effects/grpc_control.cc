@@ -22,6 +22,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // Nothing is ever sent twice behind our back: r[control.lifecycle.send-ordinal].
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // No probes of a bandwidth that is not there: a ping with every answer.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kLargestControlMessage));
   arguments.SetMaxSendMessageSize(-1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);

@@ -1,5 +1,6 @@
 #include "harness/effects/live_world.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
@@ -24,21 +25,22 @@ namespace counterpart::effects {
 namespace {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kFirstAcceptedLink = 1001;
 constexpr size_t kMostLinksPerLane = 1024;      // more stay in the listener's backlog
 constexpr size_t kMostUndelivered = 64u << 20;  // per lane, bytes of payloads
-constexpr size_t kLargestExecutionsFile = 64u << 20;
+constexpr size_t kMostExecutions = 64u << 20;   // bytes of the executions file, of one lane
 constexpr Lane kNobody = 0;
 // How long a subject that the kernel calls idle may leave a control question open, or disagree
 // with us about what it was asked, before the run is given up as inconclusive. Only that: nothing
 // is ever judged by it.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
 // The same where nothing can be on its way between: long enough for what has just been woken.
-constexpr auto kDirectStallCeiling = std::chrono::milliseconds(20);
+constexpr auto kDirectStallCeiling = milliseconds(20);
 // How long one check goes on looking by itself before it gives the thread back.
-constexpr auto kPatience = std::chrono::milliseconds(50);
+constexpr auto kPatience = milliseconds(50);
 constexpr int kEventsPerLook = 128;
 constexpr int kMostLooks = 16;
 
@@ -48,11 +50,18 @@ uint64_t Tag(Source source, uint64_t key = 0) { return static_cast<uint64_t>(sou
 Source SourceOf(uint64_t tag) { return static_cast<Source>(tag >> 56); }
 uint64_t KeyOf(uint64_t tag) { return tag & ((uint64_t{1} << 56) - 1); }
 
-std::string ReadFileUpTo(const std::string& path, size_t most) {
+uint64_t SizeOf(const std::string& path) {
   struct stat about = {};
-  if (stat(path.c_str(), &about) != 0) return {};
-  std::string text(std::min<size_t>(most, static_cast<size_t>(about.st_size)), '\0');
+  return stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : 0;
+}
+
+// What `path` holds behind its first `from` bytes, up to `most` bytes of it.
+std::string ReadFileFrom(const std::string& path, uint64_t from, size_t most) {
+  const uint64_t size = SizeOf(path);
+  if (size <= from) return {};
+  std::string text(std::min<uint64_t>(most, size - from), '\0');
   std::ifstream in(path, std::ios::binary);
+  in.seekg(static_cast<std::streamoff>(from));
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(in.gcount()));
   return text;
@@ -102,6 +111,9 @@ class EpollLiveWorld final : public LiveWorld {
     std::map<uint32_t, uint64_t> links = {}, listeners = {};  // by the machine's id: our key
     uint32_t next_accepted = kFirstAcceptedLink;
     size_t undelivered = 0;
+    // What the executions file held when the lane opened is of earlier runs: a process serves
+    // thousands, and every one of them asks.
+    uint64_t executions_from = 0;
   };
   struct Question {
     Lane lane;  // kNobody: a Settle of our own
@@ -148,8 +160,9 @@ class EpollLiveWorld final : public LiveWorld {
   void Restart(Lane lane);
   void Kill();
 
-  // Takes in everything there is, after waiting for up to `timeout_ms` (-1: for ever).
-  void Look(int timeout_ms);
+  // Takes in everything there is, after waiting for up to `limit`.
+  void Look(microseconds limit);
+  void AwaitInput(microseconds limit);
   void LookAtSockets(Batch& batch);
   void OnAcceptable(uint64_t key, Batch& batch);
   bool MustHaveEnded(const Batch& batch) const;
@@ -168,7 +181,7 @@ class EpollLiveWorld final : public LiveWorld {
     if (witness_ != nullptr) witness_->OnActivity();
   }
   KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook);
-  std::chrono::milliseconds StallCeiling() const {
+  milliseconds StallCeiling() const {
     return subject_->asks_directly() ? kDirectStallCeiling : kStallCeiling;
   }
   Calm NotYet(microseconds retry_after) const;
@@ -212,6 +225,7 @@ Status EpollLiveWorld::StartSubject() {
   ++incarnation_;
   exit_due_ = exit_reported_ = false;
   executes_sent_ = executes_answered_ = 0;
+  for (auto& [lane, state] : lanes_) state.executions_from = 0;  // a new process, a new file
   WatchSubject();
   witness_ = MakeKernelWitness(subject_->process().pid(), subject_->process().token());
   witness_->OnStarted();
@@ -244,7 +258,7 @@ void EpollLiveWorld::Kill() {
 
 void EpollLiveWorld::Restart(Lane lane) {
   Kill();
-  Look(0);  // what the old incarnation still had to say
+  Look(microseconds(0));  // what the old incarnation still had to say
   subject_.reset();
   for (ControlCompletion& completion : sink_.Take()) DeliverCompletion(std::move(completion));
   for (const auto& [id, question] : std::exchange(questions_, {})) {
@@ -266,8 +280,9 @@ void EpollLiveWorld::Restart(Lane lane) {
 
 Lane EpollLiveWorld::OpenLane() {
   const Lane lane = next_lane_++;
-  lanes_.emplace(lane, LaneState{.translation = ControlTranslation(&command_ids_,
-                                                                   "r" + std::to_string(lane))});
+  LaneState state{.translation = ControlTranslation(&command_ids_, "r" + std::to_string(lane))};
+  if (subject_ != nullptr) state.executions_from = SizeOf(subject_->process().executions_path());
+  lanes_.emplace(lane, std::move(state));
   return lane;
 }
 
@@ -322,7 +337,8 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
     case EffectKind::kReadExecutions: {
       std::string file;
       if (subject_ != nullptr) {
-        file = ReadFileUpTo(subject_->process().executions_path(), kLargestExecutionsFile);
+        file = ReadFileFrom(subject_->process().executions_path(), state.executions_from,
+                            kMostExecutions);
       }
       return Deliver(lane, {.kind = IngressKind::kExecutions,
                             .id = effect.id,
@@ -545,15 +561,20 @@ bool EpollLiveWorld::MustHaveEnded(const Batch& batch) const {
   return something_ended && subject_->process().Ending();
 }
 
-void EpollLiveWorld::Look(int timeout_ms) {
+void EpollLiveWorld::AwaitInput(microseconds limit) {
+  // Not epoll_wait, which counts in milliseconds.
+  pollfd input{epoll_.get(), POLLIN, 0};
+  const timespec span{.tv_sec = limit.count() / 1'000'000,
+                      .tv_nsec = limit.count() % 1'000'000 * 1000};
+  while (ppoll(&input, 1, &span, nullptr) < 0 && errno == EINTR) {
+  }
+}
+
+void EpollLiveWorld::Look(microseconds limit) {
   if (subject_ != nullptr && subject_->wants_stdin()) {
     Watch(subject_->stdin_fd(), EPOLLOUT, Tag(Source::kStdin));
   }
-  epoll_event woken;
-  if (undelivered_.empty() && timeout_ms != 0) {
-    while (epoll_wait(epoll_.get(), &woken, 1, timeout_ms) < 0 && errno == EINTR) {
-    }
-  }
+  if (undelivered_.empty() && limit.count() > 0) AwaitInput(limit);
   Batch batch;
   // Answers are taken first and told last: whatever reached a link before the subject answered is
   // told before the answer.
@@ -645,9 +666,9 @@ std::vector<Arrival> EpollLiveWorld::Poll(microseconds limit) {
   const auto deadline = Clock::now() + limit;
   bool first = true;
   while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left = std::chrono::ceil<microseconds>(deadline - Clock::now());
     if (!first && left.count() <= 0) break;
-    Look(static_cast<int>(std::clamp<int64_t>(left.count(), 0, 1'000'000)));
+    Look(left);
     first = false;
     if (!undelivered_.empty()) break;
   }
@@ -677,7 +698,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
   const auto await = [&]() -> Wave {
     std::optional<Clock::time_point> idle_since;  // and not answered, as looked at since
     while (settle_question_ != 0) {
-      Look(20);
+      Look(milliseconds(20));
       if (!undelivered_.empty()) return Wave::kInterrupted;
       if (settle_question_ == 0) break;
       // On its way to the subject the question is invisible to the kernel's view, so one idle
@@ -716,8 +737,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
              .journal_seq = said.journal_seq(),
              .runnable = said.runnable()};
   for (const control::v1::PendingTimer& timer : said.timers()) {
-    const microseconds due =
-        std::chrono::milliseconds(std::min<uint64_t>(timer.due_ms(), uint64_t{1} << 40));
+    const microseconds due = milliseconds(std::min<uint64_t>(timer.due_ms(), uint64_t{1} << 40));
     if (timer.periodic() || due > horizon) continue;
     if (!settled.timer.empty() && due >= settled.timer_due) continue;
     settled.timer = timer.name();
@@ -771,8 +791,8 @@ Calm EpollLiveWorld::NotYet(microseconds retry_after) const {
 
 // Something is owed that an idle subject cannot bring about. A busy one may yet.
 Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
-  Calm calm = NotYet(microseconds(1000));
   const KernelView view = AskKernel(horizon);
+  Calm calm = NotYet(std::max(view.retry_after, microseconds(1000)));
   if (view.state == KernelView::State::kUnjudgeable) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = view.evidence;
@@ -785,7 +805,7 @@ Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
 
 Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
   constexpr microseconds kSoon(1000);
-  Look(0);
+  Look(microseconds(0));
   if (!undelivered_.empty()) return NotYet(microseconds(0));
   for (const auto& [key, held] : links_) {
     if (held.link.dialling()) {
@@ -844,7 +864,7 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
     if (view.retry_after > kPatience || Clock::now() - began > kPatience) {
       return NotYet(view.retry_after);
     }
-    Look(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(view.retry_after).count()));
+    Look(view.retry_after);
     if (!undelivered_.empty()) return NotYet(microseconds(0));
   }
 
@@ -855,7 +875,7 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
     if (again != Wave::kAnswered) return NotYet(microseconds(0));
     if (!(first == second)) return NotYet(kSoon);
   }
-  Look(0);
+  Look(microseconds(0));
   if (!undelivered_.empty()) return NotYet(microseconds(0));
   calm.state = Calm::State::kQuiescent;
   calm.tier = view.tier;

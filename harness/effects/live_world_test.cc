@@ -329,6 +329,26 @@ TEST_P(BothBindings, EchoesBothWays) {
   EXPECT_EQ(Until(IngressKind::kPayload, 1).bytes, large);
 }
 
+TEST_P(BothBindings, ReadsTheExecutionsOfTheLanesOwnTime) {
+  StartFake(GetParam());
+  const auto executions = [this](uint32_t id) {
+    Do(EffectKind::kReadExecutions, id, 0, "aa bb");
+    return Until(IngressKind::kExecutions, id).bytes;
+  };
+  Answer(Probe("execute:aa"));
+  EXPECT_EQ(executions(1), "aa\n");
+  world_->CloseLane(lane_);
+  lane_ = world_->OpenLane();
+  EXPECT_EQ(executions(2), "");
+  Answer(Probe("execute:bb"));
+  Answer(Probe("execute:cc"));
+  EXPECT_EQ(executions(3), "bb\n");
+  Do(EffectKind::kRestart);
+  Until(IngressKind::kStarted);
+  Answer(Probe("execute:aa"));
+  EXPECT_EQ(executions(4), "aa\n");
+}
+
 TEST_P(BothBindings, TellsTheExitBeforeWhatItEntails) {
   StartFake(GetParam());
   AcceptOne("mute");

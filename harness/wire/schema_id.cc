@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "counterpart/wire/v1/wire.pb.h"
 
@@ -213,9 +214,35 @@ class Describer {
   std::vector<v1::TypeSchema> described_;
 };
 
+struct Description {
+  uint64_t id;
+  std::vector<v1::TypeSchema> types;  // it and what it refers to
+};
+
+Description Describe(const Descriptor& type) {
+  Describer describer;
+  const uint64_t id = describer.Id(type);
+  return {id, describer.TakeDescribed()};
+}
+
+// What is compiled in never changes, and every session announces it: described once. Other pools
+// may end, and their addresses be used again. Threads share nothing here.
+const Description& Compiled(const Descriptor& type) {
+  thread_local std::unordered_map<const Descriptor*, Description> described;
+  const auto known = described.find(&type);
+  if (known != described.end()) return known->second;
+  return described.emplace(&type, Describe(type)).first->second;
+}
+
+bool IsCompiled(const Descriptor& type) {
+  return type.file()->pool() == DescriptorPool::generated_pool();
+}
+
 }  // namespace
 
-uint64_t SchemaId(const Descriptor& type) { return Describer().Id(type); }
+uint64_t SchemaId(const Descriptor& type) {
+  return IsCompiled(type) ? Compiled(type).id : Describe(type).id;
+}
 
 uint64_t SchemaIdOf(std::string_view full_name) {
   const auto* type =
@@ -224,9 +251,7 @@ uint64_t SchemaIdOf(std::string_view full_name) {
 }
 
 std::vector<v1::TypeSchema> DescribeTypes(const Descriptor& type) {
-  Describer describer;
-  describer.Id(type);
-  return describer.TakeDescribed();
+  return IsCompiled(type) ? Compiled(type).types : Describe(type).types;
 }
 
 uint64_t SchemaId(const v1::TypeSchema& announced) {
