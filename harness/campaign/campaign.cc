@@ -13,6 +13,7 @@
 #include "harness/campaign/plan_file.h"
 #include "harness/campaign/schedule.h"
 #include "harness/campaign/worker.h"
+#include "harness/effects/cpu_time.h"
 #include "harness/effects/hogs.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
@@ -228,8 +229,10 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     if (red && options.stop_at_first_red) schedule.Stop();
   };
 
+  effects::CpuTime cpu_used;
   {
     const effects::Hogs hogs(options.load);
+    const effects::CpuTime before = effects::ReadCpuTime();
     std::vector<std::thread> workers;
     for (uint32_t slot = 0; slot < std::max(options.jobs, 1u); ++slot) {
       workers.emplace_back([&, slot] {
@@ -246,6 +249,9 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
       });
     }
     for (std::thread& worker : workers) worker.join();
+    const effects::CpuTime after = effects::ReadCpuTime();  // every subject has been reaped
+    cpu_used = {.own_us = after.own_us - before.own_us,
+                .children_us = after.children_us - before.children_us};
   }
 
   const bool interrupted = options.interrupted != nullptr && *options.interrupted;
@@ -267,6 +273,8 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   }
   report::v1::Line last;
   *last.mutable_footer() = summary.MakeFooter(now_us(), interrupted);
+  last.mutable_footer()->set_harness_cpu_us(cpu_used.own_us);
+  last.mutable_footer()->set_subject_cpu_us(cpu_used.children_us);
   CampaignResult result;
   result.exit_code = static_cast<int>(last.footer().exit_code());
   result.run_jsonl = path;
