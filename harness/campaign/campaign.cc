@@ -46,6 +46,8 @@ std::string Host() {
 
 report::v1::Cell Identity(const Cell& cell) {
   report::v1::Cell identity = report::IdentityOf(cell.Id());
+  identity.set_subject(cell.subject->id);
+  if (cell.client != nullptr) identity.set_client(cell.client->id);
   identity.set_group(cell.scenario->group);
   return identity;
 }
@@ -59,11 +61,13 @@ report::v1::Header MakeHeader(const CampaignOptions& options) {
   for (const std::string& word : options.command) header.add_command(word);
   std::set<std::string> seen;
   for (const Cell& cell : options.cells) {
-    if (!seen.insert(cell.subject->id).second) continue;
-    report::v1::Subject& subject = *header.add_subjects();
-    subject.set_id(cell.subject->id);
-    subject.set_name(cell.subject->id);
-    for (const std::string& word : cell.subject->command) subject.add_command(word);
+    for (const effects::SubjectSpec* spec : cell.Subjects()) {
+      if (!seen.insert(spec->id).second) continue;
+      report::v1::Subject& subject = *header.add_subjects();
+      subject.set_id(spec->id);
+      subject.set_name(spec->id);
+      for (const std::string& word : spec->command) subject.add_command(word);
+    }
   }
   header.set_jobs(options.jobs);
   header.set_load(options.load);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/pattern.h"
 #include "harness/machine/trace.h"
+#include "harness/report/summarize.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -50,8 +52,39 @@ bool MatchesAny(const std::vector<std::string>& patterns, const std::string& id)
 }  // namespace
 
 std::string Cell::Id() const {
-  return "lang_" + subject->id + "_transport_tcp::direction_" + scenarios::Name(direction) +
-         "::" + scenario->name;
+  const std::string where = client == nullptr
+                                ? "lang_" + subject->id + "_transport_tcp"
+                                : "lang_" + subject->id + "_server_" + client->id + "_client_tcp";
+  return where + "::direction_" + scenarios::Name(direction) + "::" + scenario->name;
+}
+
+std::vector<const effects::SubjectSpec*> Cell::Subjects() const {
+  if (client == nullptr) return {subject};
+  return {subject, client};
+}
+
+scenarios::Cast Cell::Cast() const {
+  if (client == nullptr) return direction;
+  return {subject->id, client->id};
+}
+
+Result<CellName> ParseCellId(const std::string& id) {
+  CellName name;
+  const size_t last = id.rfind("::");
+  name.scenario = scenarios::FindScenario(last == std::string::npos ? id : id.substr(last + 2));
+  if (name.scenario == nullptr) {
+    return Error{Error::Kind::kUsage, id + " names a scenario that this program does not have"};
+  }
+  const report::v1::Cell identity = report::IdentityOf(id);
+  if (!identity.client().empty()) {
+    name.cast = scenarios::Cast(identity.subject(), identity.client());
+    if (name.scenario->between == nullptr) {
+      return Error{Error::Kind::kUsage, id + " is of two subjects, and its scenario of one"};
+    }
+  } else if (identity.direction() == scenarios::Name(scenarios::Direction::kSubjectToHarness)) {
+    name.cast = scenarios::Direction::kSubjectToHarness;
+  }
+  return name;
 }
 
 std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects) {
@@ -59,7 +92,13 @@ std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects) {
   for (const effects::SubjectSpec& subject : subjects) {
     for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
       for (const scenarios::Direction direction : scenario.directions) {
-        cells.push_back({&subject, &scenario, direction});
+        if (direction != scenarios::Direction::kBidirectional) {
+          cells.push_back({&subject, &scenario, direction});
+          continue;
+        }
+        for (const effects::SubjectSpec& client : subjects) {
+          if (client.id != subject.id) cells.push_back({&subject, &scenario, direction, &client});
+        }
       }
     }
   }

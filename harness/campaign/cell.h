@@ -1,4 +1,5 @@
-// A cell of the matrix: one subject, one transport and conduit, one direction, one scenario.
+// A cell of the matrix: one subject, one transport and conduit, one direction, one scenario; or two
+// subjects, one of which dials the other.
 #ifndef COUNTERPART_CAMPAIGN_CELL_H_
 #define COUNTERPART_CAMPAIGN_CELL_H_
 
@@ -8,6 +9,7 @@
 
 #include "harness/effects/live_world.h"
 #include "harness/result.h"
+#include "harness/scenarios/run.h"
 #include "harness/scenarios/scenario.h"
 
 namespace counterpart::campaign {
@@ -16,12 +18,25 @@ struct Cell {
   const effects::SubjectSpec* subject = nullptr;
   const scenarios::Scenario* scenario = nullptr;
   scenarios::Direction direction = scenarios::Direction::kHarnessToSubject;
+  const effects::SubjectSpec* client = nullptr;  // with two: the one that dials `subject`
 
   // "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
+  // "lang_rust_server_swift_client_tcp::direction_bidirectional::rpc_echo_roundtrip"
   std::string Id() const;
+  // One, or the server and the client.
+  std::vector<const effects::SubjectSpec*> Subjects() const;
+  scenarios::Cast Cast() const;
 };
 
-// Every cell of these subjects, sorted by id.
+// What the id of a cell says, without knowing any subject. A scenario that this program does not
+// have is an error.
+struct CellName {
+  const scenarios::Scenario* scenario = nullptr;
+  scenarios::Cast cast = scenarios::Direction::kHarnessToSubject;
+};
+Result<CellName> ParseCellId(const std::string& id);
+
+// Every cell of these subjects, and of every ordered pair of them, sorted by id.
 std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects);
 
 // The cells that match any of `patterns` (all, if there are none) and none of `skips`. A pattern

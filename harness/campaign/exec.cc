@@ -27,10 +27,11 @@ std::string Cut(std::string text, size_t limit) {
   return text;
 }
 
-// Equal signatures are one way to fail: the rule, and the place it was broken at.
+// Equal signatures are one way to fail: the rule, the place it was broken at, and by which of two.
 std::string SignatureOf(const machine::Finding& reason) {
   if (reason.level <= Level::kPass) return "";
-  return (reason.rule.empty() ? "-" : reason.rule) + " @ " + reason.place;
+  return (reason.blame.empty() ? "" : reason.blame + ": ") +
+         (reason.rule.empty() ? "-" : reason.rule) + " @ " + reason.place;
 }
 
 report::v1::Ending EndingOf(const machine::Finding& reason) {
@@ -74,7 +75,7 @@ report::v1::TraceEntry ToTraceEntry(const Entry& entry, uint64_t index) {
 report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started_us,
                         uint64_t duration_us, const SubjectState& subject) {
   report::v1::Exec exec;
-  const judge::Judge& judge = run.judge();
+  const judge::Findings& judge = run.judge();
   const machine::Finding& reason = judge.verdict().reason();
   const machine::Trace& trace = run.machine().trace();
   exec.set_id(key.Id());
@@ -95,8 +96,8 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
       exec.add_cut_cases(entry.reading.label);
     }
   }
-  for (const peer::Moment& moment : run.peer().moments()) {
-    if (!key.survey) break;
+  const std::vector<peer::Moment> none;
+  for (const peer::Moment& moment : key.survey ? run.peer().moments() : none) {
     report::v1::Moment& out = *exec.add_moments();
     out.set_from_harness(moment.from == peer::Side::kHarness);
     out.set_link(moment.generation);
@@ -104,29 +105,38 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
     out.set_kind(moment.kind);
     out.set_bytes(moment.bytes);
   }
-  for (const peer::ArmedFault& armed : run.peer().faults()) {
+  if (const judge::PairJudge* pair = run.pair()) {
+    for (const peer::Seat seat : peer::kSeats) {
+      report::v1::JudgedOf& judged = *exec.add_judged_of();
+      judged.set_subject(pair->id(seat));
+      for (const auto& [rule, times] : pair->of(seat).judged()) judged.add_rules(rule);
+    }
+  }
+  for (const peer::FaultReport& reported : run.faults()) {
     report::v1::Fault& fault = *exec.add_faults();
-    fault.set_at(peer::DescribeMoment(armed.fault));
-    fault.set_how(peer::Name(armed.fault.how));
-    fault.set_ordinal(armed.fault.ordinal);
-    fault.set_fired(armed.fired);
-    fault.set_where(armed.where);
+    fault.set_at(reported.at);
+    fault.set_how(reported.how);
+    fault.set_ordinal(reported.ordinal);
+    fault.set_fired(reported.fired);
+    fault.set_where(reported.where);
   }
   if (judge.verdict().level() <= Level::kPass) return exec;
 
   exec.set_reason(reason.text);
   exec.set_rule(reason.rule);
   exec.set_signature(SignatureOf(reason));
-  if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.peer().exit_text());
+  if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.exit_text());
   exec.set_subject_stderr(subject.stderr_tail);
-  for (const machine::Finding& finding : judge.findings()) {
+  for (const machine::Finding& finding : judge.all()) {
     if (finding.level <= Level::kPass) continue;
     report::v1::Finding& out = *exec.add_findings();
     out.set_level(ToVerdict(finding.level));
     out.set_rule(finding.rule);
     out.set_text(finding.text);
     out.set_entry(finding.entry);
-    out.set_blame(finding.level == Level::kError ? "harness" : "subject");
+    out.set_blame(finding.level == Level::kError ? "harness"
+                  : finding.blame.empty()        ? "subject"
+                                                 : finding.blame);
   }
   const size_t first =
       trace.size() > kTimelineEntries ? trace.size() - kTimelineEntries : size_t{0};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/effects/pair_world.h"
 
 namespace counterpart::campaign {
 
@@ -80,18 +81,27 @@ Result<LiveWorld*> Worker::WorldFor(const effects::SubjectSpec& subject) {
   return world.get();
 }
 
+Result<LiveWorld*> Worker::WorldFor(const Cell& cell) {
+  Result<LiveWorld*> server = WorldFor(*cell.subject);
+  if (cell.client == nullptr || !server.ok()) return server;
+  Result<LiveWorld*> client = WorldFor(*cell.client);
+  if (!client.ok()) return client;
+  pair_ = effects::MakePairWorld(*server, *client);
+  return pair_.get();
+}
+
 void Worker::RunBatch(const std::vector<RunKey>& batch) {
-  const effects::SubjectSpec& subject = *batch.front().cell->subject;
-  Result<LiveWorld*> world = WorldFor(subject);
+  const Cell& cell = *batch.front().cell;
+  Result<LiveWorld*> world = WorldFor(cell);
   if (!world.ok()) return CannotStart(batch, world.error());
-  if (Unsupported(**world, batch)) return;
+  if (Unsupported(batch)) return;
   std::vector<RunKey> bystanders;
   RunTogether(**world, batch, &bystanders);
   // A crash ended all the runs that shared the process, and judged none of them. Each is run
   // again by itself: the one that crashes alone is the one to blame.
   for (const RunKey& key : bystanders) {
     if (Interrupted()) return;
-    world = WorldFor(subject);
+    world = WorldFor(cell);
     if (!world.ok()) {
       CannotStart({key}, world.error());
       continue;
@@ -100,17 +110,21 @@ void Worker::RunBatch(const std::vector<RunKey>& batch) {
   }
 }
 
-bool Worker::Unsupported(const LiveWorld& world, const std::vector<RunKey>& batch) {
-  const auto& has = world.subject().capabilities;
-  for (const std::string& need : batch.front().cell->scenario->needs) {
-    if (std::find(has.begin(), has.end(), need) != has.end()) continue;
-    for (const RunKey& key : batch) {
-      report::v1::Exec exec;
-      exec.set_ending(report::v1::ENDING_UNSUPPORTED);
-      exec.set_reason("the subject does not declare the capability '" + need + "'");
-      Emit(key, std::move(exec));
+bool Worker::Unsupported(const std::vector<RunKey>& batch) {
+  const Cell& cell = *batch.front().cell;
+  for (const effects::SubjectSpec* subject : cell.Subjects()) {
+    const auto& has = worlds_.at(subject->id)->subject().capabilities;
+    for (const std::string& need : cell.scenario->needs) {
+      if (std::find(has.begin(), has.end(), need) != has.end()) continue;
+      for (const RunKey& key : batch) {
+        report::v1::Exec exec;
+        exec.set_ending(report::v1::ENDING_UNSUPPORTED);
+        exec.set_reason((cell.client == nullptr ? "the subject" : subject->id) +
+                        " does not declare the capability '" + need + "'");
+        Emit(key, std::move(exec));
+      }
+      return true;
     }
-    return true;
   }
   return false;
 }
@@ -168,7 +182,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     active.started_us = options_.campaign_now_us();
     const uint64_t start = active.started_us;
     active.run = std::make_unique<Run>(
-        *key.cell->scenario, key.cell->direction, key.seed,
+        *key.cell->scenario, key.cell->Cast(), key.seed,
         [now = options_.campaign_now_us, start] { return now() - start; }, key.plan);
     by_lane[active.lane] = &active;
   }
@@ -237,7 +251,10 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     if (!active.done) world.CloseLane(active.lane);
   }
   // What a red run leaves in the process must not touch the next one.
-  if (replace || options_.isolate || Interrupted()) worlds_.erase(batch.front().cell->subject->id);
+  if (replace || options_.isolate || Interrupted()) {
+    pair_.reset();
+    for (const auto* subject : batch.front().cell->Subjects()) worlds_.erase(subject->id);
+  }
 }
 
 }  // namespace counterpart::campaign

@@ -1,4 +1,5 @@
-// Runs batches of runs of one cell on one warm subject process. One thread's business.
+// Runs batches of runs of one cell on warm subject processes: one, or two that speak to each other.
+// One thread's business.
 #ifndef COUNTERPART_CAMPAIGN_WORKER_H_
 #define COUNTERPART_CAMPAIGN_WORKER_H_
 
@@ -44,18 +45,21 @@ class Worker {
   struct Active;
 
   Result<effects::LiveWorld*> WorldFor(const effects::SubjectSpec& subject);
+  // Of one cell: that of its subject, or those of its two as one.
+  Result<effects::LiveWorld*> WorldFor(const Cell& cell);
   void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch,
                    std::vector<RunKey>* interrupted_by_crash);
   void Finish(effects::LiveWorld& world, Active& active);
   void Emit(const RunKey& key, report::v1::Exec exec);
   void CannotStart(const std::vector<RunKey>& batch, const Error& error);
-  bool Unsupported(const effects::LiveWorld& world, const std::vector<RunKey>& batch);
+  bool Unsupported(const std::vector<RunKey>& batch);
   bool Interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
 
   Options options_;
   Sink sink_;
   std::map<std::string, std::unique_ptr<effects::LiveWorld>> worlds_;
-  std::map<std::string, Error> dead_;  // subjects that could not be started
+  std::unique_ptr<effects::LiveWorld> pair_;  // of the batch that runs now, if it is of two
+  std::map<std::string, Error> dead_;         // subjects that could not be started
 };
 
 }  // namespace counterpart::campaign

@@ -50,6 +50,7 @@ struct Selection {
   std::string subjects_file;
   std::vector<std::string> subject_options;  // --subject id=CMD
   std::vector<std::string> own_command;      // -- CMD…
+  bool with_listed = false;                  // own subjects beside those of the file
 
   void AddTo(CLI::App* app, bool with_patterns);
   // As it would be typed again, for commands in reports.

@@ -21,10 +21,12 @@ constexpr char kDefaultSubject[] = "cpp";
 struct Mutant {
   std::string subject, id, wrong;
   std::vector<std::string> rules;  // any of which may name it; none: a canary, must stay green
-  std::vector<std::string> cells;  // patterns of "direction::scenario"
+  bool paired = false;             // with a sound subject, or alone
+  std::vector<std::string> cells;  // patterns of cells, of the one kind or the other
 
   // Ids are unique within a subject: those of any but the default one are told with it.
   std::string Name() const { return subject == kDefaultSubject ? id : subject + "::" + id; }
+  std::string Title() const { return Name() + (paired ? " in pairs" : ""); }
 };
 
 Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
@@ -43,6 +45,10 @@ Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
       mutant.wrong = row["wrong"].as<std::string>();
       for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
       for (const YAML::Node& cell : row["cells"]) mutant.cells.push_back(cell.as<std::string>());
+      mutants.push_back(mutant);
+      if (!row["pairs"]) continue;
+      mutant.paired = true;
+      mutant.cells = row["pairs"].as<std::vector<std::string>>();
       mutants.push_back(std::move(mutant));
     }
   } catch (const YAML::BadFile&) {
@@ -74,13 +80,39 @@ Fate FateOf(const Mutant& mutant, const Outcome& outcome) {
   return Fate::kOtherRule;
 }
 
-Result<Outcome> Try(Context& context, const Mutant& mutant, effects::SubjectSpec subject,
-                    uint32_t runs) {
-  subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
-  const std::vector<effects::SubjectSpec> subjects = {subject};
+// The cells of one subject alone, or those of pairs that it is one of.
+std::vector<campaign::Cell> CellsOf(const std::vector<campaign::Cell>& all, const std::string& id,
+                                    bool pairs) {
+  std::vector<campaign::Cell> cells;
+  for (const campaign::Cell& cell : all) {
+    const bool in_it = cell.subject->id == id || (pairs && cell.client && cell.client->id == id);
+    if (in_it && (cell.client != nullptr) == pairs) cells.push_back(cell);
+  }
+  return cells;
+}
+
+// Of two subjects the one to blame must be the mutant: else another name tells of it.
+std::string RuleOf(const report::v1::Exec& exec, const std::string& mutant) {
+  const std::string rule =
+      exec.rule().empty() && exec.ending() == report::v1::ENDING_CRASH ? "crash" : exec.rule();
+  for (const report::v1::Finding& finding : exec.findings()) {
+    if (finding.level() != report::v1::VERDICT_FAIL) continue;
+    const bool other = finding.blame() != "subject" && finding.blame() != mutant;
+    return other ? rule + ", blamed on " + finding.blame() : rule;
+  }
+  return rule;
+}
+
+Result<Outcome> Try(Context& context, const Mutant& mutant,
+                    std::vector<effects::SubjectSpec> subjects, uint32_t runs) {
+  for (effects::SubjectSpec& subject : subjects) {
+    if (subject.id != mutant.subject) continue;
+    subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
+  }
   campaign::CampaignOptions options;
   const std::vector<campaign::Cell> all = campaign::AllCells(subjects);
-  Result<std::vector<campaign::Cell>> cells = campaign::SelectCells(all, mutant.cells, {});
+  Result<std::vector<campaign::Cell>> cells =
+      campaign::SelectCells(CellsOf(all, mutant.subject, mutant.paired), mutant.cells, {});
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
   options.runs = runs;
@@ -88,7 +120,8 @@ Result<Outcome> Try(Context& context, const Mutant& mutant, effects::SubjectSpec
   options.jobs = std::max(1u, std::thread::hardware_concurrency());
   options.lanes = 1;  // a broken subject must not be blamed for a neighbour's run
   options.out = "reports/out/mutants/" +
-                (mutant.subject == kDefaultSubject ? "" : mutant.subject + "/") + mutant.id;
+                (mutant.subject == kDefaultSubject ? "" : mutant.subject + "/") + mutant.id +
+                (mutant.paired ? "-pairs" : "");
   options.command = context.argv;
   options.program = context.program;
   options.interrupted = &context.interrupted;
@@ -101,8 +134,7 @@ Result<Outcome> Try(Context& context, const Mutant& mutant, effects::SubjectSpec
     const report::v1::Exec& exec = line.exec();
     if (exec.ending() == report::v1::ENDING_NO_START) outcome.no_start = exec.reason();
     if (exec.verdict() != report::v1::VERDICT_FAIL) return;
-    const std::string rule =
-        exec.rule().empty() && exec.ending() == report::v1::ENDING_CRASH ? "crash" : exec.rule();
+    const std::string rule = RuleOf(exec, mutant.subject);
     if (outcome.red_by_rule.empty()) {
       outcome.first_reason = exec.reason();
       outcome.first_cell = exec.cell();
@@ -135,7 +167,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
       continue;
     }
     if (selection.left_out.contains(mutant.subject)) {
-      std::cout << "· " << mutant.Name() << ": skipped, its subject is left out\n";
+      std::cout << "· " << mutant.Title() << ": skipped, its subject is left out\n";
       ++skipped;
       continue;
     }
@@ -146,7 +178,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
       return Complain({Error::Kind::kUsage, "no subject `" + mutant.subject + "` is listed: " +
                                                 mutant.Name() + " is made of it"});
     }
-    Result<Outcome> outcome = Try(context, mutant, *subject, runs);
+    Result<Outcome> outcome = Try(context, mutant, selection.subjects, runs);
     if (!outcome.ok()) return Complain(outcome.error());
     const Fate fate = FateOf(mutant, *outcome);
     const bool ok = fate == Fate::kKilled || fate == Fate::kCanaryGreen;
@@ -154,7 +186,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     static constexpr const char* kWords[] = {"killed",     "killed by another rule",
                                              "SURVIVED",   "canary stayed green",
                                              "CANARY RED", "did not start"};
-    std::cout << (ok ? "✓ " : "✗ ") << mutant.Name() << ": " << kWords[static_cast<int>(fate)];
+    std::cout << (ok ? "✓ " : "✗ ") << mutant.Title() << ": " << kWords[static_cast<int>(fate)];
     for (const auto& [rule, times] : outcome->red_by_rule) {
       std::cout << " · " << (rule.empty() ? "(no rule)" : rule) << " ×" << times;
     }

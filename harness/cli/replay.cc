@@ -13,26 +13,6 @@
 namespace counterpart::cli {
 namespace {
 
-struct Parts {
-  const scenarios::Scenario* scenario = nullptr;
-  scenarios::Direction direction = scenarios::Direction::kHarnessToSubject;
-};
-
-Result<Parts> FromCellId(const std::string& id) {
-  Parts parts;
-  const size_t last = id.rfind("::");
-  parts.scenario = scenarios::FindScenario(last == std::string::npos ? id : id.substr(last + 2));
-  if (parts.scenario == nullptr) {
-    return Error{Error::Kind::kUsage, "the trace is of " + id +
-                                          ", whose scenario this program "
-                                          "does not have; it was recorded by another version"};
-  }
-  if (id.find("direction_subject_to_harness") != std::string::npos) {
-    parts.direction = scenarios::Direction::kSubjectToHarness;
-  }
-  return parts;
-}
-
 const char* Word(machine::Level level) {
   static constexpr const char* kWords[] = {"none", "pass", "inconclusive", "fail", "error"};
   return kWords[static_cast<int>(level)];
@@ -45,10 +25,13 @@ int Replay(const std::string& file, bool json, bool timeline) {
   if (!recorded.ok()) {
     return Complain({recorded.error().kind, file + ": " + recorded.error().message});
   }
-  Result<Parts> parts = FromCellId(recorded->cell);
-  if (!parts.ok()) return Complain(parts.error());
-  const scenarios::Rejudged now = scenarios::Rejudge(
-      *parts->scenario, parts->direction, recorded->seed, recorded->entries, recorded->plan);
+  Result<campaign::CellName> cell = campaign::ParseCellId(recorded->cell);
+  if (!cell.ok()) {
+    return Complain({cell.error().kind, "the trace of " + cell.error().message +
+                                            "; it was recorded by another version"});
+  }
+  const scenarios::Rejudged now = scenarios::Rejudge(*cell->scenario, cell->cast, recorded->seed,
+                                                     recorded->entries, recorded->plan);
   const std::string hash = machine::HashText(now.hash);
   const auto then = static_cast<machine::Level>(recorded->verdict);
   const bool same = !now.divergence && then == now.level && hash == recorded->trace_hash;

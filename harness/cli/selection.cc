@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <set>
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/subjects.h"
@@ -81,6 +82,8 @@ void Selection::AddTo(CLI::App* app, bool with_patterns) {
                   "Instead: a subject and how to start it (repeatable)")
       ->type_name("ID=COMMAND")
       ->allow_extra_args(false);
+  app->add_flag("--with-listed", with_listed,
+                "With --subject: also the cells it shares with each of the listed subjects");
 }
 
 std::string Selection::Arguments() const {
@@ -92,6 +95,7 @@ std::string Selection::Arguments() const {
     for (size_t i = 0; i < own_command.size(); ++i) arguments += (i ? " " : "") + own_command[i];
     arguments += "'";
   }
+  if (with_listed) arguments += " --with-listed";
   return arguments.empty() ? "" : arguments.substr(1);
 }
 
@@ -107,13 +111,17 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
     if (!subject.ok()) return subject.error();
     subjects.push_back(std::move(subject).value());
   }
-  if (subjects.empty()) {
+  std::set<std::string> own;
+  for (const effects::SubjectSpec& subject : subjects) own.insert(subject.id);
+  if (subjects.empty() || with_listed) {
     Result<std::vector<effects::SubjectSpec>> read =
         campaign::ReadSubjects(subjects_file.empty() ? DefaultSubjectsFile(context) : subjects_file,
                                context.build_folder, &left_out);
     if (!read.ok()) return read.error();
     for (const auto& [id, sentence] : left_out) std::cerr << sentence << "\n";
-    subjects = std::move(read).value();
+    for (effects::SubjectSpec& subject : *read) {
+      if (!own.contains(subject.id)) subjects.push_back(std::move(subject));
+    }
   }
   // Subjects are started in folders of their own: a path is of where the user is.
   for (effects::SubjectSpec& subject : subjects) {
@@ -123,6 +131,12 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
     }
   }
   all = campaign::AllCells(subjects);
+  if (!own.empty()) {
+    std::erase_if(all, [&own](const campaign::Cell& cell) {
+      return !own.contains(cell.subject->id) &&
+             (cell.client == nullptr || !own.contains(cell.client->id));
+    });
+  }
   Result<std::vector<std::string>> wanted = ReadPatterns(patterns);
   if (!wanted.ok()) return wanted.error();
   Result<std::vector<std::string>> unwanted = ReadPatterns(skips);

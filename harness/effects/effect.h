@@ -4,6 +4,9 @@
 // Ids are chosen by the machine and mean nothing outside its run: links, listeners and questions
 // count from 1 each. The world translates them (and command ids and scopes inside control
 // requests) to its own, so that a trace is the same whatever else runs beside it.
+//
+// A run may have two subjects. `subject` says which of them is meant: 0 the first (or only) one.
+// Links and listeners belong to a subject; their ids count for each by itself.
 #ifndef COUNTERPART_EFFECTS_EFFECT_H_
 #define COUNTERPART_EFFECTS_EFFECT_H_
 
@@ -36,6 +39,7 @@ struct Effect {
   uint32_t id = 0;
   uint64_t number = 0;
   std::string bytes = {};
+  uint8_t subject = 0;
 
   bool operator==(const Effect&) const = default;
 };
@@ -64,6 +68,7 @@ struct Ingress {
   uint64_t number = 0;
   std::string bytes = {};
   std::string text = {};
+  uint8_t subject = 0;
 
   bool operator==(const Ingress&) const = default;
 };

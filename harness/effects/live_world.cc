@@ -92,6 +92,7 @@ class EpollLiveWorld final : public LiveWorld {
   void CloseLane(Lane lane) override;
   void Execute(Lane lane, const Effect& effect) override;
   std::vector<Arrival> Poll(microseconds limit) override;
+  int wait_fd() const override { return epoll_.get(); }
   Calm CheckCalm(microseconds horizon, Certainty certainty) override;
   Status Respawn() override;
 

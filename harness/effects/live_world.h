@@ -65,6 +65,9 @@ class LiveWorld {
   // of one call belong to one round. Also reports the subject's exit to every open lane.
   virtual std::vector<Arrival> Poll(std::chrono::microseconds limit) = 0;
 
+  // Readable when Poll would not have to wait: for whoever waits on several worlds.
+  virtual int wait_fd() const = 0;
+
   // To be asked only while every lane waits. `horizon`: the longest protocol delay any of them may
   // legally wait for. `certainty`: whether calm will fail one of them. A fixpoint is two agreeing
   // control-plane waves around a kernel snapshot of the subject's process tree, all bytes accounted

@@ -9,13 +9,9 @@ using machine::Level;
 
 const char* Name(Side side) { return side == Side::kHarness ? "harness" : "subject"; }
 
-void Verdict::Join(const Finding& finding) {
-  Finding& first = reasons_[static_cast<int>(finding.level)];
-  if (first.level == Level::kNone) first = finding;
-  if (finding.level > level_) level_ = finding.level;
-}
+Judge::Judge() : Judge("", "") {}
 
-Judge::Judge() {
+Judge::Judge(std::string id, std::string called) : id_(std::move(id)), called_(std::move(called)) {
   // The handshake monitor fills the link context the others read: it comes first.
   monitors_.push_back(NewHandshakeMonitor());
   monitors_.push_back(NewPayloadMonitor());
@@ -32,12 +28,14 @@ Judge::~Judge() = default;
 void Judge::Violation(const std::string& rule, Side who, std::string text,
                       const ObservedFrame* frame) {
   if (who == Side::kHarness && frame != nullptr && !frame->deliberate.empty()) return;
+  if (who == Side::kHarness && !id_.empty()) return;
   Finding finding;
   finding.level = who == Side::kSubject ? Level::kFail : Level::kError;
   finding.rule = rule;
-  finding.text = std::string("the ") + Name(who) + " " + text;
+  finding.text = (called_.empty() ? std::string("the ") + Name(who) : called_) + " " + text;
   finding.entry = frame == nullptr ? 0 : frame->entry;
   finding.place = "monitor";
+  finding.blame = id_;
   report_(std::move(finding));
 }
 
@@ -60,31 +58,9 @@ void Judge::OnEnd(const ObservedEnd& end) {
   for (const auto& monitor : monitors_) monitor->OnEnd(end, *this);
 }
 
-void Judge::OnFinding(const Finding& finding) {
-  findings_.push_back(finding);
-  verdict_.Join(finding);
-}
-
 void Judge::Conclude(const std::vector<std::string>& rules_promised) {
-  if (verdict_.level() > Level::kPass) return;
-  const auto error = [this](const std::string& rule, const char* text) {
-    Finding finding;
-    finding.level = Level::kError;
-    finding.rule = rule;
-    finding.text = text;
-    finding.place = "nothing judged";
-    OnFinding(finding);
-  };
-  // Before the rules that are missing: that names the whole of it.
-  if (judged_.empty()) error("", "nothing was judged");
-  for (const std::string& rule : rules_promised) {
-    if (judged_.contains(rule)) continue;
-    error(rule, "the scenario sets out to judge this rule, and its premise was never met");
-  }
-  if (verdict_.level() > Level::kPass) return;
-  Finding pass;
-  pass.level = Level::kPass;
-  OnFinding(pass);
+  Promised(rules_promised, judged());
+  Pass();
 }
 
 }  // namespace counterpart::judge

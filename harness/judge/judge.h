@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/judge/findings.h"
 #include "harness/judge/generations.h"
 #include "harness/machine/finding.h"
 #include "harness/peer/observed.h"
@@ -52,21 +53,12 @@ class Monitor {
   virtual void OnEnd(const ObservedEnd&, Judge&) {}
 };
 
-// Joins only rise; the first reason of each level is kept.
-class Verdict {
- public:
-  void Join(const machine::Finding& finding);
-  machine::Level level() const { return level_; }
-  const machine::Finding& reason() const { return reasons_[static_cast<int>(level_)]; }
-
- private:
-  machine::Level level_ = machine::Level::kNone;
-  machine::Finding reasons_[5];
-};
-
-class Judge : public peer::FrameObserver {
+class Judge : public peer::FrameObserver, public Findings {
  public:
   Judge();
+  // Of one of two subjects. `id` is what findings blame, `called` how their texts name it. What its
+  // counterpart does wrong is passed over: a judge of its own sees it, too.
+  Judge(std::string id, std::string called);
   ~Judge() override;
 
   // Where findings of monitors go first: the machine, which records them and stops the run.
@@ -75,8 +67,6 @@ class Judge : public peer::FrameObserver {
   // ---- for monitors
   // `who` broke the rule, as `frame` shows (null: the end of the run shows it).
   void Violation(const std::string& rule, Side who, std::string text, const ObservedFrame* frame);
-  // The premise of the rule was met, and it held.
-  void Held(const std::string& rule) { ++judged_[rule]; }
   LinkContext& link(uint32_t id) { return links_[id]; }
   const std::map<uint32_t, LinkContext>& links() const { return links_; }
   // Of a session, as the subject may count them.
@@ -88,24 +78,17 @@ class Judge : public peer::FrameObserver {
   void OnLinkEnd(uint32_t link, peer::LinkEnd end, uint64_t partial, uint64_t entry) override;
   void OnEnd(const ObservedEnd& end) override;
   void OnJudged(const std::string& rule) override { Held(rule); }
-  void OnFinding(const machine::Finding& finding) override;
+  void OnFinding(const machine::Finding& finding) override { Add(finding); }
 
-  // ---- results
-  // Joins the end of the run: a run that judged nothing, or whose scenario set out to exercise a
-  // rule that was never judged, is an error of the harness, never a pass.
+  // Joins the end of the run, whose scenario set out to exercise these rules.
   void Conclude(const std::vector<std::string>& rules_promised);
-  const Verdict& verdict() const { return verdict_; }
-  const std::vector<machine::Finding>& findings() const { return findings_; }
-  const std::map<std::string, uint32_t>& judged() const { return judged_; }
 
  private:
   std::function<void(machine::Finding)> report_;
   std::vector<std::unique_ptr<Monitor>> monitors_;
   std::map<uint32_t, LinkContext> links_;
   std::map<std::string, Generations> generations_;
-  std::map<std::string, uint32_t> judged_;
-  std::vector<machine::Finding> findings_;
-  Verdict verdict_;
+  const std::string id_, called_;  // of one of two; else ""
   bool any_deliberate_ = false;
 };
 

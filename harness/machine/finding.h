@@ -18,6 +18,8 @@ struct Finding {
   // Where in the scenario, stable over runs: part of the failure signature.
   std::string place = {};
   bool stall = false;  // the awaited could no longer happen
+  // Id of the subject that is to blame, where a run has more than one; else "".
+  std::string blame = {};
 };
 
 }  // namespace counterpart::machine

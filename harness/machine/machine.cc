@@ -77,13 +77,15 @@ void Machine::OnQuiescent(const Ingress& ingress, uint64_t entry) {
   if (anyone_ready) return;
   for (auto& role : roles_) {
     if (role->ended || role->daemon || !role->waiting) continue;
-    Report(
-        {.level = Level::kFail,
-         .rule = role->wait.rule,
-         .text = "awaited " + role->wait.awaited + ", which can no longer happen: " + ingress.text,
-         .entry = entry,
-         .place = role->wait.awaited,
-         .stall = true});
+    const std::string owed_by = role->wait.owed_by ? role->wait.owed_by() : "";
+    Report({.level = Level::kFail,
+            .rule = role->wait.rule,
+            .text = "awaited " + role->wait.awaited + (owed_by.empty() ? "" : " of " + owed_by) +
+                    ", which can no longer happen: " + ingress.text,
+            .entry = entry,
+            .place = role->wait.awaited,
+            .stall = true,
+            .blame = owed_by});
     return;
   }
 }

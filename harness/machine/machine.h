@@ -104,6 +104,8 @@ class Machine {
     bool wake_when_quiescent = false;      // else quiescence is a failure: it can no longer happen
     std::string rule;                      // broken when it can no longer happen
     std::chrono::microseconds horizon{0};  // protocol delay it may legally wait for
+    // Whose step it is, as a Finding has it; asked only when it can no longer happen.
+    std::function<std::string()> owed_by;
   };
   // co_await: suspends until ready (or quiescent). Even when already ready it ends the step, so
   // that every step is one look at one frozen batch.

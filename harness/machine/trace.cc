@@ -25,6 +25,11 @@ void PutField(std::string& out, std::string_view bytes) {
   out.append(bytes);
 }
 
+// Only where there is more than one, so that the bytes of all other runs stay what they were.
+void PutSubject(std::string& out, uint8_t subject) {
+  if (subject != 0) out.push_back(static_cast<char>(subject));
+}
+
 // Reads what Put* wrote; past the end it gives zeros and remembers.
 class Decoder {
  public:
@@ -53,6 +58,7 @@ class Decoder {
     bytes_.remove_prefix(size);
     return field;
   }
+  bool empty() const { return bytes_.empty(); }
   bool ok_and_empty() const { return ok_ && bytes_.empty(); }
 
  private:
@@ -85,6 +91,7 @@ std::string Canonical(const Entry& entry) {
       PutNumber(out, entry.effect.id);
       PutNumber(out, entry.effect.number);
       PutField(out, entry.effect.bytes);
+      PutSubject(out, entry.effect.subject);
       break;
     case EntryKind::kIngress:
       out.push_back(static_cast<char>(entry.ingress.kind));
@@ -92,6 +99,7 @@ std::string Canonical(const Entry& entry) {
       PutNumber(out, entry.ingress.number);
       PutField(out, entry.ingress.bytes);
       PutField(out, entry.ingress.text);
+      PutSubject(out, entry.ingress.subject);
       break;
     case EntryKind::kNote:
       PutField(out, entry.reading.label);
@@ -113,6 +121,7 @@ bool DecodeCanonical(std::string_view bytes, Entry* entry) {
       entry->effect.id = static_cast<uint32_t>(in.Number());
       entry->effect.number = in.Number();
       entry->effect.bytes = in.Field();
+      if (!in.empty() && (entry->effect.subject = in.Byte()) == 0) return false;
       break;
     case EntryKind::kIngress:
       entry->ingress.kind = static_cast<effects::IngressKind>(in.Byte());
@@ -120,6 +129,7 @@ bool DecodeCanonical(std::string_view bytes, Entry* entry) {
       entry->ingress.number = in.Number();
       entry->ingress.bytes = in.Field();
       entry->ingress.text = in.Field();
+      if (!in.empty() && (entry->ingress.subject = in.Byte()) == 0) return false;
       break;
     case EntryKind::kNote:
       entry->reading.label = in.Field();

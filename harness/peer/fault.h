@@ -52,6 +52,14 @@ struct Moment {
   uint32_t bytes = 0;  // on the wire, length field included
 };
 
+// As a report has it.
+struct FaultReport {
+  std::string at, how;  // in words
+  uint32_t ordinal = 0;
+  bool fired = false;
+  std::string where;
+};
+
 std::string DescribeMoment(const Fault& fault);
 const char* Name(How how);
 

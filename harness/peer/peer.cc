@@ -1,9 +1,9 @@
 #include "harness/peer/peer.h"
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
+#include "harness/peer/leftovers.h"
 #include "harness/wire/framing.h"
 #include "harness/wire/schema_id.h"
 
@@ -25,27 +25,6 @@ constexpr uint32_t kVersion = 1;
 constexpr size_t kKeyBytes = 16;
 // The one listener of a run, in which role the subject's connects arrive.
 constexpr uint32_t kListener = 1;
-
-std::string Hex(const std::string& bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    hex.push_back(kDigits[static_cast<unsigned char>(c) >> 4]);
-    hex.push_back(kDigits[c & 15]);
-  }
-  return hex;
-}
-
-std::vector<ObservedEnd::Execution> ParseExecutions(const std::string& lines) {
-  std::vector<ObservedEnd::Execution> executions;
-  std::istringstream in(lines);
-  ObservedEnd::Execution execution;
-  while (in >> execution.session_id >> execution.operation_id >> execution.attempt >>
-         execution.generation) {
-    executions.push_back(execution);
-  }
-  return executions;
-}
 
 }  // namespace
 
@@ -936,7 +915,7 @@ bool Peer::OutsideOpen() const {
 
 Task<std::vector<ObservedEnd::Execution>> Peer::ReadExecutions() {
   std::string wanted;
-  for (const auto& session : sessions_) wanted += (wanted.empty() ? "" : " ") + Hex(session->id);
+  for (const auto& session : sessions_) wanted += (wanted.empty() ? "" : " ") + HexOf(session->id);
   const uint32_t id = next_question_++;
   machine_->Request({.kind = EffectKind::kReadExecutions, .id = id, .number = 0, .bytes = wanted},
                     {.edge = "", .label = "read executions", .text = ""});
@@ -1004,22 +983,15 @@ Task<> Peer::CheckLeaks() {
   request.mutable_reset();
   const uint32_t reset = Ask(std::move(request));
   co_await Answered(reset, "Reset to be answered");
-  const auto& held = questions_.at(reset).reply.reset();
-  std::string leaked;
-  const auto add = [&leaked](uint32_t count, const char* what) {
-    if (count > 0) leaked += " " + std::to_string(count) + " " + what;
-  };
-  add(held.links(), "links");
+  control::v1::ResetResponse held = questions_.at(reset).reply.reset();
   // A Hello that was cut off from its answer may have made a session that nobody can name: whether
   // its acceptor keeps that for a redial is its own affair.
   uint32_t unnamed = 0;
   for (const auto& [id, link] : links_) {
     unnamed += link->asked_for_session && link->end == LinkEnd::kCutByHarness;
   }
-  add(held.sessions() > unnamed ? held.sessions() : 0, "sessions");
-  add(held.calls(), "calls");
-  add(held.handlers(), "handlers");
-  add(held.channels(), "channels");
+  if (held.sessions() <= unnamed) held.clear_sessions();
+  const std::string leaked = DescribeLeaks(held);
   std::string wanted = "after the run the subject holds nothing of it, not" + leaked;
   co_await Require(leaked.empty(), "control.reset", std::move(wanted));
 }

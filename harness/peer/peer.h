@@ -25,7 +25,8 @@ namespace counterpart::peer {
 using machine::Task;
 
 // Who opens the session and makes the calls.
-enum class Direction : uint8_t { kHarnessToSubject, kSubjectToHarness };
+// kBidirectional: two subjects, one of which dials; both call, and the harness stands between them.
+enum class Direction : uint8_t { kHarnessToSubject, kSubjectToHarness, kBidirectional };
 
 // One TCP connection, as far as the harness has seen it.
 struct Link {

@@ -60,7 +60,7 @@ std::string RenderCtrf(const Run& run) {
   for (const v1::Cell& cell : run.cells) {
     ++by_status[StatusOf(cell)];
     flaky += cell.status() == v1::CELL_STATUS_FLAKY;
-    suites.insert(cell.subject() + "/" + cell.direction() + "/" + cell.group());
+    suites.insert(Who(cell) + "/" + cell.direction() + "/" + cell.group());
   }
 
   JsonWriter json;
@@ -89,7 +89,7 @@ std::string RenderCtrf(const Run& run) {
     json.Open('{').Key("name").Text(cell.id().empty() ? "unnamed" : cell.id());
     json.Key("status").Text(StatusOf(cell));
     json.Key("duration").Number(times[cell.id()] / 1000);
-    json.Key("suite").Open('[').Text(cell.subject()).Text(cell.direction()).Text(cell.group());
+    json.Key("suite").Open('[').Text(Who(cell)).Text(cell.direction()).Text(cell.group());
     json.Close(']');
     if (why != nullptr) {
       json.Field("message",
@@ -103,6 +103,7 @@ std::string RenderCtrf(const Run& run) {
     json.Field("rawStatus", v1::CellStatus_Name(cell.status()));
     if (cell.status() == v1::CELL_STATUS_FLAKY) json.Key("flaky").Bool(true);
     json.Key("labels").Open('{').Key("subject").Text(cell.subject());
+    if (!cell.client().empty()) json.Key("client").Text(cell.client());
     json.Key("direction").Text(cell.direction());
     if (cell.rules_judged_size() > 0) {
       json.Key("rules").Open('[');

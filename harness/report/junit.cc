@@ -53,7 +53,7 @@ std::string Component(std::string text, const char* otherwise) {
 std::string ClassName(const v1::Cell& cell) {
   std::string transport = Component(cell.transport(), "tcp");
   if (cell.conduit() == "stable") transport += "_stable";
-  return Component(cell.subject(), "subject") + "." + transport + "." +
+  return Component(Who(cell), "subject") + "." + transport + "." +
          Component(cell.direction(), "direction") + "." + Component(cell.group(), "ungrouped");
 }
 
@@ -115,7 +115,7 @@ std::string RenderJunit(const Run& run) {
   Suite all;
   std::set<std::pair<std::string, std::string>> names;
   for (const v1::Cell& cell : run.cells) {
-    Suite& suite = suites[cell.subject()];
+    Suite& suite = suites[Who(cell)];
     const std::string class_name = ClassName(cell);
     std::string name = cell.scenario().empty() ? cell.id() : cell.scenario();
     if (!names.emplace(class_name, name).second) {

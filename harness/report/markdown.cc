@@ -104,13 +104,22 @@ std::string Failure(const RedCell& red) {
   return out;
 }
 
-// Rows of one subject's table: a scenario each, a column per direction.
-std::vector<std::string> Rows(const Run& run, const std::string& subject,
+// A table is of one subject, with a column per direction; or of two subjects, with a column per
+// pair.
+std::string TableOf(const v1::Cell& cell) {
+  return cell.client().empty() ? cell.subject() : "server / client";
+}
+std::string ColumnOf(const v1::Cell& cell) {
+  return cell.client().empty() ? cell.direction() : cell.subject() + " / " + cell.client();
+}
+
+// Its rows: a scenario each.
+std::vector<std::string> Rows(const Run& run, const std::string& table,
                               const std::vector<std::string>& columns) {
   std::map<std::pair<std::string, std::string>, std::map<std::string, std::string>> rows;
   for (const v1::Cell& cell : run.cells) {
-    if (cell.subject() != subject) continue;
-    std::string& place = rows[{cell.group(), cell.scenario()}][cell.direction()];
+    if (TableOf(cell) != table) continue;
+    std::string& place = rows[{cell.group(), cell.scenario()}][ColumnOf(cell)];
     if (!place.empty()) place += " ";
     place += Glyph(cell);
     if (cell.status() != v1::CELL_STATUS_PASS && cell.failed() > 0) {
@@ -150,22 +159,18 @@ std::string RenderMarkdown(const Run& run, size_t cap) {
   // Failures may take what the table leaves, and at least half.
   std::map<std::string, std::pair<std::string, std::vector<std::string>>> tables;
   size_t table_bytes = 0;
-  std::set<std::string> subjects;
-  for (const v1::Cell& cell : run.cells) subjects.insert(cell.subject());
-  for (const std::string& subject : subjects) {
-    std::set<std::string> directions;
-    for (const v1::Cell& cell : run.cells) {
-      if (cell.subject() == subject) directions.insert(cell.direction());
-    }
-    const std::vector<std::string> columns(directions.begin(), directions.end());
-    std::string head = "### " + Code(subject) + "\n\n| group | scenario |";
+  std::map<std::string, std::set<std::string>> columns_of;
+  for (const v1::Cell& cell : run.cells) columns_of[TableOf(cell)].insert(ColumnOf(cell));
+  for (const auto& [name, all_columns] : columns_of) {
+    const std::vector<std::string> columns(all_columns.begin(), all_columns.end());
+    std::string head = "### " + Code(name) + "\n\n| group | scenario |";
     for (const std::string& column : columns) head += " " + Md(column) + " |";
     head += "\n| --- | --- |";
     for (size_t i = 0; i < columns.size(); ++i) head += " :---: |";
     head += "\n";
-    auto& [title, rows] = tables[subject];
+    auto& [title, rows] = tables[name];
     title = head;
-    rows = Rows(run, subject, columns);
+    rows = Rows(run, name, columns);
     table_bytes += head.size() + 1;
     for (const std::string& row : rows) table_bytes += row.size();
   }

@@ -58,6 +58,7 @@ std::string DirectionMark(const std::string& direction) {
 using Column = std::pair<std::string, std::string>;
 
 Column ColumnOf(const v1::Cell& cell) {
+  if (!cell.client().empty()) return {OneLine(cell.subject(), 40), OneLine(cell.client(), 40)};
   std::string below = DirectionMark(cell.direction());
   if (!cell.transport().empty() && cell.transport() != "tcp") below += " " + cell.transport();
   if (cell.conduit() == "stable") below += " stable";
@@ -87,18 +88,20 @@ std::string Space(size_t have, size_t want) {
   return std::string(have < want ? want - have : 0, ' ');
 }
 
-std::string Matrix(const Run& run, const Painter& paint) {
+// Of the cells with one subject, or of those with two.
+std::string Matrix(const Run& run, bool pairs, const Painter& paint) {
   std::set<Column> column_set;
   std::map<std::pair<std::string, std::string>, std::map<Column, const v1::Cell*>> rows;
   size_t name_width = 0;
   for (const v1::Cell& cell : run.cells) {
+    if (cell.client().empty() == pairs) continue;
     const Column column = ColumnOf(cell);
     const std::string name = OneLine(cell.scenario(), 100);
     column_set.insert(column);
     rows[{OneLine(cell.group(), 60), name}][column] = &cell;
     name_width = std::max(name_width, Columns(name) + 2);
   }
-  if (rows.empty()) return "no cells\n";
+  if (rows.empty()) return "";
   const std::vector<Column> columns(column_set.begin(), column_set.end());
   std::vector<size_t> widths;
   std::string upper(name_width, ' '), lower(name_width, ' ');
@@ -116,7 +119,8 @@ std::string Matrix(const Run& run, const Painter& paint) {
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text + "\n";
   };
-  std::string out = line(upper) + line(lower);
+  std::string out = (pairs ? paint("1", "two subjects: server above, client below") + "\n" : "") +
+                    line(upper) + line(lower);
   std::string group;
   bool first = true;
   for (const auto& [key, cells] : rows) {
@@ -133,10 +137,13 @@ std::string Matrix(const Run& run, const Painter& paint) {
     }
     out += line(row);
   }
-  out += "\n→ harness to subject, ← subject to harness   ";
-  return out +
-         "✓ passed, ✗ failed, ~ flaky, ! harness error or no start, ? not judged, – unsupported, · "
-         "not run,\n× "
+  return out + "\n";
+}
+
+std::string Legend() {
+  return "→ harness to subject, ← subject to harness   ✓ passed, ✗ failed, ~ flaky, ! harness "
+         "error "
+         "or no start, ? not judged, – unsupported, · not run,\n× "
          "red as expected, † stale expectation\n";
 }
 
@@ -195,7 +202,8 @@ std::string TotalsLine(const Run& run) {
 
 std::string RenderMatrix(const Run& run, const MatrixTextOptions& options) {
   const Painter paint(options.color);
-  std::string out = Matrix(run, paint);
+  std::string out = Matrix(run, false, paint) + Matrix(run, true, paint);
+  out = out.empty() ? "no cells\n" : out + Legend();
   const std::vector<RedCell> red = RedCells(run);
   const size_t shown = std::min(red.size(), options.failures);
   for (size_t i = 0; i < shown; ++i) out += Failure(red[i], options, paint);

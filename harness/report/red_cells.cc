@@ -81,6 +81,11 @@ std::vector<RedCell> RedCells(const Run& run) {
   return red;
 }
 
+std::string Who(const v1::Cell& cell) {
+  if (cell.client().empty()) return cell.subject();
+  return cell.subject() + "_server_" + cell.client() + "_client";
+}
+
 std::string StatusWord(const v1::Cell& cell) {
   switch (cell.status()) {
     case v1::CELL_STATUS_PASS:

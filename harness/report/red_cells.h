@@ -28,6 +28,9 @@ struct RedCell {
 // inconclusive, not run; within these in the order of the run. Pointers live as long as `run`.
 std::vector<RedCell> RedCells(const Run& run);
 
+// Whose cell it is: "rust", or "rust_server_swift_client", as in its id.
+std::string Who(const v1::Cell& cell);
+
 // "flaky", "failed", "unsupported", …: the status in a word.
 std::string StatusWord(const v1::Cell& cell);
 

@@ -78,6 +78,29 @@ int Weight(v1::Verdict verdict) {
   }
 }
 
+// Coverage counts runs, not checks: a rule counts once per run. By subject; the rules judged of it,
+// and whether each was broken.
+std::map<std::string, std::map<std::string, bool>> CoverageOf(const v1::Exec& exec,
+                                                              const v1::Cell& cell) {
+  std::map<std::string, std::map<std::string, bool>> coverage;
+  if (cell.client().empty()) {
+    for (const std::string& rule : exec.rules_judged()) coverage[cell.subject()][rule] = false;
+  }
+  for (const v1::JudgedOf& judged : exec.judged_of()) {
+    for (const std::string& rule : judged.rules()) coverage[judged.subject()][rule] = false;
+  }
+  if (cell.client().empty() && exec.verdict() == v1::VERDICT_FAIL && !exec.rule().empty()) {
+    coverage[cell.subject()][exec.rule()] = true;
+  }
+  for (const v1::Finding& finding : exec.findings()) {
+    if (finding.level() != v1::VERDICT_FAIL || finding.rule().empty()) continue;
+    const std::string& blamed = cell.client().empty() ? cell.subject() : finding.blame();
+    if (finding.blame() == "harness" || blamed.empty()) continue;
+    coverage[blamed][finding.rule()] = true;
+  }
+  return coverage;
+}
+
 }  // namespace
 
 v1::CellStatus Summary::Tally::Status() const {
@@ -140,6 +163,7 @@ void Summary::Plan(const v1::Cell& cell, uint32_t runs) {
   identity.set_direction(cell.direction());
   identity.set_scenario(cell.scenario());
   identity.set_group(cell.group());
+  identity.set_client(cell.client());
   tally.identity = std::move(identity);
   tally.planned += runs;
 }
@@ -156,23 +180,14 @@ void Summary::Add(const v1::Exec& exec) {
   if (exec.ending() == v1::ENDING_UNREACHED) return;
   if (exec.ending() == v1::ENDING_NO_START) tally.no_start = true;
 
-  // Coverage counts runs, not checks: a rule counts once per run.
-  std::set<std::string> judged(exec.rules_judged().begin(), exec.rules_judged().end());
-  std::set<std::string> violated;
-  if (exec.verdict() == v1::VERDICT_FAIL && !exec.rule().empty()) violated.insert(exec.rule());
-  for (const v1::Finding& finding : exec.findings()) {
-    const bool of_subject = finding.blame() != "harness";
-    if (finding.level() == v1::VERDICT_FAIL && of_subject && !finding.rule().empty()) {
-      violated.insert(finding.rule());
+  for (const auto& [subject, rules] : CoverageOf(exec, tally.identity)) {
+    for (const auto& [rule, violated] : rules) {
+      auto& [times, broken] = state_->coverage[{rule, subject}];
+      ++times;
+      broken += violated;
+      tally.judged.insert(rule);
     }
   }
-  judged.insert(violated.begin(), violated.end());
-  for (const std::string& rule : judged) {
-    auto& [times, broken] = state_->coverage[{rule, tally.identity.subject()}];
-    ++times;
-    broken += violated.count(rule);
-  }
-  tally.judged.insert(judged.begin(), judged.end());
 
   switch (exec.verdict()) {
     case v1::VERDICT_PASS:
@@ -304,6 +319,16 @@ v1::Cell IdentityOf(const std::string& cell_id) {
     cell.set_conduit("stable");
   }
   if (subject.substr(0, kLang.size()) == kLang) subject.remove_prefix(kLang.size());
+  // lang_<a>_server_<b>_client_<transport>: of two subjects.
+  constexpr std::string_view kServer = "_server_", kClient = "_client_";
+  const size_t server = subject.find(kServer), client = subject.rfind(kClient);
+  if (server != subject.npos && client != subject.npos && server + kServer.size() <= client) {
+    cell.set_transport(std::string(subject.substr(client + kClient.size())));
+    cell.set_client(
+        std::string(subject.substr(server + kServer.size(), client - server - kServer.size())));
+    cell.set_subject(std::string(subject.substr(0, server)));
+    return cell;
+  }
   if (const size_t at = subject.rfind(kTransport); at != subject.npos) {
     cell.set_transport(std::string(subject.substr(at + kTransport.size())));
     subject = subject.substr(0, at);

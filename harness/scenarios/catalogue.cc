@@ -5,8 +5,33 @@
 
 namespace counterpart::scenarios {
 
+namespace {
+
+void AddBetween(std::vector<Scenario>& all) {
+  for (auto* family : {&CallsBetween, &ChannelsBetween, &CutsBetween}) {
+    for (Between& between : family()) {
+      const auto scenario = std::find_if(all.begin(), all.end(), [&between](const Scenario& s) {
+        return s.name == between.scenario;
+      });
+      scenario->directions.push_back(Direction::kBidirectional);
+      scenario->rules_bidirectional = std::move(between.rules);
+      scenario->between = between.body;
+    }
+  }
+}
+
+}  // namespace
+
 const char* Name(Direction direction) {
-  return direction == Direction::kHarnessToSubject ? "harness_to_subject" : "subject_to_harness";
+  switch (direction) {
+    case Direction::kHarnessToSubject:
+      return "harness_to_subject";
+    case Direction::kSubjectToHarness:
+      return "subject_to_harness";
+    case Direction::kBidirectional:
+      return "bidirectional";
+  }
+  return "?";
 }
 
 const std::vector<Scenario>& Catalogue() {
@@ -17,6 +42,7 @@ const std::vector<Scenario>& Catalogue() {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }
+    AddBetween(*all);
     return all;
   }();
   return *catalogue;

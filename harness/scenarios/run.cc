@@ -12,27 +12,71 @@ Task<> Play(const Scenario& scenario, Peer& peer) {
   co_await peer.Epilogue();
 }
 
+Task<> Play(const Scenario& scenario, Relay& relay) {
+  co_await scenario.between(relay);
+  co_await relay.Epilogue();
+}
+
 }  // namespace
 
-Run::Run(const Scenario& scenario, Direction direction, uint64_t seed,
+Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
          std::function<uint64_t()> now_us, const std::vector<peer::Fault>& plan)
-    : scenario_(scenario),
-      direction_(direction),
-      machine_(seed, std::move(now_us)),
-      peer_(&machine_, direction, &judge_) {
-  judge_.set_report([this](machine::Finding finding) { machine_.Report(std::move(finding)); });
-  machine_.set_observer(&peer_);
-  machine_.AddRole("scenario", Play(scenario_, peer_));
-  peer_.ArmPlan(plan, [this] {
+    : scenario_(scenario), direction_(cast.direction), machine_(seed, std::move(now_us)) {
+  const auto report = [this](machine::Finding finding) { machine_.Report(std::move(finding)); };
+  if (direction_ == Direction::kBidirectional) {
+    pair_ = std::make_unique<judge::PairJudge>(cast.ids);
+    pair_->set_report(report);
+    relay_ =
+        std::make_unique<Relay>(&machine_, cast.ids,
+                                peer::BySeat<peer::FrameObserver*>(&pair_->of(peer::Seat::kServer),
+                                                                   &pair_->of(peer::Seat::kClient)),
+                                [this](const machine::Finding& finding) { pair_->Add(finding); });
+    machine_.set_observer(relay_.get());
+    machine_.AddRole("scenario", Play(scenario_, *relay_));
+    return;
+  }
+  judge_ = std::make_unique<judge::Judge>();
+  judge_->set_report(report);
+  peer_ = std::make_unique<Peer>(&machine_, direction_, judge_.get());
+  machine_.set_observer(peer_.get());
+  machine_.AddRole("scenario", Play(scenario_, *peer_));
+  peer_->ArmPlan(plan, [this] {
     cut_ = true;
-    machine_.Supersede("aftermath", Aftermath(peer_));
+    machine_.Supersede("aftermath", Aftermath(*peer_));
   });
+}
+
+const judge::Findings& Run::judge() const {
+  if (pair_ != nullptr) return *pair_;
+  return *judge_;
+}
+
+std::vector<peer::FaultReport> Run::faults() const {
+  if (relay_ != nullptr) return relay_->faults();
+  std::vector<peer::FaultReport> reports;
+  for (const peer::ArmedFault& armed : peer_->faults()) {
+    peer::FaultReport& report = reports.emplace_back();
+    report.at = peer::DescribeMoment(armed.fault);
+    report.how = peer::Name(armed.fault.how);
+    report.ordinal = armed.fault.ordinal;
+    report.fired = armed.fired;
+    report.where = armed.where;
+  }
+  return reports;
+}
+
+const std::string& Run::exit_text() const {
+  return relay_ != nullptr ? relay_->exit_text() : peer_->exit_text();
 }
 
 void Run::Conclude() {
   // What a scenario promises to judge, it promises of an undisturbed run.
   static const std::vector<std::string> kOfACut = {"session.outlives-conduit"};
-  judge_.Conclude(cut_ ? kOfACut : scenario_.Rules(direction_));
+  if (pair_ != nullptr) {
+    pair_->Conclude(scenario_.Rules(direction_));
+  } else {
+    judge_->Conclude(cut_ ? kOfACut : scenario_.Rules(direction_));
+  }
 }
 
 void Run::ConcludeStuck() {
@@ -48,11 +92,11 @@ void Run::ConcludeStuck() {
   Conclude();
 }
 
-Rejudged Rejudge(const Scenario& scenario, Direction direction, uint64_t seed,
+Rejudged Rejudge(const Scenario& scenario, const Cast& cast, uint64_t seed,
                  const std::vector<machine::Entry>& recorded,
                  const std::vector<peer::Fault>& plan) {
   Run run(
-      scenario, direction, seed, [] { return uint64_t{0}; }, plan);
+      scenario, cast, seed, [] { return uint64_t{0}; }, plan);
   Rejudged result;
   result.divergence = machine::RunReplay(run.machine(), recorded);
   if (!result.divergence) result.hash = run.machine().trace().ExactHash();

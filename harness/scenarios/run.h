@@ -4,26 +4,46 @@
 #define COUNTERPART_SCENARIOS_RUN_H_
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/judge/judge.h"
+#include "harness/judge/pair_judge.h"
 #include "harness/machine/machine.h"
 #include "harness/machine/replay.h"
 #include "harness/peer/peer.h"
+#include "harness/peer/relay.h"
 #include "harness/scenarios/scenario.h"
 
 namespace counterpart::scenarios {
 
+// Whom a scenario is played with: one subject, or the ids of two between whom the harness stands.
+struct Cast {
+  Cast(Direction with_one) : direction(with_one) {}
+  Cast(std::string server, std::string client)
+      : direction(Direction::kBidirectional), ids(std::move(server), std::move(client)) {}
+
+  Direction direction;
+  peer::BySeat<std::string> ids;
+};
+
 class Run {
  public:
   // `plan`: faults that the scenario knows nothing of.
-  Run(const Scenario& scenario, Direction direction, uint64_t seed,
-      std::function<uint64_t()> now_us, const std::vector<peer::Fault>& plan = {});
+  Run(const Scenario& scenario, const Cast& cast, uint64_t seed, std::function<uint64_t()> now_us,
+      const std::vector<peer::Fault>& plan = {});
 
   machine::Machine& machine() { return machine_; }
-  peer::Peer& peer() { return peer_; }
-  const judge::Judge& judge() const { return judge_; }
+  peer::Peer& peer() { return *peer_; }  // of a run with one subject
+  const judge::Findings& judge() const;
+  // Which rules were judged of which of two subjects; null if there is but one.
+  const judge::PairJudge* pair() const { return pair_.get(); }
+  std::vector<peer::FaultReport> faults() const;
+  // How a subject ended that died; "" if none has.
+  const std::string& exit_text() const;
 
   // Once the machine is done: joins what the end of a run adds to its verdict.
   void Conclude();
@@ -32,11 +52,13 @@ class Run {
 
  private:
   const Scenario& scenario_;
-  Direction direction_;
-  bool cut_ = false;  // by a planned fault
-  judge::Judge judge_;
+  const Direction direction_;
+  bool cut_ = false;                     // by a planned fault
+  std::unique_ptr<judge::Judge> judge_;  // of one subject
+  std::unique_ptr<judge::PairJudge> pair_;
   machine::Machine machine_;
-  peer::Peer peer_;
+  std::unique_ptr<peer::Peer> peer_;  // to one subject
+  std::unique_ptr<peer::Relay> relay_;
 };
 
 // Verdict and hash of a recorded run judged again, and where it differs from the recording.
@@ -46,7 +68,7 @@ struct Rejudged {
   uint64_t hash = 0;
   std::optional<machine::Divergence> divergence;
 };
-Rejudged Rejudge(const Scenario& scenario, Direction direction, uint64_t seed,
+Rejudged Rejudge(const Scenario& scenario, const Cast& cast, uint64_t seed,
                  const std::vector<machine::Entry>& recorded,
                  const std::vector<peer::Fault>& plan = {});
 

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "harness/peer/peer.h"
+#include "harness/peer/relay.h"
 
 namespace counterpart::scenarios {
 
 using machine::Task;
 using peer::Direction;
 using peer::Peer;
+using peer::Relay;
 
 struct Scenario {
   std::string name;
@@ -28,14 +30,26 @@ struct Scenario {
   // Kills or restarts the subject's process, or counts its commands: it must have that process to
   // itself.
   bool exclusive = false;
+  // With kBidirectional among the directions: the same between two subjects, both of which call.
+  // The rules are judged of each of the two.
+  std::vector<std::string> rules_bidirectional = {};
+  Task<> (*between)(Relay& relay) = nullptr;
 
   const std::vector<std::string>& Rules(Direction direction) const {
-    return direction == Direction::kHarnessToSubject ? rules_harness_to_subject
-                                                     : rules_subject_to_harness;
+    return direction == Direction::kHarnessToSubject   ? rules_harness_to_subject
+           : direction == Direction::kSubjectToHarness ? rules_subject_to_harness
+                                                       : rules_bidirectional;
   }
 };
 
-// "harness_to_subject", "subject_to_harness".
+// What makes a scenario bidirectional, by the scenario's name.
+struct Between {
+  const char* scenario;
+  std::vector<std::string> rules;
+  Task<> (*body)(Relay& relay);
+};
+
+// "harness_to_subject", "subject_to_harness", "bidirectional".
 const char* Name(Direction direction);
 
 // Every scenario, by family.
@@ -51,6 +65,11 @@ std::vector<Scenario> ConnectScenarios();
 std::vector<Scenario> LinkScenarios();
 std::vector<Scenario> SchemaScenarios();
 std::vector<Scenario> ControlScenarios();
+
+// The bidirectional halves of the above, one file each.
+std::vector<Between> CallsBetween();
+std::vector<Between> ChannelsBetween();
+std::vector<Between> CutsBetween();
 
 }  // namespace counterpart::scenarios
 

@@ -129,7 +129,7 @@ TEST(Cells, SkippingIsByPatternToo) {
   const auto some = SelectCells(all, {}, {"lang_a*::**"});
   ASSERT_TRUE(some.ok());
   EXPECT_EQ(some.value().size(), all.size() / 2);
-  for (const Cell& cell : some.value()) EXPECT_EQ(cell.subject->id, "b");
+  for (const Cell& cell : some.value()) EXPECT_EQ(cell.subject->id, "b");  // with a, too
   const auto wrong = SelectCells(all, {}, {"lang_c*::**"});
   ASSERT_FALSE(wrong.ok());
   EXPECT_NE(wrong.error().message.find("lang_c*::**"), std::string::npos);
@@ -142,6 +142,47 @@ TEST(Cells, AreSortedAndFoundByTheirIds) {
   for (size_t i = 1; i < all.size(); ++i) EXPECT_LT(all[i - 1].Id(), all[i].Id());
   for (const Cell& cell : all) EXPECT_EQ(FindCell(all, cell.Id()), &cell);
   EXPECT_EQ(FindCell(all, "lang_a"), nullptr);
+}
+
+TEST(Cells, EveryOrderedPairOfSubjectsHasThoseBetweenTwo) {
+  const std::vector<effects::SubjectSpec> subjects = {
+      {"a", {"x"}, 0}, {"b_2", {"x"}, 0}, {"c", {"x"}, 0}};
+  std::map<std::string, size_t> pairs;
+  size_t between = 0;
+  for (const auto& scenario : scenarios::Catalogue()) between += scenario.between != nullptr;
+  for (const Cell& cell : AllCells(subjects)) {
+    EXPECT_EQ(cell.client != nullptr, cell.direction == scenarios::Direction::kBidirectional);
+    if (cell.client == nullptr) continue;
+    EXPECT_NE(cell.client->id, cell.subject->id);
+    ++pairs[cell.subject->id + " " + cell.client->id];
+  }
+  EXPECT_GT(between, 10u);
+  EXPECT_EQ(pairs.size(), 6u);
+  for (const auto& [pair, cells] : pairs) EXPECT_EQ(cells, between) << pair;
+  // One subject by itself has nobody to speak to.
+  for (const Cell& cell : AllCells({{"a", {"x"}, 0}})) EXPECT_EQ(cell.client, nullptr);
+}
+
+TEST(Cells, IdsSayWhoIsInThem) {
+  const std::vector<effects::SubjectSpec> subjects = {{"a", {"x"}, 0}, {"b_2", {"x"}, 0}};
+  const auto all = AllCells(subjects);
+  const Cell* cell =
+      FindCell(all, "lang_b_2_server_a_client_tcp::direction_bidirectional::rpc_echo_roundtrip");
+  ASSERT_NE(cell, nullptr);
+  EXPECT_EQ(cell->subject->id, "b_2");
+  EXPECT_EQ(cell->client->id, "a");
+  for (const Cell& one : all) {
+    const auto name = ParseCellId(one.Id());
+    ASSERT_TRUE(name.ok()) << one.Id();
+    EXPECT_EQ(name->scenario, one.scenario);
+    EXPECT_EQ(name->cast.direction, one.direction);
+    if (one.client == nullptr) continue;
+    EXPECT_EQ(name->cast.ids[peer::Seat::kServer], one.subject->id);
+    EXPECT_EQ(name->cast.ids[peer::Seat::kClient], one.client->id);
+  }
+  EXPECT_FALSE(ParseCellId("lang_a_transport_tcp::direction_x::no_such_scenario").ok());
+  EXPECT_FALSE(
+      ParseCellId("lang_a_server_b_client_tcp::direction_bidirectional::rpc_invalid_payload").ok());
 }
 
 TEST(Seeds, DependOnEveryPart) {

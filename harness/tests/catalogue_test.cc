@@ -1,6 +1,7 @@
 // Every row of the catalogue can mean something.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 #include <set>
 
@@ -25,6 +26,10 @@ TEST(Catalogue, NamesRulesAndNeedsAreWellFormed) {
       for (const auto& rule : scenario.Rules(direction))
         EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
     }
+    const bool between = std::count(scenario.directions.begin(), scenario.directions.end(),
+                                    Direction::kBidirectional) == 1;
+    EXPECT_EQ(between, scenario.between != nullptr);
+    EXPECT_EQ(between, !scenario.rules_bidirectional.empty());
     for (const auto& need : scenario.needs)
       EXPECT_NE(capabilities->text.find("`" + need + "`"), std::string::npos) << need;
   }

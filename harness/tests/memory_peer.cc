@@ -147,6 +147,7 @@ struct MemoryPeer::Session {
     last = last == 0 ? (odd ? 1 : 2) : last + 2;
     return last;
   }
+  uint32_t closing_question = 0;  // CloseSession, once Goodbye has been sent
 };
 
 struct MemoryPeer::Call {
@@ -339,6 +340,13 @@ void MemoryPeer::Execute(uint32_t question, const control::v1::ExecuteRequest& c
     Message ping;
     ping.mutable_ping()->set_nonce(1);
     Send(*session, ping);
+  } else if (command.has_close_session()) {
+    Session* session = session_of(command.close_session().session_id());
+    if (session == nullptr || session->link == nullptr) return Refuse(question);
+    session->closing_question = question;
+    Message goodbye;
+    goodbye.mutable_goodbye();
+    Send(*session, goodbye);
   } else if (command.has_expire_session()) {
     Session* session = session_of(command.expire_session().session_id());
     if (session == nullptr) return Refuse(question);
@@ -771,6 +779,13 @@ void MemoryPeer::OnMessage(Link& link, const Message& message) {
       for (const auto& pending : pending_) pending->done += pending->command.has_ping() ? 1 : 0;
       break;
     case Message::kGoodbye:
+      if (session.closing_question != 0) {
+        control::v1::Outcome outcome;
+        outcome.mutable_done();
+        EndSession(session, control::v1::CALL_STATUS_SESSION_SHUTDOWN);
+        Done(session.closing_question, outcome);
+        break;
+      }
       if (flaw_ == Flaw::kPingsIntoGoodbye) {
         answer.mutable_ping()->set_nonce(99);
         Send(session, answer);

@@ -1,6 +1,7 @@
 #include "harness/tests/memory_world.h"
 
 #include <algorithm>
+#include <functional>
 #include <sstream>
 #include <utility>
 
@@ -168,21 +169,17 @@ void MemoryWorld::Die(const std::string& how) {
   }
 }
 
-std::unique_ptr<scenarios::Run> Play(const scenarios::Scenario& scenario,
-                                     scenarios::Direction direction, uint64_t seed, Flaw flaw,
-                                     size_t piece) {
-  auto run =
-      std::make_unique<scenarios::Run>(scenario, direction, seed, [] { return uint64_t{0}; });
-  MemoryWorld world(flaw, piece);
+namespace {
+
+// `execute` gives an effect to its world, `arrivals` takes what has come of all.
+void PlayOut(scenarios::Run& run, const std::function<void(const Effect&)>& execute,
+             const std::function<std::vector<Ingress>()>& take_arrivals) {
   while (true) {
-    const Step step = run->machine().Run();
-    for (const Effect& effect : run->machine().TakeEffects()) world.Execute(effect);
-    if (step == Step::kStuck) {
-      run->ConcludeStuck();
-      return run;
-    }
+    const Step step = run.machine().Run();
+    for (const Effect& effect : run.machine().TakeEffects()) execute(effect);
+    if (step == Step::kStuck) return run.ConcludeStuck();
     if (step == Step::kAllDone) break;
-    std::vector<Ingress> arrivals = world.TakeArrivals();
+    std::vector<Ingress> arrivals = take_arrivals();
     if (arrivals.empty()) {
       Ingress calm;
       calm.kind = IngressKind::kQuiescent;
@@ -190,9 +187,40 @@ std::unique_ptr<scenarios::Run> Play(const scenarios::Scenario& scenario,
       calm.text = "nothing in memory moves";
       arrivals.push_back(std::move(calm));
     }
-    run->machine().Ingest(std::move(arrivals));
+    run.machine().Ingest(std::move(arrivals));
   }
-  run->Conclude();
+  run.Conclude();
+}
+
+}  // namespace
+
+std::unique_ptr<scenarios::Run> Play(const scenarios::Scenario& scenario,
+                                     scenarios::Direction direction, uint64_t seed, Flaw flaw,
+                                     size_t piece) {
+  auto run =
+      std::make_unique<scenarios::Run>(scenario, direction, seed, [] { return uint64_t{0}; });
+  MemoryWorld world(flaw, piece);
+  PlayOut(
+      *run, [&world](const Effect& effect) { world.Execute(effect); },
+      [&world] { return world.TakeArrivals(); });
+  return run;
+}
+
+std::unique_ptr<scenarios::Run> PlayBetween(const scenarios::Scenario& scenario, uint64_t seed,
+                                            Flaw of_server, Flaw of_client) {
+  auto run = std::make_unique<scenarios::Run>(scenario, scenarios::Cast("alpha", "beta"), seed,
+                                              [] { return uint64_t{0}; });
+  MemoryWorld server(of_server), client(of_client);
+  PlayOut(
+      *run, [&](const Effect& effect) { (effect.subject == 0 ? server : client).Execute(effect); },
+      [&] {
+        std::vector<Ingress> arrivals = server.TakeArrivals();
+        for (Ingress& ingress : client.TakeArrivals()) {
+          ingress.subject = 1;
+          arrivals.push_back(std::move(ingress));
+        }
+        return arrivals;
+      });
   return run;
 }
 

@@ -61,6 +61,11 @@ class MemoryWorld : public PeerOutput {
   std::string executions_;
 };
 
+// The same between two peers in memory, which hear of each other through the harness alone.
+std::unique_ptr<scenarios::Run> PlayBetween(const scenarios::Scenario& scenario, uint64_t seed,
+                                            Flaw of_server = Flaw::kNone,
+                                            Flaw of_client = Flaw::kNone);
+
 // A run of a scenario over a world in memory, played to its end and concluded.
 std::unique_ptr<scenarios::Run> Play(const scenarios::Scenario& scenario,
                                      scenarios::Direction direction, uint64_t seed,

@@ -14,7 +14,7 @@ namespace {
 
 struct Mutant {
   std::string subject, id;
-  std::vector<std::string> rules, cells;
+  std::vector<std::string> rules, cells, pairs;
 };
 
 std::vector<Mutant> ReadMutants() {
@@ -23,7 +23,8 @@ std::vector<Mutant> ReadMutants() {
   for (const YAML::Node& row : document["mutants"]) {
     mutants.push_back({row["subject"].as<std::string>("cpp"), row["id"].as<std::string>(),
                        row["rules"].as<std::vector<std::string>>(),
-                       row["cells"].as<std::vector<std::string>>()});
+                       row["cells"].as<std::vector<std::string>>(),
+                       row["pairs"].as<std::vector<std::string>>(std::vector<std::string>())});
   }
   return mutants;
 }
@@ -31,6 +32,7 @@ std::vector<Mutant> ReadMutants() {
 bool RunsIn(const Mutant& mutant, const Scenario& scenario) {
   return std::any_of(
       scenario.directions.begin(), scenario.directions.end(), [&](Direction direction) {
+        if (direction == Direction::kBidirectional) return false;
         const std::string cell = std::string("lang_cpp_transport_tcp::direction_") +
                                  Name(direction) + "::" + scenario.name;
         return std::any_of(mutant.cells.begin(), mutant.cells.end(),
@@ -60,6 +62,33 @@ TEST(Mutants, EachIsNamedOnceAndRunsSomewhereByARuleThatExists) {
     EXPECT_TRUE(std::any_of(Catalogue().begin(), Catalogue().end(),
                             [&](const Scenario& scenario) { return RunsIn(mutant, scenario); }));
   }
+}
+
+// Beside a sound subject: the mutant is one of the two, and the scenario is one between two.
+TEST(Mutants, PairsAreCellsThatTheMutantIsIn) {
+  size_t pairs = 0;
+  for (const Mutant& mutant : ReadMutants()) {
+    SCOPED_TRACE(mutant.id);
+    for (const std::string& pattern : mutant.pairs) {
+      ++pairs;
+      bool any = false;
+      for (const Scenario& scenario : Catalogue()) {
+        if (scenario.between == nullptr) continue;
+        for (const std::string other : {"cpp", "python", "rust"}) {
+          for (const bool serves : {false, true}) {
+            const std::string& server = serves ? mutant.subject : other;
+            const std::string& client = serves ? other : mutant.subject;
+            any |= server != client &&
+                   campaign::Matches(pattern,
+                                     "lang_" + server + "_server_" + client +
+                                         "_client_tcp::direction_bidirectional::" + scenario.name);
+          }
+        }
+      }
+      EXPECT_TRUE(any) << pattern;
+    }
+  }
+  EXPECT_GT(pairs, 4u);
 }
 
 }  // namespace

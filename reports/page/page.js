@@ -209,12 +209,15 @@
   const directionShort = (direction) => (DIRECTIONS.get(direction) || { short: direction }).short;
 
   // lang_<lang>_transport_<t>[_conduit_<c>]::direction_<d>::<scenario>
+  // lang_<lang>_server_<lang>_client_<t>::direction_bidirectional::<scenario>
   function parseCellId(id) {
     const [where = "", direction = "", ...rest] = id.split("::");
     const match = /^lang_(.+?)_transport_(.+?)(?:_conduit_(.+))?$/.exec(where);
+    const pair = !match && /^lang_(.+?)_server_(.+)_client_(.+)$/.exec(where);
     return {
-      subject: match ? match[1] : where.replace(/^lang_/, ""),
-      transport: match ? match[2] : "",
+      subject: match ? match[1] : pair ? pair[1] : where.replace(/^lang_/, ""),
+      client: pair ? pair[2] : "",
+      transport: match ? match[2] : pair ? pair[3] : "",
       conduit: match ? match[3] || "" : "",
       direction: directionOf(direction),
       scenario: rest.join("::"),
@@ -325,19 +328,30 @@
         subject: string(cell.subject),
         transport: string(cell.transport),
         conduit: string(cell.conduit),
+        client: string(cell.client),
       };
       places.set(JSON.stringify(place), place);
     }
-    const seen = new Set([...places.values()].map((place) => place.subject));
+    const ofOne = [...places.values()].filter((place) => !place.client);
+    const seen = new Set(ofOne.map((place) => place.subject));
+    const common = { transport: "tcp", conduit: "", client: "" };
     for (const subject of declared) {
-      if (!seen.has(subject)) places.set(subject, { subject, transport: "tcp", conduit: "" });
+      if (!seen.has(subject)) places.set(subject, { ...common, subject });
+      for (const client of declared) {
+        const pair = { subject, transport: "tcp", conduit: "bare", client };
+        if (client !== subject) places.set(JSON.stringify(pair), pair);
+      }
     }
     for (const scenario of run.scenarios.values()) {
       for (const place of places.values()) {
         for (const direction of strings(scenario.directions).map(directionOf)) {
+          if ((direction === "bidirectional") !== Boolean(place.client)) continue;
           const conduit =
             place.conduit && place.conduit !== "bare" ? `_conduit_${place.conduit}` : "";
-          const where = `lang_${place.subject}_transport_${place.transport || "tcp"}${conduit}`;
+          const transport = place.transport || "tcp";
+          const where = place.client
+            ? `lang_${place.subject}_server_${place.client}_client_${transport}`
+            : `lang_${place.subject}_transport_${transport}${conduit}`;
           const id = `${where}::direction_${direction}::${scenario.name}`;
           if (!known.has(id))
             cellLines.push({ id, ...place, direction, scenario: scenario.name, status: 7 });
@@ -356,6 +370,7 @@
       raw,
       scenario: scenarioName,
       subject: string(raw.subject) || parsed.subject,
+      client: string(raw.client) || parsed.client,
       transport: string(raw.transport) || parsed.transport,
       conduit: string(raw.conduit) || parsed.conduit,
       direction: directionOf(raw.direction) || parsed.direction,
@@ -370,8 +385,8 @@
       signatures: objects(raw.signatures),
     };
     cell.red = cell.failed + cell.errors;
-    cell.place = JSON.stringify([cell.subject, cell.transport, cell.conduit]);
-    cell.column = JSON.stringify([cell.place, cell.direction]);
+    cell.place = JSON.stringify([cell.subject, cell.transport, cell.conduit, Boolean(cell.client)]);
+    cell.column = JSON.stringify([cell.place, cell.direction, cell.client]);
     cell.rules = new Set([
       ...strings(raw.rules_judged),
       ...strings(scenario.rules),
@@ -390,7 +405,8 @@
     run.cells.set(id, cell);
   }
 
-  // Columns: subject, then transport and conduit, then direction. Rows: scenarios as declared.
+  // Columns: subject, then transport and conduit, then direction; after them pairs, server first.
+  // Rows: scenarios as declared.
   function layOut(run, declared) {
     const rank = (order, item) => (order.includes(item) ? order.indexOf(item) : order.length);
     const directions = [...DIRECTIONS.keys()];
@@ -404,6 +420,7 @@
           key: cell.column,
           place: cell.place,
           subject: cell.subject,
+          client: cell.client,
           transport: cell.transport,
           conduit: cell.conduit,
           direction: cell.direction,
@@ -421,9 +438,12 @@
     }
     run.columns = [...columns.values()].sort(
       (a, b) =>
+        Boolean(a.client) - Boolean(b.client) ||
         rank(declared, a.subject) - rank(declared, b.subject) ||
         a.subject.localeCompare(b.subject) ||
         a.place.localeCompare(b.place) ||
+        rank(declared, a.client) - rank(declared, b.client) ||
+        a.client.localeCompare(b.client) ||
         rank(directions, a.direction) - rank(directions, b.direction) ||
         a.direction.localeCompare(b.direction),
     );
@@ -435,7 +455,9 @@
     run.subjects = [...new Set([...declared, ...run.columns.map((column) => column.subject)])];
     for (const column of run.columns) {
       const places = new Set(
-        run.columns.filter((other) => other.subject === column.subject).map((other) => other.place),
+        run.columns
+          .filter((other) => other.subject === column.subject && !other.client === !column.client)
+          .map((other) => other.place),
       );
       column.variant =
         places.size > 1
@@ -492,7 +514,8 @@
   }
 
   const CELL_TERMS = {
-    subject: (value, cell) => fits(value, cell.subject),
+    subject: (value, cell) =>
+      fits(value, cell.subject) || (cell.client !== "" && fits(value, cell.client)),
     status: (value, cell) => statusFits(value, cell.status),
     dir: (value, cell) => fits(value, cell.direction),
     group: (value, cell) => fits(value, cell.group),
@@ -721,10 +744,13 @@
   let places = new Map(); // cell id -> [row, column]
   let placeOfTd = new WeakMap();
 
+  // "rust", or "rust serving swift".
+  const whoOf = (place) => place.subject + (place.client ? ` serving ${place.client}` : "");
+
   const cellName = (cell) => {
     const counted = cell.status === "flaky" ? `, ${cell.red} of ${cell.runs} runs red` : "";
     return (
-      `${STATUS.get(cell.status).word}${counted}: ${cell.scenario}, ${cell.subject}` +
+      `${STATUS.get(cell.status).word}${counted}: ${cell.scenario}, ${whoOf(cell)}` +
       `${cell.conduit ? " " + cell.conduit : ""}, ${directionWords(cell.direction)}`
     );
   };
@@ -904,6 +930,7 @@
             "th",
             { colspan: span, scope: "colgroup", class: "edge", title: about },
             short(column.subject, 60),
+            column.client && el("span", { class: "quiet" }, " serves"),
             column.variant && el("span", { class: "quiet" }, " " + short(column.variant, 40)),
           ),
         );
@@ -914,10 +941,10 @@
           {
             scope: "col",
             class: startsPlace(columns, i) ? "edge" : null,
-            title: directionWords(column.direction),
-            "aria-label": `${column.subject} ${column.variant} ${directionWords(column.direction)}`,
+            title: column.client ? whoOf(column) : directionWords(column.direction),
+            "aria-label": `${whoOf(column)} ${column.variant} ${directionWords(column.direction)}`,
           },
-          short(directionShort(column.direction), 40),
+          short(column.client || directionShort(column.direction), 40),
         ),
       );
     });
@@ -1159,7 +1186,7 @@
         "p",
         { class: "quiet" },
         [
-          short(cell.subject, 60),
+          short(whoOf(cell), 120),
           [cell.transport, cell.conduit]
             .filter(Boolean)
             .map((t) => short(t, 40))
@@ -1539,7 +1566,7 @@
       { class: "lanes" },
       el("span", { class: "lane" }, "ms"),
       el("span", { class: "lane left" }, "harness"),
-      el("span", { class: "lane right" }, short(parseCellId(string(exec.cell)).subject, 60)),
+      el("span", { class: "lane right" }, short(whoOf(parseCellId(string(exec.cell))), 120)),
     );
     const start = Math.max(0, entries.length - STEPS);
     const steps = (from, to) =>
@@ -1778,12 +1805,19 @@
     for (const exec of run.execById.values()) {
       const cell = run.cells.get(string(exec.cell));
       if (!cell) continue;
-      const judged = new Set(strings(exec.rules_judged));
       const broken = verdictOf(exec) === "fail" ? string(exec.rule) : "";
-      if (broken) judged.add(broken);
-      for (const rule of judged) {
-        at(rule, cell.subject).judged += 1;
-        if (rule === broken) at(rule, cell.subject).violated += 1;
+      const blamed = objects(exec.findings).find((finding) => string(finding.rule) === broken);
+      const parts = cell.client
+        ? objects(exec.judged_of).map((one) => [string(one.subject), strings(one.rules)])
+        : [[cell.subject, strings(exec.rules_judged)]];
+      for (const [subject, rules] of parts) {
+        const judged = new Set(rules);
+        const breaks = broken && (!cell.client || string((blamed || {}).blame) === subject);
+        if (breaks) judged.add(broken);
+        for (const rule of judged) {
+          at(rule, subject).judged += 1;
+          if (breaks && rule === broken) at(rule, subject).violated += 1;
+        }
       }
     }
     return table;

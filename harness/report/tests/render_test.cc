@@ -4,9 +4,12 @@
 #include "harness/report/badge.h"
 #include "harness/report/ctrf.h"
 #include "harness/report/json_text.h"
+#include "harness/report/junit.h"
 #include "harness/report/markdown.h"
 #include "harness/report/matrix_text.h"
 #include "harness/report/perfetto.h"
+#include "harness/report/run.h"
+#include "harness/report/summarize.h"
 #include "harness/report/tests/sample_run.h"
 #include "harness/report/timeline.h"
 
@@ -89,6 +92,25 @@ TEST(MatrixText, EndsInTheTotals) {
   EXPECT_TRUE(Has(text, "rule     channel.close.once: A channel closes once."));
   EXPECT_TRUE(Has(text, "17 clean cells, each:  20/20, failure rate < 14.0 % (95 %)"));
   EXPECT_TRUE(Has(RenderMatrix(SampleRun(), {.color = true}), "\x1b[32m✓"));
+}
+
+// Pairs have a table of their own, so that the one of single subjects stays as wide as it was.
+TEST(MatrixText, PairsStandApart) {
+  Run run;
+  for (const char* id : {"lang_a_transport_tcp::direction_harness_to_subject::s",
+                         "lang_a_server_b_client_tcp::direction_bidirectional::s",
+                         "lang_b_server_a_client_tcp::direction_bidirectional::s"}) {
+    v1::Cell& cell = run.cells.emplace_back(IdentityOf(id));
+    cell.set_group("g");
+    cell.set_status(v1::CELL_STATUS_PASS);
+  }
+  const std::string text = RenderMatrix(run, {});
+  EXPECT_NE(text.find("     a\n     →\ng\n  s  ✓\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("     a  b\n     b  a\ng\n  s  ✓  ✓\n"), std::string::npos) << text;
+  const std::string markdown = RenderMarkdown(run);
+  EXPECT_NE(markdown.find("| a / b | b / a |"), std::string::npos) << markdown;
+  EXPECT_NE(RenderJunit(run).find("classname=\"b_server_a_client.tcp.bidirectional.g\""),
+            std::string::npos);
 }
 
 TEST(Perfetto, SpansOfCallsAndChannels) {

@@ -70,6 +70,42 @@ TEST(Summary, ExitCodes) {
   EXPECT_EQ(code(v1::VERDICT_ERROR, v1::ENDING_NORMAL), 4u);
 }
 
+// Of two subjects each is covered by what was judged of it, and the one that is blamed broke it.
+TEST(Summary, OfTwoSubjectsEachIsCoveredByItself) {
+  const std::string id = "lang_a_server_b_client_tcp::direction_bidirectional::s";
+  Summary summary;
+  summary.Plan(IdentityOf(id), 1);
+  v1::Exec exec = MakeExec(id, 0, v1::VERDICT_FAIL);
+  exec.clear_rules_judged();
+  exec.set_rule("broken");
+  v1::JudgedOf& of_a = *exec.add_judged_of();
+  of_a.set_subject("a");
+  of_a.add_rules("kept");
+  of_a.add_rules("broken");
+  v1::Finding& finding = *exec.add_findings();
+  finding.set_level(v1::VERDICT_FAIL);
+  finding.set_rule("broken");
+  finding.set_blame("b");
+  summary.Add(exec);
+  std::string coverage;
+  for (const v1::RuleCoverage& one : summary.MakeFooter(1, false).rules()) {
+    coverage += one.subject() + " " + one.rule() + " " + std::to_string(one.judged()) + " " +
+                std::to_string(one.violated()) + "\n";
+  }
+  EXPECT_EQ(coverage, "a broken 1 0\nb broken 1 1\na kept 1 0\n");
+}
+
+TEST(Identity, OfTwoSubjects) {
+  const v1::Cell cell =
+      IdentityOf("lang_my_rust_server_swift_client_tcp::direction_bidirectional::s");
+  EXPECT_EQ(cell.subject(), "my_rust");
+  EXPECT_EQ(cell.client(), "swift");
+  EXPECT_EQ(cell.transport(), "tcp");
+  EXPECT_EQ(cell.direction(), "bidirectional");
+  EXPECT_EQ(IdentityOf("lang_web_server_transport_tcp::direction_x::s").subject(), "web_server");
+  EXPECT_EQ(IdentityOf("lang_web_server_transport_tcp::direction_x::s").client(), "");
+}
+
 TEST(Identity, OfCellIds) {
   const v1::Cell cell = IdentityOf(
       "lang_a_b_transport_tcp_conduit_stable::direction_subject_to_harness::stable_resume");
