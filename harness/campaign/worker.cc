@@ -82,11 +82,14 @@ Result<LiveWorld*> Worker::WorldFor(const effects::SubjectSpec& subject) {
 }
 
 Result<LiveWorld*> Worker::WorldFor(const Cell& cell) {
-  Result<LiveWorld*> server = WorldFor(*cell.subject);
-  if (cell.client == nullptr || !server.ok()) return server;
-  Result<LiveWorld*> client = WorldFor(*cell.client);
-  if (!client.ok()) return client;
-  pair_ = effects::MakePairWorld(*server, *client);
+  if (cell.client == nullptr) return WorldFor(*cell.subject);
+  std::vector<LiveWorld*> two;
+  for (const effects::SubjectSpec* subject : cell.Subjects()) {
+    Result<LiveWorld*> world = WorldFor(*subject);
+    if (!world.ok()) return Error{world.error().kind, subject->id + ": " + world.error().message};
+    two.push_back(*world);
+  }
+  pair_ = effects::MakePairWorld(two[0], two[1]);
   return pair_.get();
 }
 

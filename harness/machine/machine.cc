@@ -80,8 +80,9 @@ void Machine::OnQuiescent(const Ingress& ingress, uint64_t entry) {
     const std::string owed_by = role->wait.owed_by ? role->wait.owed_by() : "";
     Report({.level = Level::kFail,
             .rule = role->wait.rule,
-            .text = "awaited " + role->wait.awaited + (owed_by.empty() ? "" : " of " + owed_by) +
-                    ", which can no longer happen: " + ingress.text,
+            .text = "awaited " + role->wait.awaited + ", which " +
+                    (owed_by.empty() ? "" : "is for " + owed_by + " to bring about and ") +
+                    "can no longer happen: " + ingress.text,
             .entry = entry,
             .place = role->wait.awaited,
             .stall = true,

@@ -77,8 +77,7 @@ Task<> Relay::Demand(Seat who, bool holds, std::string rule, std::string wanted)
     co_return;
   }
   std::string place = wanted;
-  Blame(who, std::move(rule), "does not keep to it; wanted: " + std::move(wanted), std::move(place),
-        0);
+  Blame(who, std::move(rule), "is in the wrong; wanted: " + std::move(wanted), std::move(place), 0);
   co_await machine_->End();
 }
 
@@ -611,12 +610,15 @@ Task<> Relay::Epilogue() {
     for (const Seat seat : kSeats) Judged("session.goodbye", seat);
   }
   co_await Settle();
+  bool closed = false;
   for (const auto& link : links_) {
     for (const Seat seat : kSeats) {
-      if (!link->gone[seat]) Close(*link, seat, How::kFin);
+      if (link->gone[seat]) continue;
+      Close(*link, seat, How::kFin);
+      closed = true;
     }
   }
-  co_await Settle();
+  if (closed) co_await Settle();
   for (const Seat seat : kSeats) co_await Finish(seat);
   ReportUnfiredCuts();
   for (const Seat seat : kSeats) co_await CheckLeaks(seat);

@@ -140,10 +140,14 @@ Task<> RequireExecuted(Relay& relay, const RelayedCall& call, size_t times,
   co_await relay.Demand(call.callee(), ran == times, rule, std::move(wanted));
 }
 
-Task<> AwaitHandler(Relay& relay, const RelayedCall& call) {
+Task<> AwaitRequest(Relay& relay, const RelayedCall& call) {
   co_await relay.Until(
       "the Request of " + call.handle, [&relay, &call] { return relay.Find(call) != nullptr; },
       [&call] { return call.caller; });
+}
+
+Task<> AwaitHandler(Relay& relay, const RelayedCall& call) {
+  co_await AwaitRequest(relay, call);
   control::v1::ExecuteRequest command;
   command.mutable_await_event()->set_session_id(relay.session_id());
   command.mutable_await_event()->set_handler_started(true);

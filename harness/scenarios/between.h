@@ -37,6 +37,9 @@ Task<> RequireEcho(Relay& relay, Seat caller, const std::string& text, const std
 // co_await: the callee has executed the call this often.
 Task<> RequireExecuted(Relay& relay, const RelayedCall& call, size_t times,
                        const std::string& rule);
+// co_await: its Request has been passed on. Commands for the ends of a call's channels may overtake
+// the command that makes the call, unless they are given after this.
+Task<> AwaitRequest(Relay& relay, const RelayedCall& call);
 // co_await: the callee's handler of this call has started.
 Task<> AwaitHandler(Relay& relay, const RelayedCall& call);
 

@@ -57,6 +57,7 @@ Task<> GenerateServerToClient(Relay& relay) {
   for (const Seat caller : peer::kSeats) {
     RelayedCall call =
         relay.StartCall(caller, "Generate", Generate(kItems), Named("stream", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t taking = relay.Start(caller, ReceiveItems(call.handle, kGenerateOutput, 0, 1));
     co_await RequireTaken(relay, call, taking, kGenerateOutput, Sequence(1, kItems),
                           control::v1::END_STATUS_CLOSED, rule);
@@ -70,6 +71,7 @@ Task<> SumOver(Relay& relay, const char* method, uint32_t count) {
   co_await relay.Establish();
   for (const Seat caller : peer::kSeats) {
     RelayedCall call = relay.StartCall(caller, method, "", Named("sum", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t sending = relay.Start(caller, SendItems(call.handle, kSumInput, 1, count, 1));
     co_await RequireSent(relay, call, sending, kSumInput, count, "rpc.flow-control.credit.grant");
     relay.Judged("rpc.flow-control.credit.grant", call.callee());
@@ -97,6 +99,9 @@ Task<> Transform(Relay& relay) {
   peer::BySeat<uint32_t> sending, taking;
   for (const Seat caller : peer::kSeats) {
     calls[caller] = relay.StartCall(caller, "Transform", "", Named("transform", caller));
+  }
+  for (const Seat caller : peer::kSeats) {
+    co_await AwaitRequest(relay, calls[caller]);
     const std::string& handle = calls[caller].handle;
     sending[caller] = relay.Start(caller, SendItems(handle, kTransformInput, 1, kItems, 1));
     taking[caller] = relay.Start(caller, ReceiveItems(handle, kTransformOutput, 0, 1));
@@ -134,6 +139,7 @@ Task<> CreditExhaustion(Relay& relay) {
     request.mutable_program()->add_steps()->mutable_wait()->set_gate(name);
     request.mutable_program()->add_steps()->mutable_consume()->set_count(0);
     RelayedCall call = relay.StartCall(caller, "Sum", request.SerializeAsString(), name);
+    co_await AwaitRequest(relay, call);
     const uint32_t sending = relay.Start(caller, SendItems(name, kSumInput, 1, kItems, 1));
     // All that could still come has come: what is missing now waits for credit.
     co_await relay.Settle();
@@ -164,6 +170,7 @@ Task<> SlowConsumer(Relay& relay) {
   for (const Seat caller : peer::kSeats) {
     RelayedCall call =
         relay.StartCall(caller, "Generate", Generate(kItems), Named("stream", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t some =
         relay.Start(caller, ReceiveItems(call.handle, kGenerateOutput, kFirst, 1));
     co_await RequireTaken(relay, call, some, kGenerateOutput, Sequence(1, kFirst),
@@ -190,6 +197,7 @@ Task<> ResetStopsSender(Relay& relay) {
   for (const Seat caller : peer::kSeats) {
     RelayedCall call =
         relay.StartCall(caller, "Generate", Generate(kItems), Named("stream", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t some = relay.Start(caller, ReceiveItems(call.handle, kGenerateOutput, 5, 1));
     co_await RequireTaken(relay, call, some, kGenerateOutput, Sequence(1, 5),
                           control::v1::END_STATUS_OPEN, rule);
@@ -221,6 +229,7 @@ Task<> CloseRace(Relay& relay) {
     request.mutable_program()->add_steps()->mutable_wait()->set_gate(name);
     request.mutable_program()->add_steps()->mutable_reset_input();
     RelayedCall call = relay.StartCall(caller, "Sum", request.SerializeAsString(), name);
+    co_await AwaitRequest(relay, call);
     const uint32_t sending = relay.Start(caller, SendItems(name, kSumInput, 1, 2, 1));
     co_await RequireSent(relay, call, sending, kSumInput, 2, rule);
     uint32_t closing = 0;

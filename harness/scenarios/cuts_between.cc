@@ -38,8 +38,8 @@ void CutAfterItem(Relay& relay, Seat callee) {
 // co_await: what the application took of a stream that was cut is a prefix of it, and then it saw
 // the end of the attempt's handles: never a clean end.
 Task<> RequireCutPrefix(Relay& relay, const RelayedCall& call, uint32_t question) {
-  Outcome outcome = co_await relay.OutcomeOf(question, "the first attempt's handle to fail", nullptr,
-                                             "retry.channel.disconnect.closes");
+  Outcome outcome = co_await relay.OutcomeOf(question, "the first attempt's handle to fail",
+                                             nullptr, "retry.channel.disconnect.closes");
   const auto& received = outcome.received();
   const std::vector<uint64_t> values(received.values().begin(), received.values().end());
   const bool ok = values == Sequence(1, static_cast<uint32_t>(values.size())) &&
@@ -70,6 +70,7 @@ Task<> IdemReruns(Relay& relay) {
     CutAfterItem(relay, Across(caller));
     RelayedCall call = relay.StartCall(caller, "GenerateIdem", Generate().SerializeAsString(),
                                        Named("stream", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t first = relay.Start(caller, ReceiveItems(call.handle, kOutput, 0, 1));
     co_await CutAndResumed(relay, old);
     co_await RequireCutPrefix(relay, call, first);
@@ -101,6 +102,7 @@ Task<> NonIdemFailsClosed(Relay& relay) {
     CutAfterItem(relay, Across(caller));
     RelayedCall call = relay.StartCall(caller, "Generate", Generate().SerializeAsString(),
                                        Named("stream", caller));
+    co_await AwaitRequest(relay, call);
     const uint32_t first = relay.Start(caller, ReceiveItems(call.handle, kOutput, 0, 1));
     co_await CutAndResumed(relay, old);
     co_await RequireCutPrefix(relay, call, first);
