@@ -83,6 +83,37 @@ def test_matrix_has_every_scenario_and_column(open_run: OpenRun) -> None:
     expect(cell(page, 0, "go", OUT)).to_have_text("✓")
 
 
+def test_pairs_stand_behind_the_single_subjects(open_run: OpenRun) -> None:
+    """Cells of two subjects are columns of their own, by server and then client."""
+    lines = build_run(("cpp", "go"), 6)
+    more = []
+    for server, client in (("go", "cpp"), ("cpp", "go")):
+        for line in lines:
+            if line.get("cell", {}).get("direction") != OUT or line["cell"]["subject"] != server:
+                continue
+            pair = json.loads(json.dumps(line))
+            where = f"lang_{server}_server_{client}_client_tcp::direction_bidirectional"
+            name = pair["cell"]["scenario"]
+            pair["cell"] |= {
+                "client": client,
+                "direction": "bidirectional",
+                "id": f"{where}::{name}",
+            }
+            more.append(pair)
+    page = open_run(lines[:-1] + more + lines[-1:])
+    expect(page.locator("thead tr").nth(0).locator("th")).to_have_text(
+        ["Scenario", "cpp", "go", "cpp serves", "go serves"]
+    )
+    expect(page.locator("thead tr").nth(1).locator("th")).to_have_text(
+        ["H → S", "S → H", "H → S", "S → H", "go", "cpp"]
+    )
+    expect(cells(page)).to_have_count(36)
+    named = page.get_by_role("gridcell", name=re.compile("go serving cpp, bidirectional$"))
+    expect(named).to_have_text(["✓"] * 6)
+    page.locator("#filter").fill("subject:go dir:bidirectional")
+    expect(page.locator("#count")).to_have_text("12 of 36 cells")
+
+
 def test_summary_counts(open_run: OpenRun) -> None:
     """The top says what came out, and that every planned run is accounted for."""
     page = open_run(two_by_sixty())
