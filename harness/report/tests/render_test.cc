@@ -96,7 +96,7 @@ TEST(MatrixText, EndsInTheTotals) {
 
 // Pairs have a table of their own, so that the one of single subjects stays as wide as it was.
 TEST(MatrixText, PairsStandApart) {
-  Run run;
+  counterpart::report::Run run;
   for (const char* id : {"lang_a_transport_tcp::direction_harness_to_subject::s",
                          "lang_a_server_b_client_tcp::direction_bidirectional::s",
                          "lang_b_server_a_client_tcp::direction_bidirectional::s"}) {
