@@ -89,7 +89,7 @@ TEST(Relay, ACutIsReportedWhereItFired) {
   ASSERT_EQ(run->judge().verdict().level(), Level::kPass) << Why(*run);
   const auto faults = run->faults();
   ASSERT_EQ(faults.size(), 2u);  // one for each of the two callers
-  EXPECT_EQ(faults[1].at, "after channel_item 20 of the client in generation 2");
+  EXPECT_EQ(faults[1].at, "after channel_item 20 of the server in generation 2");
   EXPECT_TRUE(faults[0].fired && faults[1].fired);
   EXPECT_NE(faults[1].where.find("link 2, ChannelItem"), std::string::npos) << faults[1].where;
 }

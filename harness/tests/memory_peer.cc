@@ -316,6 +316,10 @@ void MemoryPeer::Execute(uint32_t question, const control::v1::ExecuteRequest& c
     call->handle = command.call().handle();
     call->operation = session->next_operation++;
     calls_.push_back(std::move(call));
+    // There is nothing it could announce.
+    if (calls_.back()->method == nullptr) {
+      Resolve(*calls_.back(), control::v1::CALL_STATUS_UNKNOWN_METHOD);
+    }
   } else if (command.has_cancel()) {
     for (const auto& call : calls_) {
       if (call->handle != command.cancel().handle() || call->resolved) continue;

@@ -87,8 +87,9 @@ TEST(Summary, OfTwoSubjectsEachIsCoveredByItself) {
   finding.set_rule("broken");
   finding.set_blame("b");
   summary.Add(exec);
+  const v1::Footer footer = summary.MakeFooter(1, false);
   std::string coverage;
-  for (const v1::RuleCoverage& one : summary.MakeFooter(1, false).rules()) {
+  for (const v1::RuleCoverage& one : footer.rules()) {
     coverage += one.subject() + " " + one.rule() + " " + std::to_string(one.judged()) + " " +
                 std::to_string(one.violated()) + "\n";
   }
