@@ -1,6 +1,7 @@
 // check: for someone with a half-finished subject: what works, what is missing, in a minute.
 #include <iostream>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -109,11 +110,11 @@ int Check(Context& context, Selection& selection) {
 void AddCheck(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "check", "Try a subject you are writing: what works, what is missing, what to do next");
-  auto* selection = new Selection;  // lives as long as the command line
-  auto* rest = new std::vector<std::string>;
+  const auto selection = std::make_shared<Selection>();  // as long as the command line
+  const auto rest = std::make_shared<std::vector<std::string>>();
   selection->AddTo(verb, false);
   verb->add_option("command", *rest, "Your subject's command, after --")->type_name("-- CMD…");
-  verb->callback([&context, selection] { context.exit_code = Check(context, *selection); });
+  verb->callback([&context, selection, rest] { context.exit_code = Check(context, *selection); });
 }
 
 }  // namespace counterpart::cli

@@ -1,5 +1,6 @@
 // explain: what a rule says, who judges it; what a scenario does.
 #include <iostream>
+#include <memory>
 
 #include "harness/campaign/pattern.h"
 #include "harness/cli/command.h"
@@ -81,7 +82,7 @@ void AddExplain(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "explain",
       "Say what a rule or a scenario is about, or `cuts`: what a call may come to after a cut");
-  auto* what = new std::string;
+  const auto what = std::make_shared<std::string>();
   verb->add_option("what", *what, "Rule id or scenario name, or a glob; or cuts")->required();
   verb->callback([&context, what] { context.exit_code = Explain(*what); });
 }

@@ -2,6 +2,7 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -122,7 +123,7 @@ Status PrintMap(const std::string& run_jsonl, const explore::Options& options) {
 void AddExplore(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "explore", "Cut the runs of a cell everywhere they can be cut, and judge what follows");
-  auto* options = new ExploreOptions;  // lives as long as the command line
+  const auto options = std::make_shared<ExploreOptions>();  // as long as the command line
   AddCampaignOptions(verb, &options->campaign);
   verb->add_option("--cuts", options->cuts,
                    "frames: after every frame of both sides; bytes: and after every byte that the "

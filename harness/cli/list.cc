@@ -1,4 +1,5 @@
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "harness/cli/command.h"
@@ -26,8 +27,8 @@ void List(const std::vector<campaign::Cell>& cells, bool json) {
 
 void AddList(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand("list", "Print the cells, one id per line");
-  auto* selection = new Selection;  // lives as long as the command line
-  auto* format = new std::string("pretty");
+  const auto selection = std::make_shared<Selection>();  // as long as the command line
+  const auto format = std::make_shared<std::string>("pretty");
   selection->AddTo(verb, true);
   verb->add_option("--format", *format, "pretty or json")->check(CLI::IsMember({"pretty", "json"}));
   verb->callback([&context, selection, format] {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -214,10 +215,10 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
 void AddMutants(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "mutants", "Run deliberately broken subjects: each must be caught by the rule it breaks");
-  auto* selection = new Selection;  // lives as long as the command line
-  auto* catalogue = new std::string;
-  auto* wanted = new std::vector<std::string>;
-  auto* runs = new uint32_t(4);
+  const auto selection = std::make_shared<Selection>();  // as long as the command line
+  const auto catalogue = std::make_shared<std::string>();
+  const auto wanted = std::make_shared<std::vector<std::string>>();
+  const auto runs = std::make_shared<uint32_t>(4);
   selection->AddTo(verb, false);
   verb->add_option("mutants", *wanted, "Globs on mutant names (id, or subject::id); none: all")
       ->type_name("PATTERN");

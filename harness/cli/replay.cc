@@ -1,5 +1,6 @@
 // replay: judge a recorded run again, without a subject.
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -76,9 +77,9 @@ int Replay(const std::string& file, bool json, bool timeline) {
 void AddReplay(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "replay", "Judge a kept trace again, without a subject: same verdict, same hash");
-  auto* file = new std::string;
-  auto* format = new std::string("pretty");
-  auto* timeline = new bool(false);
+  const auto file = std::make_shared<std::string>();
+  const auto format = std::make_shared<std::string>("pretty");
+  const auto timeline = std::make_shared<bool>(false);
   verb->add_option("trace", *file, "A file of the traces/ folder beside a run.jsonl")->required();
   verb->add_option("--format", *format, "pretty or json")->check(CLI::IsMember({"pretty", "json"}));
   verb->add_flag("--timeline", *timeline, "Print the whole timeline first");

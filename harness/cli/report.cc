@@ -1,4 +1,5 @@
 #include <iostream>
+#include <memory>
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/cli/command.h"
@@ -48,8 +49,8 @@ int Report(const std::string& file, const std::string& format) {
 
 void AddReport(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand("report", "Render a run.jsonl, or a trace for Perfetto");
-  auto* file = new std::string;
-  auto* format = new std::string("matrix");
+  const auto file = std::make_shared<std::string>();
+  const auto format = std::make_shared<std::string>("matrix");
   verb->add_option("file", *file, "run.jsonl (or, with perfetto, a trace file)")->required();
   verb->add_option("--format", *format, "What to print on stdout")
       ->check(CLI::IsMember({"matrix", "junit", "ctrf", "markdown", "badge", "html", "perfetto"}))

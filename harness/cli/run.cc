@@ -1,4 +1,6 @@
 // run and stress: the same campaign, with other defaults.
+#include <memory>
+
 #include "harness/cli/campaign_verb.h"
 
 namespace counterpart::cli {
@@ -32,9 +34,9 @@ void AddRun(CLI::App& app, Context& context) {
             "run", "Run cells, print the matrix, write the report", 1},
         {"stress", "Run cells many times over and say what that proves", 1000}}) {
     auto* verb = app.add_subcommand(name, help);
-    auto* options = new CampaignVerb;  // lives as long as the command line
-    AddCampaignOptions(verb, options);
-    AddRunOptions(verb, options, runs);
+    const auto options = std::make_shared<CampaignVerb>();  // as long as the command line
+    AddCampaignOptions(verb, options.get());
+    AddRunOptions(verb, options.get(), runs);
     verb->prefix_command(false);
     verb->footer("A subject of your own: --subject mine='COMMAND'.");
     verb->callback([&context, options] { context.exit_code = RunCampaignVerb(context, *options); });

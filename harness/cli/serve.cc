@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <iostream>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -263,9 +264,9 @@ int Serve(Context& context, const Selection& selection, uint16_t port, const std
 void AddServe(CLI::App& app, Context& context) {
   auto* verb =
       app.add_subcommand("serve", "Serve list and run over gRPC on loopback until stdin closes");
-  auto* selection = new Selection;  // lives as long as the command line
-  auto* port = new uint16_t(0);
-  auto* out = new std::string("reports/out");
+  const auto selection = std::make_shared<Selection>();  // as long as the command line
+  const auto port = std::make_shared<uint16_t>(0);
+  const auto out = std::make_shared<std::string>("reports/out");
   selection->AddTo(verb, false);
   verb->add_option("--port", *port, "0: a free one, printed")->capture_default_str();
   verb->add_option("--out", *out, "Folder for the runs' files")->capture_default_str();

@@ -1,6 +1,7 @@
 // shrink: the smallest plan that still fails in the same way.
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -177,7 +178,7 @@ int Shrink(Context& context, ShrinkOptions& options) {
 void AddShrink(CLI::App& app, Context& context) {
   auto* verb = app.add_subcommand(
       "shrink", "Reduce a plan that fails to the smallest that fails in the same way");
-  auto* options = new ShrinkOptions;  // lives as long as the command line
+  const auto options = std::make_shared<ShrinkOptions>();  // as long as the command line
   verb->add_option("file", options->file, "A kept trace (.jsonl) or a plan (.yaml) that is red")
       ->required();
   options->selection.AddTo(verb, false);
