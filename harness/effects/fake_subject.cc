@@ -232,7 +232,10 @@ class Fake {
                 << std::flush;
       _exit(1);
     }
-    if (verb == "deaf") deaf_ = true;
+    if (verb == "deaf") {
+      const std::lock_guard lock(mutex_);
+      deaf_ = true;
+    }
     if (verb == "execute") {
       std::ofstream(std::getenv("COUNTERPART_EXECUTIONS"), std::ios::app) << how << "\n";
     }

@@ -18,6 +18,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/linux_reader.h"
@@ -212,6 +214,17 @@ TEST(RealKernelTest, WhatLeavesTheTreeIsFoundByItsToken) {
 TEST(WaitSelfTest, TrustsThisKernel) {
   EXPECT_TRUE(WaitSelfTest().trusted) << WaitSelfTest().reason;
   EXPECT_STREQ(WaitSelfTest().tier(), "T1");
+}
+
+TEST(WaitSelfTest, IsOneForAllThreads) {
+  const SelfTestResult* seen[4] = {};
+  std::vector<std::thread> threads;
+  for (const SelfTestResult*& result : seen) {
+    threads.emplace_back([&result] { result = &WaitSelfTest(); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const SelfTestResult* result : seen) EXPECT_EQ(result, seen[0]);
+  EXPECT_TRUE(seen[0]->trusted) << seen[0]->reason;
 }
 
 // Calls the first `right` children what they are, and any other one at rest.

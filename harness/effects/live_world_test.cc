@@ -599,6 +599,42 @@ TEST_P(CalmTest, ADeadSubjectIsQuiescent) {
   EXPECT_EQ(waiting_.back().kind, IngressKind::kNoAnswer);
 }
 
+// ---------------------------------------------------------------- a world for each thread
+
+// As the workers of a campaign use them: each starts, asks, waits for calm, replaces and ends its
+// own, while the others do the same.
+TEST(ThreadsTest, HaveWorldsOfTheirOwn) {
+  constexpr int kThreads = 3, kRounds = 2;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([] {
+      Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(Fake("grpc"));
+      ASSERT_TRUE(started.ok()) << started.error().message;
+      LiveWorld& world = **started;
+      for (uint32_t round = 1; round <= kRounds; ++round) {
+        const Lane lane = world.OpenLane();
+        world.Execute(lane, {.kind = EffectKind::kAsk,
+                             .id = round,
+                             .number = 0,
+                             .bytes = ExecuteOf(1).SerializeAsString()});
+        std::vector<Arrival> arrivals;
+        Calm calm;
+        while (calm.state == Calm::State::kNo) {
+          for (Arrival& arrival : world.Poll(calm.retry_after)) arrivals.push_back(arrival);
+          calm = world.CheckCalm(0us, Certainty::kSustained);
+        }
+        EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+        ASSERT_EQ(arrivals.size(), 1u);
+        EXPECT_EQ(arrivals[0].ingress.kind, IngressKind::kAnswer);
+        world.CloseLane(lane);
+        ASSERT_TRUE(world.Respawn().ok());
+        EXPECT_EQ(world.incarnation(), round + 1);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 // ---------------------------------------------------------------- nothing is left behind
 
 size_t ProcessesOfFakes() {

@@ -19,7 +19,8 @@ import grpc
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build/harness/counterpart"
+# The environment names another, for example one built with a sanitizer.
+PROGRAM = Path(os.environ.get("COUNTERPART_PROGRAM", ROOT / "build/harness/counterpart"))
 SUBJECTS = ROOT / "matrix/subjects.yaml"
 STDIO_SUBJECT = f"python={ROOT}/subjects/python/subject --control stdio"
 CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build/harness/counterpart"
+# The environment names another, for example one built with a sanitizer.
+PROGRAM = Path(os.environ.get("COUNTERPART_PROGRAM", ROOT / "build/harness/counterpart"))
 HOSTILE = ROOT / "subjects/hostile/hostile.py"
 CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <thread>
+#include <vector>
 
 #include "harness/report/line_json.h"
 #include "harness/report/run_file.h"
@@ -107,6 +110,35 @@ TEST(Files, RoundTrip) {
   trace[1].mutable_entry()->set_index(5);
   EXPECT_FALSE(ParseTrace(TraceText(trace), "t").ok());
   EXPECT_FALSE(RunReader::Read(folder + "/none").ok());
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Threads, WriteWholeLinesIntoOneFile) {
+  constexpr uint32_t kThreads = 4, kEach = 200;
+  const std::string folder =
+      (std::filesystem::path(testing::TempDir()) / "counterpart_report_threads").string();
+  std::filesystem::remove_all(folder);
+  auto writer = RunWriter::Create(folder + "/run.jsonl");
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  v1::Header header;
+  header.set_format(1);
+  ASSERT_TRUE((*writer)->Append(header).ok());
+  std::vector<std::thread> threads;
+  for (uint32_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&writer, thread] {
+      for (uint32_t i = 0; i < kEach; ++i) {
+        const v1::Exec exec = MakeExec(kCell, thread * kEach + i, v1::VERDICT_PASS);
+        EXPECT_TRUE((*writer)->Append(exec).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const Result<report::Run> run = RunReader::Read(folder + "/run.jsonl");
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  std::set<uint64_t> ordinals;
+  for (const v1::Exec& exec : (*run).execs) ordinals.insert(exec.ordinal());
+  EXPECT_EQ((*run).execs.size(), kThreads * kEach);
+  EXPECT_EQ(ordinals.size(), kThreads * kEach);
   std::filesystem::remove_all(folder);
 }
 
