@@ -110,6 +110,9 @@ Status TakePlan(const std::string& path, const std::vector<campaign::Cell>& all,
   if (cell == nullptr) {
     return Usage(path + ": there is no cell " + plan->cell + "; `counterpart list` shows them");
   }
+  if (cell->client != nullptr) {
+    return Usage(path + ": a plan is of one subject, not of two with the harness between them");
+  }
   campaign->cells = {*cell};
   campaign->run_seed = plan->seed;
   for (const std::string& text : plan->faults) {

@@ -159,12 +159,14 @@ void AddExplore(CLI::App& app, Context& context) {
           if (!result.ok()) return result.error();
           *read = *result;
           campaign.explore = *result;
-          // What kills its subject on its own plays its own faults.
-          std::erase_if(campaign.cells,
-                        [](const campaign::Cell& cell) { return cell.scenario->exclusive; });
+          // What kills its subject on its own plays its own faults; what is played between two
+          // subjects has no aftermath.
+          std::erase_if(campaign.cells, [](const campaign::Cell& cell) {
+            return cell.scenario->exclusive || cell.client != nullptr;
+          });
           if (!campaign.cells.empty()) return {};
           return Usage(
-              "every cell that matches kills or restarts its subject itself: there is "
+              "every cell that matches kills or restarts its subject itself, or has two: there is "
               "nothing to explore");
         },
         [read](const std::string& run_jsonl) { return PrintMap(run_jsonl, *read); });
