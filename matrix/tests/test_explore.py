@@ -160,7 +160,10 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["explore", ECHO, "--faults", "rst,flood"], "'flood' is none of rst, fin, half_close"),
-        (["explore", "**::retry_killed_callee_*"], "kills or restarts its subject itself, or has two"),
+        (
+            ["explore", "**::retry_killed_callee_*"],
+            "kills or restarts its subject itself, or has two",
+        ),
         (["explore", ECHO, "--resume", "nowhere"], "nowhere/run.jsonl: cannot read"),
         (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),
         (["run", ECHO, "--plan", "nowhere.yaml"], "--plan names its own cell"),
