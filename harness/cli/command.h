@@ -72,6 +72,7 @@ void AddReport(CLI::App& app, Context& context);
 void AddCheck(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);
 void AddExplain(CLI::App& app, Context& context);
+void AddRules(CLI::App& app, Context& context);
 void AddMutants(CLI::App& app, Context& context);
 
 }  // namespace counterpart::cli

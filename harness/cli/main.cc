@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   AddCheck(app, context);
   AddServe(app, context);
   AddExplain(app, context);
+  AddRules(app, context);
   AddMutants(app, context);
   try {
     app.parse(argc, argv);

@@ -8,26 +8,56 @@
 namespace counterpart::judge {
 namespace {
 
-// "r[id]" or "r[id+2]" alone on a line opens a rule; its text is the paragraph that follows.
-std::vector<Rule> ParseRules() {
+constexpr std::string_view kExcluded = "_Excluded:_ ";
+
+// "r[id]" or "r[id+2]" alone on a line opens a rule; its text is the paragraph that follows. A
+// paragraph after it that begins with _Excluded:_ says why no run judges it.
+void ParseRules(const SpecFile& file, std::vector<Rule>* rules) {
+  std::istringstream lines{std::string(file.text)};
+  std::string* paragraph = nullptr;  // that the next line belongs to
+  bool in_file = false;              // a rule of this file has been opened
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("r[") && line.ends_with("]")) {
+      std::string id = line.substr(2, line.size() - 3);
+      if (const size_t version = id.find('+'); version != std::string::npos) id.resize(version);
+      Rule& rule = rules->emplace_back();
+      rule.id = std::move(id);
+      rule.source = std::string(file.path);
+      paragraph = &rule.text;
+      in_file = true;
+    } else if (line.empty()) {
+      if (paragraph != nullptr && !paragraph->empty()) paragraph = nullptr;
+    } else if (in_file && line.starts_with(kExcluded)) {
+      rules->back().excluded = line.substr(kExcluded.size());
+      paragraph = &rules->back().excluded;
+    } else if (paragraph != nullptr) {
+      *paragraph += (paragraph->empty() ? "" : " ") + line;
+    }
+  }
+}
+
+// A row of the index is "| `rule.id` | W C |", padded.
+void ParseIndex(const SpecFile& file, std::vector<Rule>* rules) {
+  std::istringstream lines{std::string(file.text)};
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| `")) continue;
+    const size_t end = line.find("` "), bar = line.find("| ", end);
+    if (end == std::string::npos || bar == std::string::npos) continue;
+    std::string marks = line.substr(bar + 2);
+    marks.resize(marks.find_last_not_of(" |") + 1);
+    for (Rule& rule : *rules) {
+      if (line.compare(3, end - 3, rule.id) == 0) rule.observed = marks;
+    }
+  }
+}
+
+std::vector<Rule> ParseSpec() {
   std::vector<Rule> rules;
   for (const SpecFile& file : SpecFiles()) {
-    if (!file.path.starts_with("spec/rules/")) continue;
-    std::istringstream lines{std::string(file.text)};
-    bool in_rule = false;
-    for (std::string line; std::getline(lines, line);) {
-      if (line.starts_with("r[") && line.ends_with("]")) {
-        std::string id = line.substr(2, line.size() - 3);
-        if (const size_t version = id.find('+'); version != std::string::npos) id.resize(version);
-        rules.push_back({.id = std::move(id), .text = "", .source = std::string(file.path)});
-        in_rule = true;
-      } else if (line.empty()) {
-        in_rule = in_rule && rules.back().text.empty();
-      } else if (in_rule) {
-        std::string& text = rules.back().text;
-        text += (text.empty() ? "" : " ") + line;
-      }
-    }
+    if (file.path.starts_with("spec/rules/")) ParseRules(file, &rules);
+  }
+  for (const SpecFile& file : SpecFiles()) {
+    if (file.path == "spec/rules/README.md") ParseIndex(file, &rules);
   }
   std::sort(rules.begin(), rules.end(), [](const Rule& a, const Rule& b) { return a.id < b.id; });
   return rules;
@@ -36,7 +66,7 @@ std::vector<Rule> ParseRules() {
 }  // namespace
 
 const std::vector<Rule>& Rules() {
-  static const auto* rules = new std::vector<Rule>(ParseRules());
+  static const auto* rules = new std::vector<Rule>(ParseSpec());
   return *rules;
 }
 

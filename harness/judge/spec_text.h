@@ -18,8 +18,10 @@ const std::vector<SpecFile>& SpecFiles();
 
 struct Rule {
   std::string id;
-  std::string text;  // its paragraph, on one line
-  std::string source;
+  std::string text;      // its paragraph, on one line
+  std::string source;    // "spec/rules/channel.md"
+  std::string observed;  // what shows it, of W, C and J, as the index has it: "W C"
+  std::string excluded;  // why no run can judge it of a subject; "" if one can
 };
 
 // Every rule, sorted by id.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/report/rule_coverage.h"
 #include "harness/report/run.h"
 #include "harness/report/statistics.h"
 
@@ -76,29 +77,6 @@ int Weight(v1::Verdict verdict) {
     default:
       return 1;
   }
-}
-
-// Coverage counts runs, not checks: a rule counts once per run. By subject; the rules judged of it,
-// and whether each was broken.
-std::map<std::string, std::map<std::string, bool>> CoverageOf(const v1::Exec& exec,
-                                                              const v1::Cell& cell) {
-  std::map<std::string, std::map<std::string, bool>> coverage;
-  if (cell.client().empty()) {
-    for (const std::string& rule : exec.rules_judged()) coverage[cell.subject()][rule] = false;
-  }
-  for (const v1::JudgedOf& judged : exec.judged_of()) {
-    for (const std::string& rule : judged.rules()) coverage[judged.subject()][rule] = false;
-  }
-  if (cell.client().empty() && exec.verdict() == v1::VERDICT_FAIL && !exec.rule().empty()) {
-    coverage[cell.subject()][exec.rule()] = true;
-  }
-  for (const v1::Finding& finding : exec.findings()) {
-    if (finding.level() != v1::VERDICT_FAIL || finding.rule().empty()) continue;
-    const std::string& blamed = cell.client().empty() ? cell.subject() : finding.blame();
-    if (finding.blame() == "harness" || blamed.empty()) continue;
-    coverage[blamed][finding.rule()] = true;
-  }
-  return coverage;
 }
 
 }  // namespace
@@ -180,7 +158,7 @@ void Summary::Add(const v1::Exec& exec) {
   if (exec.ending() == v1::ENDING_UNREACHED) return;
   if (exec.ending() == v1::ENDING_NO_START) tally.no_start = true;
 
-  for (const auto& [subject, rules] : CoverageOf(exec, tally.identity)) {
+  for (const auto& [subject, rules] : RulesOf(exec, tally.identity)) {
     for (const auto& [rule, violated] : rules) {
       auto& [times, broken] = state_->coverage[{rule, subject}];
       ++times;

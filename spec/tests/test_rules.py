@@ -86,6 +86,17 @@ def test_index_lists_every_rule_with_how_it_is_observed():
     assert sorted(index) == sorted(all_rules())
 
 
+def test_an_exclusion_follows_a_rule_and_gives_a_reason():
+    for path in rule_files():
+        before = None
+        for paragraph in re.split(r"\n{2,}", path.read_text(encoding="utf-8")):
+            if "_Excluded:_" in paragraph:
+                assert re.fullmatch(r"_Excluded:_ [^_]{20,}\.\n?", paragraph), paragraph
+                assert before is not None and DEFINITION.match(before), paragraph
+            else:
+                before = paragraph
+
+
 def _sources():
     for user in USERS:
         for path in sorted((ROOT / user).rglob("*")):
