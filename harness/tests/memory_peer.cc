@@ -137,6 +137,7 @@ struct MemoryPeer::Session {
   std::set<std::string> bindings, bindings_read;
   uint32_t announced_limit = 0;   // of attempts in flight to us
   std::set<uint64_t> unanswered;  // requests of the other side
+  uint64_t last_request_read = 0, last_channel_read = 0;
   std::map<uint64_t, Operation> operations;
   std::set<uint64_t> started;  // operations whose handler has
   std::map<uint64_t, std::unique_ptr<End>> ends;
@@ -146,6 +147,12 @@ struct MemoryPeer::Session {
     const bool odd = initiator != wrong_parity;  // the initiator asks for odd ids
     last = last == 0 ? (odd ? 1 : 2) : last + 2;
     return last;
+  }
+  // r[rpc.id.monotone]
+  bool IsNew(uint64_t id, uint64_t& last) const {
+    if ((id % 2 == 1) == initiator || id <= last) return false;
+    last = id;
+    return true;
   }
   uint32_t closing_question = 0;  // CloseSession, once Goodbye has been sent
 };
@@ -768,7 +775,26 @@ void MemoryPeer::EndSession(Session& session, CallStatus status) {
 
 // ---------------------------------------------------------------- messages
 
+// Whether the connection it names is one for such a message; if not, the link is broken off.
+bool MemoryPeer::InPlace(Link& link, const Message& message) {
+  if (message.connection_id() == 0) {
+    if (!message.has_open_connection() && !message.has_accept_connection() &&
+        !message.has_reject_connection() && !message.has_close_connection()) {
+      return true;
+    }
+    Break(link, wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "connection.root");
+    return false;
+  }
+  if (message.has_ping() || message.has_pong() || message.has_goodbye()) {
+    Break(link, wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "session.message.connection-id");
+    return false;
+  }
+  Break(link, wire::v1::PROTOCOL_ERROR_CODE_BAD_CONNECTION, "connection.unknown");
+  return false;
+}
+
 void MemoryPeer::OnMessage(Link& link, const Message& message) {
+  if (!InPlace(link, message)) return;
   Session& session = *link.session;
   Journal(session, message, false);
   if (flaw_ == Flaw::kJournalInvents) Journal(session, message, false);
@@ -779,9 +805,18 @@ void MemoryPeer::OnMessage(Link& link, const Message& message) {
                                        (flaw_ == Flaw::kWrongPong ? 1 : 0));
       Send(session, answer);
       break;
-    case Message::kPong:
-      for (const auto& pending : pending_) pending->done += pending->command.has_ping() ? 1 : 0;
+    case Message::kPong: {
+      bool asked = false;
+      for (const auto& pending : pending_) {
+        if (!pending->command.has_ping()) continue;
+        asked = true;
+        ++pending->done;
+      }
+      if (!asked) {
+        return Break(link, wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "session.keepalive");
+      }
       break;
+    }
     case Message::kGoodbye:
       if (session.closing_question != 0) {
         control::v1::Outcome outcome;
@@ -811,6 +846,16 @@ void MemoryPeer::OnMessage(Link& link, const Message& message) {
       OnSchema(link, message.schema());
       break;
     case Message::kRequest:
+      if (!session.IsNew(message.request().request_id(), session.last_request_read)) {
+        return Break(link, wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone");
+      }
+      if (message.request().operation_id() == 0) {
+        return Break(link, wire::v1::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope");
+      }
+      for (const wire::v1::ChannelRef& channel : message.request().channels()) {
+        if (session.IsNew(channel.channel_id(), session.last_channel_read)) continue;
+        return Break(link, wire::v1::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.id.monotone");
+      }
       if (!IsAnnounced(session, wire::v1::BINDING_ROLE_ARGUMENTS, message.request().method())) {
         return Break(link, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING,
                      "schema.exchange.required");
@@ -866,6 +911,9 @@ void MemoryPeer::OnSchema(Link& link, const wire::v1::Schema& schema) {
   Session& session = *link.session;
   bool fresh = true;
   for (const auto& type : schema.types()) {
+    if (wire::SchemaId(type) != type.type_id()) {
+      return Break(link, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_INVALID, "schema.type-id");
+    }
     fresh &= session.types_read.insert(type.type_id()).second;
   }
   for (const auto& binding : schema.bindings()) {
@@ -884,7 +932,11 @@ void MemoryPeer::OnChannel(Link& link, const Message& message) {
     return Break(link, wire::v1::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.channel.unknown");
   }
   End& end = *found->second;
-  if (message.has_channel_item() || message.has_close_channel()) {
+  const bool towards_receiver = message.has_channel_item() || message.has_close_channel();
+  if (towards_receiver == end.sending) {
+    return Break(link, wire::v1::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends");
+  }
+  if (towards_receiver) {
     if (end.reset) return;
     if (end.closed) {
       return Break(link, wire::v1::PROTOCOL_ERROR_CODE_CHANNEL_STATE,
@@ -1147,10 +1199,8 @@ void MemoryPeer::Attempt(Call& call) {
 
 void MemoryPeer::OnResponse(Link& link, const Response& response) {
   for (const auto& call : calls_) {
-    if (call->session != link.session || !call->in_flight ||
-        call->request != response.request_id()) {
-      continue;
-    }
+    if (call->session != link.session || call->request != response.request_id()) continue;
+    if (!call->in_flight) return;  // a call that was cancelled
     if (!response.has_runtime_error() &&
         !IsAnnounced(*link.session, wire::v1::BINDING_ROLE_RESPONSE, call->method_name)) {
       return Break(link, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required");
@@ -1164,6 +1214,7 @@ void MemoryPeer::OnResponse(Link& link, const Response& response) {
     }
     return;
   }
+  Break(link, wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.response.one-per-request");
 }
 
 void MemoryPeer::Resolve(Call& call, CallStatus status, std::string value) {

@@ -114,6 +114,7 @@ class MemoryPeer {
   void Journal(const Session& session, const wire::v1::Message& message, bool sent);
   std::string Mint(const char* what, size_t size);
 
+  bool InPlace(Link& link, const wire::v1::Message& message);
   void OnMessage(Link& link, const wire::v1::Message& message);
   void OnRequest(Session& session, const wire::v1::Request& request);
   void OnResponse(Link& link, const wire::v1::Response& response);

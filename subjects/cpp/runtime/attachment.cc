@@ -89,6 +89,7 @@ void Attachment::DetachEnds() {
 void Attachment::OnPayload(const std::string& payload) {
   const auto message = DecodeEnvelope<wire::Message>(payload);
   if (!message) {
+    if (Mutated("skips_malformed_payloads")) return;
     return session_->Violated({wire::PROTOCOL_ERROR_CODE_MALFORMED, "wire.envelope",
                                "not a Message with a known member"});
   }
@@ -107,6 +108,7 @@ void Attachment::OnLost() { session_->LinkLost(this); }
 MaybeViolation Attachment::Apply(const wire::Message& message) {
   const uint64_t connection = message.connection_id();
   if (connection != 0) {
+    if (Mutated("ignores_other_connections")) return std::nullopt;
     switch (message.payload_case()) {
       case wire::Message::kProtocolError:
       case wire::Message::kPing:
@@ -165,8 +167,10 @@ MaybeViolation Attachment::Apply(const wire::Message& message) {
     case wire::Message::kGrantCredit:
       return ApplyToChannel(message, message.grant_credit().channel_id());
     case wire::Message::kCloseConnection:
+      if (Mutated("ignores_who_closes_the_root")) return std::nullopt;
       return BadConnection("connection.root", "connection 0 cannot be closed");
     default:
+      if (Mutated("ignores_who_opens_the_root")) return std::nullopt;
       return BadConnection("connection.open", "connection 0 cannot be opened");
   }
 }
@@ -174,6 +178,7 @@ MaybeViolation Attachment::Apply(const wire::Message& message) {
 MaybeViolation Attachment::ApplyToChannel(const wire::Message& message, uint64_t id) {
   const auto found = ends.find(id);
   if (found == ends.end()) {
+    if (Mutated("ignores_unknown_channels")) return std::nullopt;
     if (nameless.contains(id)) {
       record_.Discard("channel message", "rpc.unknown-method", id);
       return std::nullopt;

@@ -47,11 +47,11 @@ wire::Response RuntimeError(wire::RuntimeErrorCode code, const std::string& text
 }  // namespace
 
 MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& request) {
-  if (!session_->SeeRequestId(request.request_id())) {
+  if (!session_->SeeRequestId(request.request_id()) && !Mutated("accepts_any_request_id")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone",
                      "request id " + std::to_string(request.request_id())};
   }
-  if (request.operation_id() == 0) {
+  if (request.operation_id() == 0 && !Mutated("accepts_operation_id_zero")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation id 0"};
   }
   if (attachment.incoming.size() >= session_->settings().max_concurrent_requests) {
@@ -65,7 +65,7 @@ MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& re
                        "channels not ascending by field"};
     }
     newest = reference.field_number();
-    if (!session_->SeeChannelId(reference.channel_id())) {
+    if (!session_->SeeChannelId(reference.channel_id()) && !Mutated("accepts_any_channel_id")) {
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.id.monotone",
                        "channel id " + std::to_string(reference.channel_id())};
     }

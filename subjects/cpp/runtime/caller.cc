@@ -128,6 +128,7 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
 MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& response) {
   const auto found = attachment.outgoing.find(response.request_id());
   if (found == attachment.outgoing.end()) {
+    if (Mutated("ignores_response_to_nothing")) return std::nullopt;
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.response.one-per-request",
                      "no request " + std::to_string(response.request_id()) + " in flight"};
   }

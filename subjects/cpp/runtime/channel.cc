@@ -80,7 +80,7 @@ MaybeViolation SendingEnd::OnCredit(uint32_t credit) {
   if (!Step("credit")) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "credit");
   }
-  if (credit > std::numeric_limits<uint32_t>::max() - credit_) {
+  if (credit > std::numeric_limits<uint32_t>::max() - credit_ && !Mutated("credit_wraps_around")) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CREDIT_OVERFLOW, "rpc.flow-control.credit.overflow",
                  "credit");
   }
@@ -105,6 +105,7 @@ MaybeViolation SendingEnd::OnReset() {
 }
 
 MaybeViolation SendingEnd::OnForeign(const char* what) {
+  if (Mutated("ignores_messages_towards_the_wrong_end")) return std::nullopt;
   return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", what);
 }
 
@@ -232,6 +233,7 @@ MaybeViolation ReceivingEnd::OnClose(bool aborted) {
     record_.Discard("close_channel", "rpc.channel.ends", id_);
     return std::nullopt;
   }
+  if (closed_ && Mutated("ignores_second_close")) return std::nullopt;
   if (late || closed_ || !Step("close")) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "close");
   }
@@ -243,6 +245,7 @@ MaybeViolation ReceivingEnd::OnClose(bool aborted) {
 }
 
 MaybeViolation ReceivingEnd::OnForeign(const char* what) {
+  if (Mutated("ignores_messages_towards_the_wrong_end")) return std::nullopt;
   return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", what);
 }
 

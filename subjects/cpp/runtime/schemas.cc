@@ -87,7 +87,8 @@ MaybeViolation Tracker::Learn(const wire::Schema& schema) {
   }
   for (const auto& type : schema.types()) {
     // The ids of a cycle hash the group, whose members may carry other names here.
-    if (!InCycle(type.type_id()) && TypeId(type) != type.type_id()) {
+    if (!InCycle(type.type_id()) && TypeId(type) != type.type_id() &&
+        !Mutated("accepts_any_type_id")) {
       return Broken(wire::PROTOCOL_ERROR_CODE_SCHEMA_INVALID, "schema.type-id", type.full_name());
     }
     for (const auto& field : type.message().fields()) {

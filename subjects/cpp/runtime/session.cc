@@ -243,6 +243,7 @@ void Session::SendPing(std::function<void(bool)> done) {
 
 MaybeViolation Session::OnPong(uint64_t nonce) {
   if (unanswered_.erase(nonce) == 0) {
+    if (Mutated("ignores_unasked_pong")) return std::nullopt;
     return Violation{wire::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "session.keepalive",
                      "a Pong nobody asked for"};
   }
