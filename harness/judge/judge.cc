@@ -16,6 +16,7 @@ Judge::Judge(std::string id, std::string called) : id_(std::move(id)), called_(s
   monitors_.push_back(NewHandshakeMonitor());
   monitors_.push_back(NewPayloadMonitor());
   monitors_.push_back(NewMessageMonitor());
+  monitors_.push_back(NewConnectionMonitor());
   monitors_.push_back(NewRequestMonitor());
   monitors_.push_back(NewChannelMonitor());
   monitors_.push_back(NewSchemaMonitor());

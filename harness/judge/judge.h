@@ -95,6 +95,7 @@ class Judge : public peer::FrameObserver, public Findings {
 std::unique_ptr<Monitor> NewHandshakeMonitor();
 std::unique_ptr<Monitor> NewPayloadMonitor();
 std::unique_ptr<Monitor> NewMessageMonitor();
+std::unique_ptr<Monitor> NewConnectionMonitor();
 std::unique_ptr<Monitor> NewRequestMonitor();
 std::unique_ptr<Monitor> NewChannelMonitor();
 std::unique_ptr<Monitor> NewSchemaMonitor();

@@ -189,6 +189,17 @@ void Session::AnnounceItems(const Method& method, const ChannelArgument& channel
            std::move(binding));
 }
 
+void Session::AnnounceOther(const std::vector<wire::v1::TypeSchema>& types,
+                            wire::v1::Binding binding) {
+  Message message;
+  for (const wire::v1::TypeSchema& type : types) {
+    if (announced_types_.insert(type.type_id()).second)
+      *message.mutable_schema()->add_types() = type;
+  }
+  *message.mutable_schema()->add_bindings() = std::move(binding);
+  Send(std::move(message));
+}
+
 Channel* Session::AddChannel(uint64_t id, const Method& method, const ChannelArgument& argument,
                              bool harness_sends) {
   auto channel = std::make_unique<Channel>(this, id, &argument, harness_sends, &method);
@@ -231,6 +242,7 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   call->breaking = !deliberate.empty();
   Message message;
   wire::v1::Request& request = *message.mutable_request();
+  request = in_every_request;
   request.set_request_id(call->request_id);
   request.set_operation_id(call->operation_id);
   request.set_method(method.name);
@@ -267,6 +279,7 @@ Call* Session::StartBareCall(const std::string& method_name, std::string argumen
   call->arguments = arguments;
   call->generation = generation;
   Message message;
+  *message.mutable_request() = in_every_request;
   message.mutable_request()->set_request_id(call->request_id);
   message.mutable_request()->set_operation_id(call->operation_id);
   message.mutable_request()->set_method(method_name);
@@ -494,6 +507,9 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
       if (Channel* channel = FindChannel(message.grant_credit().channel_id())) {
         channel->OnCredit(message.grant_credit().credit());
       }
+      break;
+    case Message::kRejectConnection:
+      rejections_[message.connection_id()] = message.reject_connection();
       break;
     default:
       break;  // announcements and connection matters are the monitors'

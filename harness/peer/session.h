@@ -132,6 +132,8 @@ class Session {
   // What a resume that the subject refuses, or never takes up, would break.
   std::string resume_rule = "session.handshake.resume";
   bool odd_parity() const { return odd_; }  // of the ids the harness mints
+  // What every further request of the harness carries beside its own: metadata, settled_below.
+  wire::v1::Request in_every_request;
   bool attached() const { return link != nullptr; }
   bool ended() const { return lost || goodbye_received_ || protocol_error_.has_value(); }
   bool goodbye_sent() const { return goodbye_sent_; }
@@ -172,6 +174,8 @@ class Session {
   void AnnounceResponse(const Method& method);
   void AnnounceArguments(const Method& method);
   void AnnounceItems(const Method& method, const ChannelArgument& channel);
+  // A binding to descriptions of the scenario's own making; those said before are left out.
+  void AnnounceOther(const std::vector<wire::v1::TypeSchema>& types, wire::v1::Binding binding);
 
   // ---- session matters
   // Whether all of it was written.
@@ -191,6 +195,8 @@ class Session {
   const std::optional<wire::v1::ProtocolError>& protocol_error() const { return protocol_error_; }
   void set_auto_goodbye_expected() { goodbye_expected_ = true; }
   bool goodbye_received() const { return goodbye_received_; }
+  // Connections that the subject would not have opened, by id.
+  const std::map<uint64_t, wire::v1::RejectConnection>& rejections() const { return rejections_; }
   // The link is gone for the harness: what belonged to it is over.
   void Detach();
   void Attach(Link* link, uint32_t generation);
@@ -225,6 +231,7 @@ class Session {
   size_t taken_requests_ = 0;
   std::map<uint64_t, std::unique_ptr<Channel>> channels_;
   std::set<uint64_t> pongs_;
+  std::map<uint64_t, wire::v1::RejectConnection> rejections_;
   std::optional<wire::v1::ProtocolError> protocol_error_;
   bool protocol_error_expected_ = false;
   bool goodbye_sent_ = false, goodbye_received_ = false, goodbye_expected_ = false;

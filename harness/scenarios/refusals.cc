@@ -97,6 +97,15 @@ Task<> OpenRoot(Scene& scene) {
   co_return;
 }
 
+Task<> OpenOfWrongParity(Scene& scene) {
+  Message message;
+  message.set_connection_id(scene.session.odd_parity() ? 2 : 1);
+  message.mutable_open_connection()->set_parity(wire::v1::PARITY_ODD);
+  message.mutable_open_connection()->mutable_settings()->set_max_concurrent_requests(1);
+  Send(scene, message);
+  co_return;
+}
+
 // ---------------------------------------------------------------- payloads
 
 Task<> EmptyPayload(Scene& scene) {
@@ -374,6 +383,9 @@ constexpr std::array kRefusals = {
     Refusal{"connection_opening_the_root_is_refused", "connection",
             "Opening the root connection is a protocol error.", "connection.root", kUnexpected,
             kBadConnection, "bare", &OpenRoot},
+    Refusal{"connection_open_of_wrong_parity_is_refused", "connection",
+            "Opening a connection whose id is of the other side's parity is a protocol error.",
+            "connection.open", kBadConnection, kUnexpected, "bare", &OpenOfWrongParity},
     Refusal{"link_empty_payload_is_refused", "link",
             "A payload of no bytes is taken as one, and refused as malformed.",
             "link.message.empty", kMalformed, kMalformed, "bare", &EmptyPayload},

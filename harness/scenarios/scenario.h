@@ -65,6 +65,7 @@ std::vector<Scenario> ConnectScenarios();
 std::vector<Scenario> LinkScenarios();
 std::vector<Scenario> SchemaScenarios();
 std::vector<Scenario> ControlScenarios();
+std::vector<Scenario> OperationScenarios();
 std::vector<Scenario> RefusalScenarios();
 
 // The bidirectional halves of the above, one file each.

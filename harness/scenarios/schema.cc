@@ -62,6 +62,139 @@ Task<> MissingAnnouncement(Peer& peer) {
                         "pending calls of a session that died of a violation fail with it");
 }
 
+// ---------------------------------------------------------------- types of another sender
+
+// What the harness says of a type of its own making: the testbed's with changes, under the id that
+// the changed description hashes to.
+struct OtherType {
+  std::vector<wire::v1::TypeSchema> types;  // referred-to types first, the changed one last
+  uint64_t id = 0;
+};
+
+OtherType Changed(const google::protobuf::Descriptor& type,
+                  void (*change)(wire::v1::MessageSchema& message)) {
+  OtherType other;
+  other.types = wire::DescribeTypes(type);
+  wire::v1::TypeSchema& changed = other.types.back();
+  change(*changed.mutable_message());
+  changed.set_type_id(wire::SchemaId(changed));
+  other.id = changed.type_id();
+  return other;
+}
+
+void Announce(Session& session, const peer::Method& method, wire::v1::BindingRole role,
+              const OtherType& other) {
+  wire::v1::Binding binding;
+  binding.set_method(method.name);
+  binding.set_role(role);
+  binding.set_type_id(other.id);
+  session.AnnounceOther(other.types, std::move(binding));
+}
+
+// A later version of EchoRequest or EchoResponse: one field is called otherwise, one is gone, one
+// is new. Numbers alone match.
+void Evolve(wire::v1::MessageSchema& message) {
+  auto& fields = *message.mutable_fields();
+  fields.at(0).set_name("words");
+  fields.erase(fields.begin() + 1);
+  wire::v1::FieldSchema& added = *fields.Add();
+  added.set_number(99);
+  added.set_name("added_later");
+  added.set_kind(google::protobuf::FieldDescriptorProto::TYPE_STRING);
+  added.set_cardinality(wire::v1::CARDINALITY_IMPLICIT);
+}
+
+// Field 1 becomes a number.
+void ChangeKind(wire::v1::MessageSchema& message) {
+  message.mutable_fields(0)->set_kind(google::protobuf::FieldDescriptorProto::TYPE_UINT64);
+}
+
+// Field 99, a string, after a value of the older version.
+std::string WithAddedField(std::string bytes) { return bytes + "\x9a\x06\x03new"; }
+
+// ---------------------------------------------------------------- schema_compatible_types_…
+
+Task<> CompatibleTypes(Peer& peer) {
+  Session* session = co_await peer.Establish();
+  const peer::Method* echo = peer::FindMethod("Echo");
+  if (peer.harness_calls()) {
+    const OtherType other = Changed(*echo->arguments, &Evolve);
+    Announce(*session, *echo, wire::v1::BINDING_ROLE_ARGUMENTS, other);
+    peer::Call* call = session->StartBareCall(
+        echo->name, WithAddedField(Echo("read by number").SerializeAsString()));
+    wire::v1::Response response =
+        co_await session->ResponseTo(*call, "schema.translation.by-number");
+    testbed::v1::EchoResponse reply;
+    const bool read = response.has_ok() && reply.ParseFromString(response.ok());
+    co_await peer.Require(read && reply.text() == "read by number", "schema.translation.by-number",
+                          "a field is found by its number, whatever its name");
+    co_await peer.Require(reply.padding().empty(), "schema.translation.missing-optional",
+                          "a field that the sender's type lacks has its default");
+    // Were the field the sender's type has more not skipped, the call would have failed.
+    peer.Judged("schema.translation.unknown-fields");
+    peer.Judged("schema.compat");
+    co_return;
+  }
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "call");
+  Incoming* incoming = co_await session->NextRequest("the subject's Request");
+  const OtherType other = Changed(*echo->response, &Evolve);
+  Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
+  wire::v1::Message message;
+  message.mutable_response()->set_request_id(incoming->request.request_id());
+  message.mutable_response()->set_ok(WithAddedField(EchoReply("x").SerializeAsString()));
+  incoming->response = message.response();
+  session->Send(std::move(message));
+  control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, "schema.compat");
+  co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_OK, "schema.compat",
+                        "a response of a compatible type is a value");
+}
+
+// ---------------------------------------------------------------- schema_kind_mismatch_…
+
+Task<> KindMismatch(Peer& peer) {
+  const std::string rule = "schema.errors.type-mismatch";
+  Session* session = co_await peer.Establish();
+  const peer::Method* echo = peer::FindMethod("Echo");
+  if (peer.harness_calls()) {
+    const OtherType other = Changed(*echo->arguments, &ChangeKind);
+    Announce(*session, *echo, wire::v1::BINDING_ROLE_ARGUMENTS, other);
+    // No value needs the field: arguments of no bytes.
+    peer::Call* call = session->StartBareCall(echo->name, "");
+    wire::v1::Response response = co_await session->ResponseTo(*call, rule);
+    const wire::v1::RuntimeError& error = response.runtime_error();
+    co_await peer.Require(error.code() == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, rule,
+                          "a field of another kind fails the call with SCHEMA_MISMATCH");
+    peer.Judged("schema.errors.early");
+    co_await peer.Require(error.text().find("text") != std::string::npos, "schema.errors.content",
+                          "the text names the field; it says: " + error.text());
+    co_await session->Fence();
+    co_await peer.Settle();
+    auto executions = co_await peer.ReadExecutions();
+    co_await peer.Require(executions.empty(), rule, "the handler does not run");
+    // The connection lives, and another binding is not concerned.
+    peer::Call* other_call = session->StartCall("EchoIdem", Echo("unharmed"));
+    wire::v1::Response alive = co_await session->ResponseTo(*other_call, "schema.errors.early");
+    co_await RequireEcho(peer, alive, "unharmed");
+    co_return;
+  }
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "call");
+  Incoming* incoming = co_await session->NextRequest("the subject's Request");
+  const OtherType other = Changed(*echo->response, &ChangeKind);
+  Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
+  wire::v1::Message message;
+  message.mutable_response()->set_request_id(incoming->request.request_id());
+  message.mutable_response()->set_ok("");
+  incoming->response = message.response();
+  session->Send(std::move(message));
+  control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
+  co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_SCHEMA_MISMATCH, rule,
+                        "a response whose type has a field of another kind is SCHEMA_MISMATCH");
+  co_await peer.Require(outcome.attempts() == 1, "schema.errors.not-retryable",
+                        "a call that failed so is not attempted again");
+}
+
 }  // namespace
 
 std::vector<Scenario> SchemaScenarios() {
@@ -83,6 +216,23 @@ std::vector<Scenario> SchemaScenarios() {
        {"schema.exchange.required", "session.protocol-error.effect"},
        {"root_calls", "schemas"},
        &MissingAnnouncement},
+      {"schema_compatible_types_are_translated",
+       "schema",
+       "Fields match by number: renamed, missing and added ones make no difference.",
+       both,
+       {"schema.translation.by-number", "schema.translation.missing-optional",
+        "schema.translation.unknown-fields", "schema.compat"},
+       {"schema.compat"},
+       {"root_calls", "schemas"},
+       &CompatibleTypes},
+      {"schema_kind_mismatch_fails_the_call",
+       "schema",
+       "A field of another kind fails every call of its binding, and nothing else.",
+       both,
+       {"schema.errors.type-mismatch", "schema.errors.early", "schema.errors.content"},
+       {"schema.errors.type-mismatch", "schema.errors.not-retryable"},
+       {"root_calls", "schemas"},
+       &KindMismatch},
   };
 }
 

@@ -36,7 +36,7 @@ uint64_t ProtocolSchema() {
   return id;
 }
 
-CallStatus StatusOf(wire::v1::RuntimeErrorCode code) {
+CallStatus StatusOf(wire::v1::RuntimeErrorCode code, bool idem) {
   switch (code) {
     case wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD:
       return control::v1::CALL_STATUS_UNKNOWN_METHOD;
@@ -46,6 +46,9 @@ CallStatus StatusOf(wire::v1::RuntimeErrorCode code) {
       return control::v1::CALL_STATUS_CANCELLED;
     case wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE:
       return control::v1::CALL_STATUS_INDETERMINATE;
+    case wire::v1::RUNTIME_ERROR_CODE_OPERATION_EXPIRED:  // r[retry.gc.settled-below]
+      return idem ? control::v1::CALL_STATUS_OPERATION_EXPIRED
+                  : control::v1::CALL_STATUS_INDETERMINATE;
     default:
       return control::v1::CALL_STATUS_OTHER_RUNTIME_ERROR;
   }
@@ -99,12 +102,13 @@ struct MemoryPeer::End {
   uint64_t credit = 0;  // left to us (sending) or to the other side (receiving)
   std::deque<uint64_t> items;
   uint32_t arrived = 0;
-  bool closed = false, reset = false, defunct = false;
+  bool closed = false, aborted = false, reset = false, defunct = false;
 
   bool over() const { return closed || reset || defunct; }
   EndStatus Status() const {
     if (defunct) return control::v1::END_STATUS_DEFUNCT;
     if (reset) return control::v1::END_STATUS_RESET;
+    if (aborted) return control::v1::END_STATUS_ABORTED;
     return closed ? control::v1::END_STATUS_CLOSED : control::v1::END_STATUS_OPEN;
   }
 };
@@ -138,6 +142,8 @@ struct MemoryPeer::Session {
   uint32_t announced_limit = 0;   // of attempts in flight to us
   std::set<uint64_t> unanswered;  // requests of the other side
   uint64_t last_request_read = 0, last_channel_read = 0;
+  uint64_t expired_below = 0;                     // r[retry.gc.settled-below]
+  std::map<std::string, std::string> mismatched;  // bindings, and the field that differs
   std::map<uint64_t, Operation> operations;
   std::set<uint64_t> started;  // operations whose handler has
   std::map<uint64_t, std::unique_ptr<End>> ends;
@@ -720,6 +726,7 @@ void MemoryPeer::Bind(Link& link) {
   session.types_read.clear();
   session.bindings.clear();
   session.bindings_read.clear();
+  session.mismatched.clear();
   session.unanswered.clear();
 }
 
@@ -783,6 +790,14 @@ bool MemoryPeer::InPlace(Link& link, const Message& message) {
       return true;
     }
     Break(link, wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "connection.root");
+    return false;
+  }
+  if (message.has_open_connection() &&
+      (message.connection_id() % 2 == 1) != link.session->initiator) {
+    Message answer;  // r[connection.open.rejection]
+    answer.set_connection_id(message.connection_id());
+    answer.mutable_reject_connection()->set_reason("no acceptor here");
+    Send(*link.session, answer);
     return false;
   }
   if (message.has_ping() || message.has_pong() || message.has_goodbye()) {
@@ -919,6 +934,19 @@ void MemoryPeer::OnSchema(Link& link, const wire::v1::Schema& schema) {
   for (const auto& binding : schema.bindings()) {
     const auto key = BindingKey(binding.role(), binding.method(), binding.channel_field());
     fresh &= session.bindings_read.insert(key).second;
+    const Method* method = peer::FindMethod(binding.method());
+    if (method == nullptr || binding.role() == wire::v1::BINDING_ROLE_CHANNEL) continue;
+    const auto* own =
+        binding.role() == wire::v1::BINDING_ROLE_ARGUMENTS ? method->arguments : method->response;
+    for (const auto& type : schema.types()) {  // r[schema.errors.type-mismatch]
+      if (type.type_id() != binding.type_id()) continue;
+      for (const auto& field : type.message().fields()) {
+        const auto* known = own->FindFieldByNumber(static_cast<int>(field.number()));
+        if (known != nullptr && field.kind() != static_cast<uint32_t>(known->type())) {
+          session.mismatched[key] = "field " + known->name();
+        }
+      }
+    }
   }
   if (!fresh) {
     Break(link, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_DUPLICATE, "schema.principles.once-per-type");
@@ -955,6 +983,7 @@ void MemoryPeer::OnChannel(Link& link, const Message& message) {
     end.items.push_back(value);
   } else if (message.has_close_channel()) {
     end.closed = true;
+    end.aborted = message.close_channel().aborted();
   } else if (message.has_reset_channel()) {
     end.reset = true;
   } else if (end.credit + message.grant_credit().credit() > UINT32_MAX) {
@@ -987,6 +1016,17 @@ void MemoryPeer::OnRequest(Session& session, const Request& request) {
   const auto respond_error = [&](wire::v1::RuntimeErrorCode code) { respond(RuntimeError(code)); };
   const Method* method = peer::FindMethod(request.method());
   if (method == nullptr) return respond_error(wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD);
+  session.expired_below = std::max(session.expired_below, request.settled_below());
+  if (request.operation_id() < session.expired_below) {
+    return respond_error(wire::v1::RUNTIME_ERROR_CODE_OPERATION_EXPIRED);
+  }
+  const auto mismatch =
+      session.mismatched.find(BindingKey(wire::v1::BINDING_ROLE_ARGUMENTS, method->name, 0));
+  if (mismatch != session.mismatched.end()) {
+    Response refusal = RuntimeError(wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH);
+    refusal.mutable_runtime_error()->set_text(mismatch->second);
+    return respond(std::move(refusal));
+  }
   const auto [found, fresh] = session.operations.try_emplace(request.operation_id());
   Operation& operation = found->second;
   if (fresh) {
@@ -1069,6 +1109,16 @@ bool MemoryPeer::StepHandler(Handler& handler) {
     const testbed::v1::Step& step = handler.steps[handler.step];
     uint64_t value = 0;
     if (step.has_wait() && !gates_.contains(step.wait().gate())) return moved;
+    if (step.has_panic()) {  // r[retry.seal.only-return]
+      handler.over = true;
+      Operation& operation = handler.session->operations.at(handler.operation);
+      operation.state = Operation::State::kIndeterminate;
+      for (const uint64_t request : operation.attached) {
+        Respond(*handler.session, request, handler.method->name,
+                RuntimeError(wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE));
+      }
+      return true;
+    }
     if (step.has_fail()) {
       testbed::v1::TestbedError error;
       error.set_code(step.fail().code());
@@ -1205,12 +1255,18 @@ void MemoryPeer::OnResponse(Link& link, const Response& response) {
         !IsAnnounced(*link.session, wire::v1::BINDING_ROLE_RESPONSE, call->method_name)) {
       return Break(link, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required");
     }
+    if (!response.has_runtime_error() &&
+        link.session->mismatched.contains(
+            BindingKey(wire::v1::BINDING_ROLE_RESPONSE, call->method_name, 0))) {
+      return Resolve(*call, control::v1::CALL_STATUS_SCHEMA_MISMATCH);
+    }
     if (response.has_ok()) {
       Resolve(*call, control::v1::CALL_STATUS_OK, response.ok());
     } else if (response.has_user_error()) {
       Resolve(*call, control::v1::CALL_STATUS_USER_ERROR, response.user_error());
     } else {
-      Resolve(*call, StatusOf(response.runtime_error().code()));
+      const bool idem = call->method != nullptr && call->method->idem;
+      Resolve(*call, StatusOf(response.runtime_error().code(), idem));
     }
     return;
   }

@@ -141,11 +141,6 @@ std::vector<Row> MessageRows() {
        {},
        "S connection_id: 1 protocol_error {}",
        "session.message.connection-id"},
-      {"RequestOnAnUnopenedConnection",
-       monitor,
-       {"S " + Request(2, "Echo")},
-       "S connection_id: 3 " + Request(4, "Echo"),
-       "connection.open"},
       {"MessageAfterGoodbye",
        monitor,
        {"H goodbye {}", "S goodbye {}"},
@@ -156,6 +151,45 @@ std::vector<Row> MessageRows() {
        {"S protocol_error {}", "H ping {}"},
        "S ping {}",
        "session.protocol-error.delivery"},
+  };
+}
+
+std::vector<Row> ConnectionRows() {
+  const auto monitor = &NewConnectionMonitor;
+  const std::string open = "H connection_id: 1 open_connection { parity: PARITY_ODD }";
+  return {
+      {"RequestOnAnUnopenedConnection",
+       monitor,
+       {"S " + Request(2, "Echo")},
+       "S connection_id: 3 " + Request(4, "Echo"),
+       "connection.open"},
+      {"RequestOnARejectedConnection",
+       monitor,
+       {open, "S connection_id: 1 reject_connection { reason: 'no' }"},
+       "S connection_id: 1 " + Request(2, "Echo"),
+       "connection.open"},
+      {"RequestOnAConnectionNotAnsweredYet",
+       monitor,
+       {open},
+       "S connection_id: 1 " + Request(2, "Echo"),
+       "connection.open"},
+      {"AnswerToAConnectionOfItsOwn",
+       monitor,
+       {"S connection_id: 2 open_connection { parity: PARITY_ODD }"},
+       "S connection_id: 2 accept_connection {}",
+       "connection.open"},
+      {"ConnectionIdOfTheOtherParity",
+       monitor,
+       {"S connection_id: 2 open_connection { parity: PARITY_ODD }"},
+       "S connection_id: 5 open_connection { parity: PARITY_ODD }",
+       "connection.open"},
+      {"ConnectionIdUsedBefore",
+       monitor,
+       {"S connection_id: 2 open_connection { parity: PARITY_ODD }",
+        "H connection_id: 2 reject_connection { reason: 'no' }"},
+       "S connection_id: 2 open_connection { parity: PARITY_ODD }",
+       "connection.open"},
+      {"ClosesTheRoot", monitor, {}, "S close_connection {}", "connection.root"},
   };
 }
 
@@ -435,6 +469,7 @@ TEST_P(Rows, LegalPassesAndOneFrameMoreIsNamed) {
 
 const auto kName = [](const auto& row) { return std::string(row.param.what); };
 INSTANTIATE_TEST_SUITE_P(Message, Rows, testing::ValuesIn(MessageRows()), kName);
+INSTANTIATE_TEST_SUITE_P(Connection, Rows, testing::ValuesIn(ConnectionRows()), kName);
 INSTANTIATE_TEST_SUITE_P(Request, Rows, testing::ValuesIn(RequestRows()), kName);
 INSTANTIATE_TEST_SUITE_P(Channel, Rows, testing::ValuesIn(ChannelRows()), kName);
 INSTANTIATE_TEST_SUITE_P(Schema, Rows, testing::ValuesIn(SchemaRows()), kName);

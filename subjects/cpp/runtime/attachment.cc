@@ -120,9 +120,10 @@ MaybeViolation Attachment::Apply(const wire::Message& message) {
       default:
         return BadConnection("connection.unknown", "a connection that was never opened");
     }
-    if (!session_->SeeConnectionId(connection)) {
+    if (!session_->SeeConnectionId(connection) && !Mutated("opens_any_connection")) {
       return BadConnection("connection.open", "not a new id of the opener's parity");
     }
+    if (Mutated("ignores_open_connection")) return std::nullopt;
     wire::Message reply;  // r[connection.open.rejection]
     reply.set_connection_id(connection);
     reply.mutable_reject_connection()->set_reason("no acceptor registered");

@@ -47,6 +47,9 @@ wire::Response RuntimeError(wire::RuntimeErrorCode code, const std::string& text
 }  // namespace
 
 MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& request) {
+  if (request.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
+  }
   if (!session_->SeeRequestId(request.request_id()) && !Mutated("accepts_any_request_id")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone",
                      "request id " + std::to_string(request.request_id())};
@@ -96,7 +99,9 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
   if (request.settled_below() > expired_below_) {  // r[retry.gc.settled-below]
     expired_below_ = request.settled_below();
     std::erase_if(operations_, [&](const auto& entry) {
-      return entry.first < expired_below_ && !entry.second->machine.Is("Live");
+      const bool settled = Mutated("evicts_what_is_not_settled") ? entry.first <= expired_below_
+                                                                 : entry.first < expired_below_;
+      return settled && !entry.second->machine.Is("Live");
     });
   }
   Ends ends;
@@ -114,7 +119,9 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
   };
   const auto known = operations_.find(id);
   auto operation = known == operations_.end() ? nullptr : known->second;
-  if (id < expired_below_) return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED, "expired");
+  if (id < expired_below_ && !Mutated("runs_what_has_expired")) {
+    return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED, "expired");
+  }
   if (operation && (operation->method != method || operation->arguments != request.arguments())) {
     return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "another method or other bytes");
   }
@@ -257,7 +264,7 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
 void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult result) {
   const auto execution = std::exchange(operation->execution, nullptr);
   const Recorder& record = session_->record();
-  const bool returned = result.kind != HandlerResult::Kind::kPanic;
+  const bool returned = result.kind != HandlerResult::Kind::kPanic || Mutated("seals_what_crashed");
   record.Handler(returned ? control::HANDLER_EVENT_RETURNED : control::HANDLER_EVENT_PANICKED,
                  operation->id, execution->request_id, execution->number);
   wire::Response response;
@@ -297,7 +304,7 @@ MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
   const auto operation = found->second;
   const bool forgets = Mutated("second_response_for_cancelled_call");
   if (!forgets) operation->attempts.erase(request_id);
-  if (operation->attempts.empty()) {
+  if (operation->attempts.empty() && !Mutated("cancel_leaves_it_live")) {
     Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "release");  // r[retry.cancel.volatile]
     Abandon(ends);

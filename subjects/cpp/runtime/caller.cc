@@ -22,7 +22,8 @@ control::CallStatus StatusOf(wire::RuntimeErrorCode code, bool idem) {
     case wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT:
       return control::CALL_STATUS_OPERATION_CONFLICT;
     case wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED:  // r[retry.gc.settled-below]
-      return idem ? control::CALL_STATUS_OPERATION_EXPIRED : control::CALL_STATUS_INDETERMINATE;
+      return idem || Mutated("reports_expired_as_it_came") ? control::CALL_STATUS_OPERATION_EXPIRED
+                                                           : control::CALL_STATUS_INDETERMINATE;
     case wire::RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED:
       return control::CALL_STATUS_RESOURCE_EXHAUSTED;
     case wire::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE:
@@ -133,6 +134,9 @@ MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& 
                      "no request " + std::to_string(response.request_id()) + " in flight"};
   }
   const auto call = found->second;
+  if (response.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
+  }
   CallResult result;
   switch (response.outcome_case()) {
     case wire::Response::kOk:
@@ -182,6 +186,11 @@ void Caller::Cancel(const std::shared_ptr<Call>& call) {
     wire::Message message;
     message.mutable_cancel_request()->set_request_id(call->request_id);
     session_->attachment()->Commit(std::move(message));
+    if (Mutated("cancel_closes_channels")) {
+      for (auto& [field, end] : call->sets.back()) {
+        if (end.sending) end.sending->Close();
+      }
+    }
   }
   call->Resolve(Local(control::CALL_STATUS_CANCELLED, "cancelled"));  // r[rpc.cancel]
 }

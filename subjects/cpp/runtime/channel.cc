@@ -238,7 +238,7 @@ MaybeViolation ReceivingEnd::OnClose(bool aborted) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CHANNEL_STATE, "rpc.channel.ends", "close");
   }
   closed_ = true;
-  aborted_ = aborted;
+  aborted_ = aborted && !Mutated("takes_aborted_for_the_end");
   DeliveredAll();
   Changed();
   return std::nullopt;

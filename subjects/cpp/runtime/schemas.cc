@@ -153,12 +153,18 @@ std::string Tracker::Judge(const wire::Binding& binding) const {
 std::string Tracker::Compare(uint64_t theirs, const Descriptor* ours,
                              std::set<uint64_t>& seen) const {
   if (theirs == TypeId(ours) || !seen.insert(theirs).second) return "";
+  if (Mutated("ignores_type_mismatch")) return "";
   const wire::TypeSchema& type = types_.at(theirs);
   if (!type.has_message()) return type.full_name() + " is not the message " + ours->full_name();
   std::set<int> present;
   for (const auto& field : type.message().fields()) {
     present.insert(static_cast<int>(field.number()));
-    const auto* own = ours->FindFieldByNumber(static_cast<int>(field.number()));
+    const auto* own = Mutated("matches_fields_by_name")
+                          ? ours->FindFieldByName(field.name())
+                          : ours->FindFieldByNumber(static_cast<int>(field.number()));
+    if (own == nullptr && Mutated("matches_fields_by_name")) {
+      return "field " + field.name() + " of " + type.full_name() + " is unknown here";
+    }
     if (own == nullptr) continue;  // r[schema.translation.unknown-fields]
     const auto cardinality = own->is_repeated()    ? wire::CARDINALITY_REPEATED
                              : own->has_presence() ? wire::CARDINALITY_OPTIONAL
