@@ -182,7 +182,16 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     progress.planned +=
         schedule.Surveyed(exec.cell(), passed ? MomentsOf(exec) : std::vector<peer::Moment>());
   };
-  for (const report::v1::Exec& exec : before.execs) {
+  std::set<std::string> reached;  // by an exploration so far
+  const auto keep_first = [&reached, &options](report::v1::Exec* exec) {
+    google::protobuf::RepeatedPtrField<std::string> first;
+    for (std::string& transition : *exec->mutable_transitions()) {
+      if (options.explore && reached.insert(transition).second) *first.Add() = transition;
+    }
+    exec->mutable_transitions()->Swap(&first);
+  };
+  for (report::v1::Exec& exec : before.execs) {
+    keep_first(&exec);
     schedule.Skip(exec.cell(), exec.ordinal());
     earlier_us = std::max(earlier_us, exec.started_us() + exec.duration_us());
     count(exec);
@@ -198,6 +207,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     }
     const bool red = exec.verdict() > report::v1::VERDICT_PASS;
     std::lock_guard lock(mutex);
+    keep_first(&exec);
     if (!finished.trace.empty() &&
         (options.keep_all_traces || ++traces_of[exec.cell()] <= kTracesPerCell)) {
       exec.set_trace(report::TracePath(exec.id()));
@@ -230,7 +240,8 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     *out.mutable_exec() = std::move(exec);
     lines.Put(std::move(out));
     if (options.on_progress) options.on_progress(progress);
-    if (red && options.stop_at_first_red) schedule.Stop();
+    const bool enough = options.most_runs > 0 && progress.finished >= options.most_runs;
+    if ((red && options.stop_at_first_red) || enough) schedule.Stop();
   };
 
   effects::CpuTime cpu_used;

@@ -96,6 +96,7 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
       exec.add_cut_cases(entry.reading.label);
     }
   }
+  for (const std::string& transition : judge.reached()) exec.add_transitions(transition);
   const std::vector<peer::Moment> none;
   for (const peer::Moment& moment : key.survey ? run.peer().moments() : none) {
     report::v1::Moment& out = *exec.add_moments();

@@ -67,6 +67,7 @@ void AddList(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);  // run and stress
 void AddExplore(CLI::App& app, Context& context);
 void AddShrink(CLI::App& app, Context& context);
+void AddCoverage(CLI::App& app, Context& context);
 void AddReplay(CLI::App& app, Context& context);
 void AddReport(CLI::App& app, Context& context);
 void AddCheck(CLI::App& app, Context& context);

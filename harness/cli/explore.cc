@@ -1,13 +1,10 @@
 // explore: cut every run of a cell everywhere it can be cut.
-#include <iomanip>
 #include <iostream>
-#include <map>
 #include <memory>
-#include <set>
 
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/coverage.h"
 #include "harness/cli/campaign_verb.h"
-#include "harness/judge/cut_outcomes.h"
 #include "harness/report/run_file.h"
 
 namespace counterpart::cli {
@@ -45,76 +42,20 @@ Result<explore::Options> Read(const ExploreOptions& options, uint64_t seed) {
   return read;
 }
 
-// What of one cell was tried.
-struct Coverage {
-  std::string undisturbed;  // why there was nothing to explore
-  size_t frames = 0;
-  uint32_t cut = 0, red = 0, unreached = 0;
-};
-
-struct Failure {
-  uint32_t count = 0;
-  const report::v1::Exec* first = nullptr;
-};
-
 Status PrintMap(const std::string& run_jsonl, const explore::Options& options) {
   Result<report::Run> run = report::RunReader::Read(run_jsonl);
   if (!run.ok()) return run.error();
-  std::map<std::string, Coverage> cells;
-  std::map<std::string, Failure> failures;
-  std::set<std::string> met;
-  for (const report::v1::Exec& exec : run->execs) {
-    Coverage& cell = cells[exec.cell()];
-    met.insert(exec.cut_cases().begin(), exec.cut_cases().end());
-    const bool red = exec.verdict() > report::v1::VERDICT_PASS;
-    if (exec.plan_size() == 0) {
-      cell.frames = static_cast<size_t>(exec.moments_size());
-      if (exec.verdict() != report::v1::VERDICT_PASS) cell.undisturbed = exec.reason();
-    } else if (exec.ending() == report::v1::ENDING_UNREACHED) {
-      ++cell.unreached;
-    } else {
-      ++cell.cut;
-      cell.red += red;
-    }
-    if (!red) continue;
-    Failure& failure = failures[exec.signature()];
-    if (failure.count++ == 0) failure.first = &exec;
+  const campaign::Coverage coverage = campaign::CoverageOf(*run);
+  std::cout << campaign::ToText(coverage, /*map=*/false);
+  for (const auto& [id, cell] : coverage.cells) {
+    if (options.sample == 0 || cell.moments == 0) continue;
+    const explore::Chance chance = explore::ChanceOf(cell.moments, options);
+    std::cout << id << ": a bug that needs " << options.depth
+              << " given faults is found by a run with a chance of at least 1 in "
+              << static_cast<uint64_t>(1 / chance.least) << ", with 95 % after "
+              << chance.runs_for_95 << " runs\n";
   }
-  std::cout << std::right << std::setw(7) << "frames" << std::setw(9) << "cut" << std::setw(6)
-            << "red" << std::setw(13) << "not reached"
-            << "  cell\n";
-  for (const auto& [id, cell] : cells) {
-    std::cout << std::setw(7) << cell.frames << std::setw(9) << cell.cut << std::setw(6) << cell.red
-              << std::setw(13) << cell.unreached << "  " << id << "\n";
-    if (!cell.undisturbed.empty()) {
-      std::cout << "          not explored: " << cell.undisturbed << "\n";
-    }
-    if (options.sample > 0 && cell.frames > 0) {
-      const explore::Chance chance = explore::ChanceOf(cell.frames, options);
-      std::cout << "          a bug that needs " << options.depth
-                << " given faults is found by a run with a chance of at least 1 in "
-                << static_cast<uint64_t>(1 / chance.least) << ", with 95 % after "
-                << chance.runs_for_95 << " runs\n";
-    }
-  }
-  const std::vector<judge::CutCase> cases = judge::AllCutCases();
-  std::string never;
-  size_t seen = 0;
-  for (const judge::CutCase& cut : cases) {
-    const std::string text = judge::Describe(cut);
-    seen += met.contains(text);
-    if (!met.contains(text)) never += "\n    " + text;
-  }
-  std::cout << "\n" << seen << " of " << cases.size() << " states of a call at a cut were met";
-  std::cout << (never.empty() ? "\n" : "; never:" + never + "\n");
-  for (const auto& [signature, failure] : failures) {
-    std::cout << "\n"
-              << failure.count << " × " << signature << "\n    " << failure.first->reason()
-              << "\n    first: ";
-    for (const std::string& fault : failure.first->plan()) std::cout << fault << "; ";
-    std::cout << "\n    again: " << failure.first->redrive() << "\n";
-  }
-  std::cout << "\n";
+  std::cout << "\nframe by frame: counterpart coverage " << run_jsonl << "\n\n";
   return {};
 }
 

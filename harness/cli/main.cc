@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   AddRun(app, context);
   AddExplore(app, context);
   AddShrink(app, context);
+  AddCoverage(app, context);
   AddReplay(app, context);
   AddReport(app, context);
   AddCheck(app, context);

@@ -1,5 +1,5 @@
 // mutants: run deliberately broken subjects, and see that each is caught by the rule it breaks.
-#include <yaml-cpp/yaml.h>
+#include "harness/campaign/mutants.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -12,67 +12,44 @@
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/campaign.h"
 #include "harness/campaign/pattern.h"
+#include "harness/campaign/trials.h"
 #include "harness/cli/command.h"
+#include "harness/explore/reduce.h"
 
 namespace counterpart::cli {
 namespace {
 
-constexpr char kDefaultSubject[] = "cpp";
+using campaign::Mutant;
 
-struct Mutant {
-  std::string subject, id, wrong;
-  std::vector<std::string> rules;  // any of which may name it; none: a canary, must stay green
-  bool paired = false;             // with a sound subject, or alone
-  std::vector<std::string> cells;  // patterns of cells, of the one kind or the other
-
-  // Ids are unique within a subject: those of any but the default one are told with it.
-  std::string Name() const { return subject == kDefaultSubject ? id : subject + "::" + id; }
-  std::string Title() const { return Name() + (paired ? " in pairs" : ""); }
-};
-
-Result<std::vector<Mutant>> ReadCatalogue(const std::string& path) {
-  std::vector<Mutant> mutants;
-  try {
-    const YAML::Node document = YAML::LoadFile(path);
-    for (const YAML::Node& row : document["mutants"]) {
-      for (const char* key : {"id", "wrong"}) {
-        if (row[key]) continue;
-        throw YAML::RepresentationException(row.Mark(),
-                                            std::string("a mutant needs `") + key + "`");
-      }
-      Mutant mutant;
-      mutant.subject = row["subject"].as<std::string>(kDefaultSubject);
-      mutant.id = row["id"].as<std::string>();
-      mutant.wrong = row["wrong"].as<std::string>();
-      for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
-      for (const YAML::Node& cell : row["cells"]) mutant.cells.push_back(cell.as<std::string>());
-      mutants.push_back(mutant);
-      if (!row["pairs"]) continue;
-      mutant.paired = true;
-      mutant.cells = row["pairs"].as<std::vector<std::string>>();
-      mutants.push_back(std::move(mutant));
-    }
-  } catch (const YAML::BadFile&) {
-    return Error{Error::Kind::kUsage, "cannot read the catalogue " + path};
-  } catch (const YAML::Exception& error) {
-    return Error{Error::Kind::kUsage, path + ":" + std::to_string(error.mark.line + 1) + ":" +
-                                          std::to_string(error.mark.column + 1) + ": " + error.msg};
-  }
-  if (mutants.empty()) return Error{Error::Kind::kUsage, path + " lists no mutants"};
-  return mutants;
-}
+// A plan that reveals a mutant only by more cuts than this is not understood.
+constexpr size_t kMostFaults = 2;
+constexpr uint64_t kMostRuns = 2000;
 
 struct Outcome {
   uint32_t runs = 0;
   std::map<std::string, uint32_t> red_by_rule;
   std::string first_reason, first_cell, no_start;
+  // Of a mutant that is explored: the plan of the first red run, and its rule.
+  std::vector<std::string> plan;
+  std::string rule;
+  bool red_undisturbed = false;  // no cut was needed
 };
 
-enum class Fate { kKilled, kOtherRule, kSurvived, kCanaryGreen, kCanaryRed, kNotStarted };
+enum class Fate {
+  kKilled,
+  kOtherRule,
+  kSurvived,
+  kCanaryGreen,
+  kCanaryRed,
+  kNotStarted,
+  kNoCutNeeded,
+  kNotReduced
+};
 
 Fate FateOf(const Mutant& mutant, const Outcome& outcome) {
   if (!outcome.no_start.empty()) return Fate::kNotStarted;
   const bool red = !outcome.red_by_rule.empty();
+  if (outcome.red_undisturbed) return Fate::kNoCutNeeded;
   if (mutant.rules.empty()) return red ? Fate::kCanaryRed : Fate::kCanaryGreen;
   if (!red) return Fate::kSurvived;
   for (const std::string& rule : mutant.rules) {
@@ -104,12 +81,19 @@ std::string RuleOf(const report::v1::Exec& exec, const std::string& mutant) {
   return rule;
 }
 
-Result<Outcome> Try(Context& context, const Mutant& mutant,
-                    std::vector<effects::SubjectSpec> subjects, uint32_t runs) {
+// As the mutant's own subject would be started; the others as they are.
+std::vector<effects::SubjectSpec> WithMutant(std::vector<effects::SubjectSpec> subjects,
+                                             const Mutant& mutant) {
   for (effects::SubjectSpec& subject : subjects) {
     if (subject.id != mutant.subject) continue;
     subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
   }
+  return subjects;
+}
+
+Result<Outcome> Try(Context& context, const Mutant& mutant,
+                    std::vector<effects::SubjectSpec> subjects, uint32_t runs) {
+  subjects = WithMutant(std::move(subjects), mutant);
   campaign::CampaignOptions options;
   const std::vector<campaign::Cell> all = campaign::AllCells(subjects);
   Result<std::vector<campaign::Cell>> cells =
@@ -117,12 +101,15 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
   options.runs = runs;
+  options.explore = mutant.explore;
+  options.stop_at_first_red = mutant.explore.has_value();
+  options.most_runs = mutant.explore ? kMostRuns : 0;
   options.seed = 1;
   options.jobs = std::max(1u, std::thread::hardware_concurrency());
   options.lanes = 1;  // a broken subject must not be blamed for a neighbour's run
   options.out = "reports/out/mutants/" +
-                (mutant.subject == kDefaultSubject ? "" : mutant.subject + "/") + mutant.id +
-                (mutant.paired ? "-pairs" : "");
+                (mutant.subject == campaign::kSubjectOfMutants ? "" : mutant.subject + "/") +
+                mutant.id + (mutant.paired ? "-pairs" : "");
   options.command = context.argv;
   options.program = context.program;
   options.interrupted = &context.interrupted;
@@ -139,12 +126,55 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
     if (outcome.red_by_rule.empty()) {
       outcome.first_reason = exec.reason();
       outcome.first_cell = exec.cell();
+      outcome.rule = rule;
+      outcome.plan.assign(exec.plan().begin(), exec.plan().end());
     }
     ++outcome.red_by_rule[rule];
+    outcome.red_undisturbed |= mutant.explore && exec.plan_size() == 0;
   };
   Result<campaign::CampaignResult> result = campaign::RunCampaign(std::move(options));
   if (!result.ok()) return result.error();
   return outcome;
+}
+
+// The smallest plan found that convicts a mutant by the same rule.
+struct Minimum {
+  explore::Plan plan;
+  uint32_t runs = 0;       // that it took
+  bool sound_red = false;  // the subject without the mutant fails by it, too
+};
+
+Minimum Shrink(const Context& context, const Mutant& mutant,
+               const std::vector<effects::SubjectSpec>& subjects, const Outcome& outcome) {
+  const std::vector<effects::SubjectSpec> wrong = WithMutant(subjects, mutant);
+  const std::vector<campaign::Cell> all = campaign::AllCells(wrong);
+  const campaign::Cell* cell = campaign::FindCell(all, outcome.first_cell);
+  const uint64_t seed = campaign::RunSeed(1, outcome.first_cell, 0);
+  Minimum minimum;
+  for (const std::string& text : outcome.plan) {
+    minimum.plan.push_back(*explore::ParseFault(text));
+  }
+  campaign::Trials trials(cell, seed, &context.interrupted);
+  std::vector<peer::Moment> moments;
+  for (const report::v1::Exec& exec : trials.Run({}, 1, /*survey=*/true)) {
+    moments = campaign::MomentsOf(exec);
+  }
+  minimum.plan = explore::Reduce(minimum.plan, moments, [&](const explore::Plan& smaller) {
+    for (const report::v1::Exec& exec : trials.Run(smaller, 1)) {
+      if (exec.verdict() == report::v1::VERDICT_FAIL &&
+          RuleOf(exec, mutant.subject) == outcome.rule) {
+        return true;
+      }
+    }
+    return false;
+  });
+  minimum.runs = trials.runs();
+  const std::vector<campaign::Cell> sound = campaign::AllCells(subjects);
+  campaign::Trials check(campaign::FindCell(sound, outcome.first_cell), seed, &context.interrupted);
+  for (const report::v1::Exec& exec : check.Run(minimum.plan, 1)) {
+    minimum.sound_red = exec.verdict() > report::v1::VERDICT_PASS;
+  }
+  return minimum;
 }
 
 int Mutants(Context& context, Selection& selection, const std::string& catalogue,
@@ -156,7 +186,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
                                : (std::filesystem::path(context.build_folder).parent_path() /
                                   "subjects/mutants/catalog.yaml")
                                      .string();
-  Result<std::vector<Mutant>> mutants = ReadCatalogue(path);
+  Result<std::vector<Mutant>> mutants = campaign::ReadMutants(path);
   if (!mutants.ok()) return Complain(mutants.error());
   uint32_t good = 0, bad = 0, skipped = 0;
   for (const Mutant& mutant : *mutants) {
@@ -181,17 +211,30 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     }
     Result<Outcome> outcome = Try(context, mutant, selection.subjects, runs);
     if (!outcome.ok()) return Complain(outcome.error());
-    const Fate fate = FateOf(mutant, *outcome);
+    Fate fate = FateOf(mutant, *outcome);
+    std::optional<Minimum> minimum;
+    if (fate == Fate::kKilled && mutant.explore) {
+      minimum = Shrink(context, mutant, selection.subjects, *outcome);
+      if (minimum->plan.size() > kMostFaults || minimum->sound_red) fate = Fate::kNotReduced;
+    }
     const bool ok = fate == Fate::kKilled || fate == Fate::kCanaryGreen;
     ++(ok ? good : bad);
-    static constexpr const char* kWords[] = {"killed",     "killed by another rule",
-                                             "SURVIVED",   "canary stayed green",
-                                             "CANARY RED", "did not start"};
+    static constexpr const char* kWords[] = {
+        "killed",     "killed by another rule", "SURVIVED",          "canary stayed green",
+        "CANARY RED", "did not start",          "RED WITHOUT A CUT", "NOT REDUCED"};
     std::cout << (ok ? "✓ " : "✗ ") << mutant.Title() << ": " << kWords[static_cast<int>(fate)];
     for (const auto& [rule, times] : outcome->red_by_rule) {
       std::cout << " · " << (rule.empty() ? "(no rule)" : rule) << " ×" << times;
     }
     std::cout << " in " << outcome->runs << " runs\n";
+    if (minimum) {
+      std::cout << "    " << outcome->first_cell << "\n";
+      for (const peer::Fault& fault : minimum->plan) {
+        std::cout << "      - " << explore::ToText(fault) << "\n";
+      }
+      std::cout << "    reduced in " << minimum->runs << " more"
+                << (minimum->sound_red ? "; the sound subject fails by it, too\n" : "\n");
+    }
     if (!ok) {
       std::cout << "    " << mutant.wrong << "\n    wanted:";
       for (const std::string& rule : mutant.rules) std::cout << " r[" << rule << "]";

@@ -7,7 +7,7 @@
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/exec.h"
 #include "harness/campaign/plan_file.h"
-#include "harness/campaign/worker.h"
+#include "harness/campaign/trials.h"
 #include "harness/cli/command.h"
 #include "harness/explore/reduce.h"
 #include "harness/report/run_file.h"
@@ -52,46 +52,6 @@ Result<Failing> ReadFailing(const std::string& file) {
   return failing;
 }
 
-// Runs of one cell and seed, each with a plan of its own.
-class Trials {
- public:
-  Trials(const campaign::Cell* cell, uint64_t seed, const std::atomic<bool>* interrupted)
-      : cell_(cell), seed_(seed), worker_(Options(interrupted), [this](campaign::FinishedRun run) {
-          execs_.push_back(std::move(*run.exec));
-        }) {}
-
-  // As many runs of this plan, one after the other.
-  std::vector<report::v1::Exec> Run(const explore::Plan& plan, uint32_t times,
-                                    bool survey = false) {
-    execs_.clear();
-    for (uint32_t i = 0; i < times; ++i) {
-      campaign::RunKey key;
-      key.cell = cell_;
-      key.ordinal = runs_++;
-      key.seed = seed_;
-      key.plan = plan;
-      key.survey = survey;
-      worker_.RunBatch({key});
-    }
-    return std::move(execs_);
-  }
-  uint32_t runs() const { return runs_; }
-
- private:
-  static campaign::Worker::Options Options(const std::atomic<bool>* interrupted) {
-    campaign::Worker::Options options;
-    options.campaign_now_us = [] { return uint64_t{0}; };  // nobody asks when
-    options.interrupted = interrupted;
-    return options;
-  }
-
-  const campaign::Cell* cell_;
-  const uint64_t seed_;
-  uint32_t runs_ = 0;
-  std::vector<report::v1::Exec> execs_;
-  campaign::Worker worker_;
-};
-
 uint32_t Same(const std::vector<report::v1::Exec>& execs, const std::string& signature) {
   uint32_t same = 0;
   for (const report::v1::Exec& exec : execs) same += exec.signature() == signature;
@@ -121,7 +81,7 @@ int Shrink(Context& context, ShrinkOptions& options) {
     return Complain(Usage(options.file + " has no planned fault: there is nothing to shrink"));
   }
 
-  Trials trials(cell, failing->plan.seed, &context.interrupted);
+  campaign::Trials trials(cell, failing->plan.seed, &context.interrupted);
   std::vector<report::v1::Exec> before = trials.Run(plan, options.tries);
   std::string& signature = failing->signature;
   for (const report::v1::Exec& exec : before) {

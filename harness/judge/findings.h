@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/machine/finding.h"
@@ -29,6 +31,8 @@ class Findings {
   void Add(const machine::Finding& finding);
   // The premise of the rule was met, and it held.
   void Held(const std::string& rule) { ++judged_[rule]; }
+  // A side has taken this step of a machine of the spec: "subject driver: Connecting --…--> …".
+  void Reached(std::string transition) { reached_.insert(std::move(transition)); }
   // Joins the end of the run: a run that judged nothing, or that set out to exercise a rule that
   // was never judged, is an error of the harness, never a pass. `judged`: by whom; `whom`: of
   // which subject, for people, "" if there is but one.
@@ -40,9 +44,11 @@ class Findings {
   const Verdict& verdict() const { return verdict_; }
   const std::vector<machine::Finding>& all() const { return findings_; }
   const std::map<std::string, uint32_t>& judged() const { return judged_; }
+  const std::set<std::string>& reached() const { return reached_; }
 
  private:
   std::map<std::string, uint32_t> judged_;
+  std::set<std::string> reached_;
   std::vector<machine::Finding> findings_;
   Verdict verdict_;
 };

@@ -133,6 +133,8 @@ class JournalMonitor : public Monitor {
       return;
     }
     state->second = transition.to_state();
+    judge.Reached(TransitionText("subject", *table, transition.from_state(), transition.event(),
+                                 transition.to_state()));
     judge.Held(table->rule);
   }
 

@@ -21,6 +21,7 @@ Judge::Judge(std::string id, std::string called) : id_(std::move(id)), called_(s
   monitors_.push_back(NewChannelMonitor());
   monitors_.push_back(NewSchemaMonitor());
   monitors_.push_back(NewJournalMonitor());
+  monitors_.push_back(NewHarnessWalk());
   monitors_.push_back(NewExecutionMonitor());
 }
 

@@ -100,6 +100,7 @@ std::unique_ptr<Monitor> NewRequestMonitor();
 std::unique_ptr<Monitor> NewChannelMonitor();
 std::unique_ptr<Monitor> NewSchemaMonitor();
 std::unique_ptr<Monitor> NewJournalMonitor();
+std::unique_ptr<Monitor> NewHarnessWalk();
 std::unique_ptr<Monitor> NewExecutionMonitor();
 
 }  // namespace counterpart::judge

@@ -52,11 +52,21 @@ const char* FileName(control::v1::Machine machine) {
 
 }  // namespace
 
-const MachineTable* FindMachine(control::v1::Machine machine) {
+const std::map<std::string, MachineTable>& AllMachines() {
   // The text is part of this program and tested: a broken one cannot ship.
   static const auto* tables = new std::map<std::string, MachineTable>(ParseAll());
-  const auto found = tables->find(FileName(machine));
-  return found == tables->end() ? nullptr : &found->second;
+  return *tables;
+}
+
+std::string TransitionText(const std::string& side, const MachineTable& table,
+                           const std::string& from, const std::string& event,
+                           const std::string& to) {
+  return side + " " + table.name + ": " + from + " --" + event + "--> " + to;
+}
+
+const MachineTable* FindMachine(control::v1::Machine machine) {
+  const auto found = AllMachines().find(FileName(machine));
+  return found == AllMachines().end() ? nullptr : &found->second;
 }
 
 }  // namespace counterpart::judge

@@ -18,6 +18,13 @@ struct MachineTable {
   std::map<std::pair<std::string, std::string>, std::string> next;  // (state, event) → state
 };
 
+// Every one that the spec describes, by name.
+const std::map<std::string, MachineTable>& AllMachines();
+// As reports name a step of a machine, by `side` ("subject" or "harness").
+std::string TransitionText(const std::string& side, const MachineTable& table,
+                           const std::string& from, const std::string& event,
+                           const std::string& to);
+
 // Null for a machine the spec does not describe.
 const MachineTable* FindMachine(control::v1::Machine machine);
 

@@ -191,6 +191,9 @@ uint32_t Peer::Start(control::v1::ExecuteRequest command) {
   if (command.send() == 0) command.set_send(1);
   control::v1::ControlRequest request;
   *request.mutable_execute() = std::move(command);
+  if (request.execute().has_channel_receive()) {
+    receives_.push_back({next_question_, request.execute().channel_receive()});
+  }
   return Ask(std::move(request));
 }
 

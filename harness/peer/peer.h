@@ -221,6 +221,12 @@ class Peer : public machine::Observer {
     bool cancelled = false;
   };
   const std::vector<SubjectCall>& subject_calls() const { return subject_calls_; }
+  // What it was told to take from an end of one of them, in order.
+  struct Receive {
+    uint32_t question = 0;
+    control::v1::ChannelReceive command;
+  };
+  const std::vector<Receive>& receives() const { return receives_; }
   Task<control::v1::CallOutcome> CallOutcomeOf(uint32_t question, std::string rule = "");
 
   // ---- machine::Observer
@@ -273,6 +279,7 @@ class Peer : public machine::Observer {
   std::map<std::pair<uint32_t, Side>, uint32_t> frames_;  // by generation
   bool broke_rule_ = false;
   std::vector<SubjectCall> subject_calls_;
+  std::vector<Receive> receives_;
   std::map<uint32_t, std::unique_ptr<Link>> links_;
   std::map<uint32_t, Listener> listeners_;
   std::map<uint32_t, Question> questions_;

@@ -50,7 +50,7 @@ void Channel::SendNow(uint64_t value, std::string deliberate) {
   Message message;
   message.mutable_channel_item()->set_channel_id(id_);
   message.mutable_channel_item()->set_item(EncodeNumber(value));
-  session_->Send(std::move(message), std::move(deliberate));
+  if (session_->Send(std::move(message), std::move(deliberate))) written_.push_back(value);
 }
 
 void Channel::Close(bool aborted) {
@@ -58,7 +58,7 @@ void Channel::Close(bool aborted) {
   Message message;
   message.mutable_close_channel()->set_channel_id(id_);
   message.mutable_close_channel()->set_aborted(aborted);
-  session_->Send(std::move(message));
+  end_written_ = session_->Send(std::move(message)) && !aborted;
 }
 
 Task<std::vector<uint64_t>> Channel::Receive(uint32_t count) {

@@ -57,6 +57,9 @@ class Channel {
   bool closed_by_subject() const { return closed_by_subject_; }
   bool aborted_by_subject() const { return aborted_by_subject_; }
   bool ended() const;
+  // What the harness has written whole on it, and whether it has ended it with the end of stream.
+  const std::vector<uint64_t>& written() const { return written_; }
+  bool closed_by_harness() const { return closed_by_harness_ && end_written_; }
 
   // ---- from the session
   void OnItem(uint64_t value);
@@ -75,7 +78,8 @@ class Channel {
   bool harness_sends_;
   uint32_t generation_;
   bool detached_ = false;
-  bool closed_by_harness_ = false;
+  bool closed_by_harness_ = false, end_written_ = false;
+  std::vector<uint64_t> written_;
   uint64_t credit_ = 0;
   bool reset_by_subject_ = false;
   std::deque<uint64_t> items_;

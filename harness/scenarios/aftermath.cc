@@ -74,8 +74,9 @@ bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
   if (call.method == nullptr) {
     return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD;
   }
+  // What no request of the testbed looks like is none of this method either.
   testbed::v1::EchoRequest request;
-  if (call.method->channels.empty() && !request.ParseFromString(call.arguments)) {
+  if (!request.ParseFromString(call.arguments)) {
     return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INVALID_PAYLOAD;
   }
   // r[link.limit.announce]: an Echo of what the harness said it does not take.
@@ -138,16 +139,38 @@ Task<std::map<uint64_t, uint32_t>> Executions(Peer& peer, const Session& session
   co_return times;
 }
 
-// co_await: everything that a call still has open is read to its end, or ended.
-Task<> PlayOut(Call& call) {
+// co_await: everything that a call still has open is read to its end, or ended. What was read.
+Task<std::vector<uint64_t>> PlayOut(Call& call) {
+  std::vector<uint64_t> items;
   for (auto& [field, channel] : call.channels) {
     if (channel->harness_sends()) {
       if (!channel->ended()) channel->Close();
     } else {
       channel->set_auto_grant(true);
-      std::vector<uint64_t> items = co_await channel->ReceiveAll();
+      items = co_await channel->ReceiveAll();
     }
   }
+  co_return items;
+}
+
+// Everything that a handler sends which runs to its end, where its request alone says so.
+std::optional<std::vector<uint64_t>> StreamOf(const Call& call) {
+  if (call.method == nullptr || call.method->channels.size() != 1 ||
+      call.method->channels.front().to_callee) {
+    return {};
+  }
+  testbed::v1::GenerateRequest request;
+  if (!request.ParseFromString(call.arguments)) return {};
+  std::vector<uint64_t> stream;
+  const auto emit = [&stream](uint64_t first, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) stream.push_back(first + i);
+  };
+  for (const auto& step : request.program().steps()) {
+    if (step.has_emit()) emit(step.emit().first(), step.emit().count());
+    if (!step.has_emit() && !step.has_wait()) return {};
+  }
+  if (request.program().steps().empty()) emit(request.first(), request.count());
+  return stream;
 }
 
 // One operation that the cut left open: its attempt on the attachment of now, and what that may
@@ -156,7 +179,20 @@ struct Open {
   Call* call = nullptr;
   uint32_t ran = 0;  // before
   CutOutcome outcome;
+  bool again = false;                          // it is a new attempt, of this attachment
+  std::optional<std::vector<uint64_t>> items;  // that came with a value
 };
+
+CutCase CaseOf(const Session& session, const Call& call, uint32_t ran, After after) {
+  CutCase cut;
+  cut.after = after;
+  cut.idem = call.method != nullptr && call.method->idem;
+  cut.channels = call.method != nullptr && !call.method->channels.empty();
+  cut.seen = ran > 0                                     ? Seen::kArrived
+             : EverDelivered(session, call.operation_id) ? Seen::kInDoubt
+                                                         : Seen::kUnsent;
+  return cut;
+}
 
 // Attempts it again where a caller would.
 Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
@@ -167,12 +203,8 @@ Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
     open.outcome = {.endings = judge::kValue, .least = 0, .most = 1, .rule = kOutlives};
     return open;
   }
-  CutCase cut;
-  cut.idem = before.method != nullptr && before.method->idem;
-  cut.channels = before.method != nullptr && !before.method->channels.empty();
-  cut.seen = ran > 0                                       ? Seen::kArrived
-             : EverDelivered(session, before.operation_id) ? Seen::kInDoubt
-                                                           : Seen::kUnsent;
+  const CutCase cut = CaseOf(session, before, ran, After::kResumed);
+  open.again = true;
   open.outcome = judge::OutcomeOf(cut);
   peer.machine().Note("cut", judge::Describe(cut));
   // A caller of a non-idem one would not ask again (r[retry.channel.detach]). The harness does, to
@@ -185,8 +217,9 @@ Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
 Task<> Settle(Peer& peer, Session& session, Open& open) {
   Call& call = *open.call;
   CutOutcome& outcome = open.outcome;
-  co_await PlayOut(call);
+  std::vector<uint64_t> items = co_await PlayOut(call);
   Response response = co_await session.ResponseTo(call, outcome.rule);
+  if (open.again && response.has_ok()) open.items = std::move(items);
   const bool allowed = (IsIndeterminate(response) && (outcome.endings & judge::kIndeterminate)) ||
                        IsItsValue(peer, call, response);
   std::string wanted = "operation " + std::to_string(call.operation_id) + " ends with " +
@@ -224,6 +257,41 @@ Task<> SettleAll(Peer& peer, Session& session) {
         std::to_string(open.outcome.most) + " times more, not " + std::to_string(more);
     const bool held = more >= open.outcome.least && more <= open.outcome.most;
     co_await peer.Require(held, open.outcome.rule, std::move(wanted));
+    // A replayed result revives no channel; an attempt that runs streams from the start.
+    const auto stream = StreamOf(*open.call);
+    if (!open.items || !stream) continue;
+    const std::vector<uint64_t> due = more > 0 ? *stream : std::vector<uint64_t>();
+    std::string whole = "the attempt that answers operation " + std::to_string(operation) +
+                        " brings " + std::to_string(due.size()) + " items from the start, not " +
+                        std::to_string(open.items->size());
+    const char* rule =
+        more > 0 ? "retry.channel.volatile.rebinding.fresh" : "retry.channel.sealed-result";
+    co_await peer.Require(*open.items == due, rule, std::move(whole));
+  }
+}
+
+// co_await: a session that is lost executes nothing more, whatever it had read.
+Task<> Lose(Peer& peer, Session& session) {
+  session.lost = true;
+  std::vector<Call*> unresolved = Unresolved(session);
+  if (unresolved.empty()) co_return;
+  co_await peer.Settle();
+  std::map<uint64_t, uint32_t> before = co_await Executions(peer, session);
+  OpenGates(peer);
+  co_await peer.Settle();
+  std::map<uint64_t, uint32_t> after = co_await Executions(peer, session);
+  for (const Call* call : unresolved) {
+    const uint64_t operation = call->operation_id;
+    const CutCase cut = CaseOf(session, *call, before[operation], After::kLost);
+    const CutOutcome outcome = judge::OutcomeOf(cut);
+    peer.machine().Note("cut", judge::Describe(cut));
+    // What was never written whole cannot have run at all.
+    const bool possible = cut.seen != Seen::kUnsent || after[operation] == 0;
+    const uint32_t more = after[operation] - before[operation];
+    std::string wanted = "operation " + std::to_string(operation) +
+                         " of a session that is lost is executed " + std::to_string(outcome.most) +
+                         " times more, not " + std::to_string(more);
+    co_await peer.Require(possible && more <= outcome.most, outcome.rule, std::move(wanted));
   }
 }
 
@@ -265,7 +333,10 @@ Task<> AsCaller(Peer& peer) {
   for (Session* session : peer.sessions()) {
     if (session->id.empty() || session->ended()) continue;
     if (!session->attached() && session->resumable) co_await ResumeOrLose(peer, *session);
-    if (!session->attached()) continue;
+    if (!session->attached()) {
+      co_await Lose(peer, *session);
+      continue;
+    }
     living = session;
     session->link->end_expected = false;
     co_await SettleAll(peer, *session);
@@ -280,6 +351,7 @@ Task<> AsCaller(Peer& peer) {
 // What the harness knows of an operation that the subject minted.
 struct Known {
   bool arrived = false;
+  bool cancelled = false;
   std::optional<Response> answer;
 };
 
@@ -288,9 +360,25 @@ Known KnownOf(const Session& session, uint64_t operation_id, const Incoming* but
   for (const auto& incoming : session.incoming()) {
     if (incoming.get() == but || incoming->request.operation_id() != operation_id) continue;
     known.arrived = true;
+    known.cancelled |= incoming->cancelled;
     if (incoming->response) known.answer = incoming->response;
   }
   return known;
+}
+
+// What the harness had seen of each operation when the cut came: by session and operation.
+using SeenBefore = std::map<std::pair<std::string, uint64_t>, Seen>;
+
+SeenBefore SeenSoFar(Peer& peer) {
+  SeenBefore seen;
+  for (const Session* session : peer.sessions()) {
+    for (const auto& incoming : session->incoming()) {
+      const uint64_t operation = incoming->request.operation_id();
+      seen[{session->id, operation}] =
+          KnownOf(*session, operation).answer ? Seen::kAnswered : Seen::kArrived;
+    }
+  }
+  return seen;
 }
 
 // co_await: the harness answers as a callee does that keeps records: what it answered before, or
@@ -299,6 +387,8 @@ Task<> Serve(Peer& peer, Session& session, Incoming& incoming) {
   const Known known = KnownOf(session, incoming.request.operation_id(), &incoming);
   const Method* method = incoming.method;
   const bool closed = method != nullptr && !method->channels.empty() && !method->idem;
+  co_await peer.Require(!known.cancelled, "retry.resume.reattempt",
+                        "a call that was cancelled is not attempted again");
   // The subject is the caller, and knows what it handed to a link.
   co_await peer.Require(!(known.arrived && closed && incoming.generation > 1),
                         "retry.channel.recovery.non-idem",
@@ -345,10 +435,17 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
     if (MayPresent(*session, key, peer.SuccessorOf(session->resume_key))) known = session;
     unproven |= !session->proven;
   }
+  // Who has sent LetsGo has read the key, though the scenario was given up before it took note.
+  const Link* before = nullptr;
+  for (const Link* other : peer.links()) {
+    if (other->id < link.id) before = other;
+  }
+  if (before != nullptr && before->in == Link::Phase::kMessages) unproven = false;
   if (key.empty()) {
     co_await peer.Require(unproven, "session.handshake.resume",
                           "the Hello of a redial presents the newest resume key it has read");
     SessionOptions options;
+    for (const Session* session : peer.sessions()) options.resumable = session->resumable;
     known = peer.NewSession(options);
     known->id = peer.MintBytes("session", 16);
   } else {
@@ -425,6 +522,117 @@ bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
   }
 }
 
+// co_await: every attempt is of a call that somebody made.
+Task<> JudgeOperations(Peer& peer) {
+  std::vector<Session*> sessions = peer.sessions();
+  if (sessions.size() != 1) co_return;  // a fresh session makes calls of its own
+  std::set<uint64_t> operations;
+  for (const auto& incoming : sessions.front()->incoming()) {
+    operations.insert(incoming->request.operation_id());
+  }
+  std::string wanted = std::to_string(peer.subject_calls().size()) +
+                       " calls are as many operations, "
+                       "however often each is attempted, not " +
+                       std::to_string(operations.size());
+  co_await peer.Require(operations.size() <= peer.subject_calls().size(),
+                        "retry.op-id.survives-resume", std::move(wanted));
+}
+
+// What the application took of one receiving end, in all.
+struct Taken {
+  std::vector<uint64_t> values;
+  control::v1::EndStatus status = control::v1::END_STATUS_UNSPECIFIED;
+};
+
+// Whether that can be what the harness wrote to this end: never a clean end of what was cut.
+bool CanBeOf(const Taken& taken, const Channel& channel) {
+  const std::vector<uint64_t>& written = channel.written();
+  return taken.values.size() <= written.size() &&
+         std::equal(taken.values.begin(), taken.values.end(), written.begin()) &&
+         (taken.status != control::v1::END_STATUS_CLOSED ||
+          (channel.closed_by_harness() && taken.values.size() == written.size()));
+}
+
+const Channel* EndOf(const Incoming& incoming, uint32_t field) {
+  const auto found = incoming.channels.find(field);
+  return found == incoming.channels.end() ? nullptr : found->second;
+}
+
+// co_await: all that the application took, and can still take, of an end that has ended.
+Task<Taken> TakeAll(Peer& peer, std::string handle, uint32_t field, uint32_t attempt) {
+  std::vector<uint32_t> questions;
+  for (const Peer::Receive& receive : peer.receives()) {
+    const control::v1::ChannelEnd& end = receive.command.end();
+    if (end.handle() == handle && end.field_number() == field && end.attempt() == attempt) {
+      questions.push_back(receive.question);
+    }
+  }
+  questions.push_back(peer.Start(ReceiveItems(handle, field, 0, attempt)));
+  Taken taken;
+  for (const uint32_t question : questions) {
+    std::string awaited = "the end of a stream that was cut to reach the application";
+    co_await peer.Until(
+        std::move(awaited), [&peer, question] { return Answered(peer, question); },
+        "retry.channel.disconnect.closes");
+    const auto& outcome = peer.question(question).reply.execute().outcome().received();
+    taken.values.insert(taken.values.end(), outcome.values().begin(), outcome.values().end());
+    taken.status = outcome.status();
+  }
+  co_return taken;
+}
+
+// co_await: of each attempt the application was given what was written for it, from the start, and
+// a clean end only where that was written too.
+Task<> JudgeStreams(Peer& peer) {
+  for (const Peer::SubjectCall& call : peer.subject_calls()) {
+    const Method* method = peer::FindMethod(call.method);
+    const CallOutcome outcome = peer.question(call.question).reply.execute().outcome().call();
+    if (method == nullptr) continue;
+    std::vector<Incoming*> served;
+    bool live = false;
+    for (Session* session : peer.sessions()) {
+      for (const auto& incoming : session->incoming()) {
+        if (session->id != call.session_id || incoming->method != method ||
+            incoming->channels.size() != method->channels.size() ||
+            incoming->request.operation_id() != outcome.operation_id()) {
+          continue;
+        }
+        served.push_back(incoming.get());
+        live = session->attached() && incoming->generation == session->generation;
+      }
+    }
+    for (const auto& argument : method->channels) {
+      if (argument.to_callee) continue;
+      // Which attempt a command without a number was for, nobody can say after the cut.
+      const bool unnumbered = std::any_of(
+          peer.receives().begin(), peer.receives().end(), [&](const Peer::Receive& receive) {
+            const control::v1::ChannelEnd& end = receive.command.end();
+            return end.handle() == call.handle && end.attempt() == 0;
+          });
+      if (unnumbered) continue;
+      // The newest lives on with its attachment, unless it was ended there.
+      const uint32_t newest = outcome.attempts();
+      const bool open = live && !EndOf(*served.back(), argument.field_number)->ended();
+      for (uint32_t attempt = 1; attempt <= newest; ++attempt) {
+        if (open && attempt == newest) continue;
+        const Taken taken = co_await TakeAll(peer, call.handle, argument.field_number, attempt);
+        // One that was cut on its way was not read, and had nothing written for it.
+        bool can = served.size() < newest && taken.values.empty() &&
+                   taken.status != control::v1::END_STATUS_CLOSED;
+        for (size_t i = 0; i < served.size(); ++i) {
+          if (served.size() == newest && i + 1 != attempt) continue;
+          can |= CanBeOf(taken, *EndOf(*served[i], argument.field_number));
+        }
+        std::string wanted =
+            "attempt " + std::to_string(attempt) + " of " + call.handle +
+            " delivers what was written for it, and a clean end only of all of that; it saw " +
+            std::to_string(taken.values.size()) + " items and " + peer::ShortName(taken.status);
+        co_await peer.Require(can, "retry.channel.disconnect.closes", std::move(wanted));
+      }
+    }
+  }
+}
+
 // co_await: the application lets go of the ends it may still hold. What was received before a cut
 // stays deliverable (r[rpc.channel.detach.buffered]), so a runtime keeps it until then.
 Task<> LetGo(Peer& peer) {
@@ -446,7 +654,7 @@ Task<> LetGo(Peer& peer) {
 }
 
 // co_await: what the application was told of each call that the cut left open is allowed.
-Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open) {
+Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& before) {
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     if (!open.contains(call.question)) continue;
     CallOutcome outcome = co_await peer.CallOutcomeOf(call.question);
@@ -460,11 +668,13 @@ Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open) {
     for (Session* session : peer.sessions()) {
       if (session->id != call.session_id) continue;
       known = KnownOf(*session, outcome.operation_id());
-      if (!session->ended()) cut.after = After::kResumed;
+      const bool lives = session->attached() || (session->resumable && !session->ended());
+      if (lives) cut.after = After::kResumed;
     }
     cut.idem = method != nullptr && method->idem;
     cut.channels = method != nullptr && !method->channels.empty();
-    cut.seen = known.answer ? Seen::kAnswered : known.arrived ? Seen::kArrived : Seen::kInDoubt;
+    const auto seen = before.find({call.session_id, outcome.operation_id()});
+    cut.seen = seen == before.end() ? Seen::kInDoubt : seen->second;
     const CutOutcome allowed = judge::OutcomeOf(cut);
     peer.machine().Note("cut", judge::Describe(cut));
     // r[session.protocol-error.effect]: a session that died of a violation says so.
@@ -481,10 +691,11 @@ Task<> AsCallee(Peer& peer) {
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     if (!Answered(peer, call.question)) open.insert(call.question);
   }
+  const SeenBefore before = SeenSoFar(peer);
   // Over for both, or for one of them: then nobody need come back.
   bool over = false, in_doubt = peer.broke_rule();
   for (Session* session : peer.sessions()) {
-    over |= session->ended();
+    over |= session->ended() || (!session->resumable && !session->attached());
     in_doubt |= session->goodbye_sent() || !session->resumable;
   }
   while (true) {
@@ -525,7 +736,9 @@ Task<> AsCallee(Peer& peer) {
     each->TakeRequests();
     if (each != session && !each->attached()) each->lost = true;
   }
-  co_await JudgeCalls(peer, open);
+  co_await JudgeOperations(peer);
+  co_await JudgeCalls(peer, open, before);
+  co_await JudgeStreams(peer);
   co_await LetGo(peer);
   if (session == nullptr) {
     peer.ForgetConnect();

@@ -58,6 +58,7 @@ const Scenario* FindScenario(std::string_view name);
 
 // The families, one file each.
 std::vector<Scenario> RpcScenarios();
+std::vector<Scenario> EveryKindScenarios();
 std::vector<Scenario> ChannelScenarios();
 std::vector<Scenario> RetryScenarios();
 std::vector<Scenario> SessionScenarios();

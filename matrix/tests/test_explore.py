@@ -77,6 +77,83 @@ def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
     assert re.search(r"^ +11 +22 +0 +0 {2}lang_cpp", ended.stdout, re.MULTILINE), ended.stdout
 
 
+def coverage(folder: Path) -> dict[str, Any]:
+    """Read what an exploration has covered."""
+    ended = counterpart("coverage", str(folder), "--format", "json", cwd=folder)
+    assert ended.returncode == OK, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_the_coverage_map_has_every_frame_and_what_was_reached(tmp_path: Path) -> None:
+    """By frame and fault what came of it; of either side, the steps taken and those never taken."""
+    ended = counterpart("explore", ECHO, *cpp(), "--out", str(tmp_path), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    covered = coverage(tmp_path)
+    [cell] = covered["cells"]
+    assert len(cell["frames"]) == 11
+    for frame in cell["frames"]:
+        assert frame["kind"]
+        assert frame["faults"] == {
+            how: {"green": 1, "red": 0, "not_reached": 0} for how in ("fin", "rst")
+        }
+    steps = covered["transitions"]
+    for side in ("subject", "harness"):
+        assert f"{side} driver: Resuming --resumed--> Connected" in steps["reached"]
+        assert f"{side} channel_sender: Open --item--> Open" in steps["never"]
+    assert "subject operation: Sealed --replay--> Sealed" in steps["reached"]
+    assert "harness operation: Absent --admit--> Live" in steps["never"]
+    assert "subject operation: Sealed" in covered["states"]["reached"]
+    assert not set(steps["reached"]) & set(steps["never"])
+    text = counterpart("coverage", str(tmp_path), cwd=tmp_path).stdout
+    assert re.search(r"frame 1 of the harness on link 1 +transport_hello +fin 1 green", text), text
+
+
+def test_every_state_of_a_call_at_a_cut_comes_up(tmp_path: Path) -> None:
+    """Two scenarios, cut everywhere, meet every row of the table of outcomes; all are green."""
+    ended = counterpart(
+        "explore",
+        "lang_cpp_*::**::rpc_every_kind_of_call_at_once",
+        "lang_cpp_*::**::session_loss_ends_every_kind_of_call",
+        *cpp(),
+        "--out",
+        str(tmp_path),
+        cwd=tmp_path,
+    )
+    assert ended.returncode == OK, ended.stdout
+    cases = coverage(tmp_path)["cut_cases"]
+    assert cases["never"] == []
+    assert len(cases["reached"]) == 48
+
+
+def test_a_mutant_of_a_cut_is_found_reduced_and_shown(tmp_path: Path) -> None:
+    """Runs to the kill, rule and smallest plan; what needs no cut is no such mutant."""
+    catalogue = tmp_path / "catalog.yaml"
+    row = """mutants:
+  - id: {id}
+    wrong: x
+    rules: [{rule}]
+    cells: ["**::direction_subject_to_harness::rpc_echo_roundtrip"]
+    explore: {{}}
+"""
+    words = ["mutants", *cpp(), "--catalogue", str(catalogue)]
+    key = "stores_the_first_key_with_the_first_message"
+    catalogue.write_text(row.format(id=key, rule="session.handshake.resume"))
+    ended = counterpart(*words, cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    assert re.search(rf"✓ {key}: killed · session.handshake.resume ×\d+ in \d+ runs", ended.stdout)
+    assert "- rst after frame 3 of the subject on link 1" in ended.stdout
+
+    catalogue.write_text(row.format(id=key, rule="rpc.pipelining"))
+    ended = counterpart(*words, cwd=tmp_path)
+    assert ended.returncode == RED
+    assert "killed by another rule" in ended.stdout
+
+    catalogue.write_text(row.format(id="wrong_parity", rule="rpc.request.id-allocation"))
+    ended = counterpart(*words, cwd=tmp_path)
+    assert ended.returncode == RED
+    assert "RED WITHOUT A CUT" in ended.stdout
+
+
 def test_a_cut_reveals_what_the_scenario_alone_does_not(tmp_path: Path) -> None:
     """The scenario is green, its exploration red; plan, replay and shrink all say the same."""
     wrong = cpp("rerun_sealed")
@@ -168,6 +245,7 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
         (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),
         (["run", ECHO, "--plan", "nowhere.yaml"], "--plan names its own cell"),
         (["shrink", "nowhere.jsonl"], "nowhere.jsonl: cannot read"),
+        (["coverage", "nowhere"], "nowhere: cannot read"),
     ],
 )
 def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> None:

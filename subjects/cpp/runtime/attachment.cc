@@ -54,6 +54,7 @@ bool Attachment::Fits(const wire::Message& message) const {
 
 bool Attachment::Commit(wire::Message message) {
   if (sealed_ || !Fits(message)) return false;
+  session_->StoreKey();
   const auto [kind, id] = Subject(message);
   if (!message.has_response() || !Mutated("forgets_to_journal_frame")) {
     record_.Frame(true, message.connection_id(), kind, id);  // r[control.journal.write-ahead]
@@ -95,6 +96,8 @@ void Attachment::OnPayload(const std::string& payload) {
   }
   const auto [kind, id] = Subject(*message);
   record_.Frame(false, message->connection_id(), kind, id);
+  session_->StoreKey();
+  session_->callee().Store();
   if (auto violation = Apply(*message)) session_->Violated(*violation);
 }
 

@@ -140,6 +140,11 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
   if (!why.empty()) return refuse(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why);
   const Recorder& record = session_->record();
   if (operation && operation->machine.Is("Live")) {  // r[retry.duplicate.live.attach]
+    if (Mutated("attaches_to_the_wrong_live_call")) {
+      operation = std::find_if(operations_.begin(), operations_.end(), [method](const auto& entry) {
+                    return entry.second->machine.Is("Live") && entry.second->method == method;
+                  })->second;
+    }
     operation->machine.Step(record, "attach");
     operation->attempts.insert(attempt);
     attachment.incoming[attempt] = operation;
@@ -204,6 +209,13 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
   execution->number = operation->executions + 1;  // if it starts
   execution->request_id = request_id;
   execution->ends = std::move(ends);
+  for (const auto& [field, end] : execution->ends) {
+    if (!end.sending) continue;
+    if (Mutated("adds_old_credit_to_the_new_stream")) end.sending->AddOld(operation->credit);
+    if (operation->executions == 2 && Mutated("resumes_a_stream_where_the_first_cut_left_it")) {
+      end.sending->Skip(operation->sent);
+    }
+  }
   operation->execution = execution;
   session_->runtime().loop.Post([this, operation, weak = std::weak_ptr(execution)] {
     const auto current = weak.lock();
@@ -349,15 +361,33 @@ void Callee::Drop(Operation& operation, std::string_view event) {
   }
 }
 
+void Callee::Store() {
+  if (!Mutated("acknowledges_before_it_stored")) return;
+  for (auto& [id, operation] : operations_) operation->stored = operation->machine.Is("Sealed");
+}
+
 void Callee::Detached(Attachment& attachment) {
   attachment.incoming.clear();
   for (auto& [id, operation] : operations_) {
     operation->attempts.clear();
     if (operation->machine.Is("Live") && !operation->method->channels.empty()) {
+      for (const auto& [field, end] : operation->execution->ends) {
+        if (!end.sending) continue;
+        operation->credit = end.sending->credit();
+        if (operation->executions == 1) operation->sent = end.sending->sent();
+      }
       Drop(*operation, operation->method->idem ? "release" : "lose");  // r[retry.channel.detach]
     }
   }
   if (Mutated("forgets_operations_at_link_loss")) operations_.clear();
+  std::erase_if(operations_, [](const auto& entry) {
+    const Operation& operation = *entry.second;
+    if (!operation.machine.Is("Sealed")) return false;
+    const Method& method = *operation.method;
+    return method.channels.empty()
+               ? method.idem && !operation.stored && Mutated("acknowledges_before_it_stored")
+               : Mutated("forgets_streams_between_effect_and_reply");
+  });
 }
 
 void Callee::Ended() {

@@ -29,6 +29,9 @@ struct Operation {
   std::set<uint64_t> attempts;  // of the current attachment
   uint32_t executions = 0;
   std::shared_ptr<Execution> execution;
+  // Mutants only.
+  bool stored = false;            // a message came after the outcome was sealed
+  uint32_t credit = 0, sent = 0;  // of the sending end, when its attachment ended; the first time
 };
 
 class Callee {
@@ -38,6 +41,7 @@ class Callee {
   MaybeViolation OnRequest(Attachment& attachment, const wire::Request& request);
   MaybeViolation OnCancel(Attachment& attachment, uint64_t request_id);
   void OnSchema(Attachment& attachment);  // something was announced
+  void Store();                           // of a mutant, which does not at once
   void Detached(Attachment& attachment);
   void Ended();
   uint32_t running() const;

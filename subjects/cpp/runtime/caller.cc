@@ -77,16 +77,22 @@ void Caller::Start(const std::shared_ptr<Call>& call) {
 // r[rpc.flow-control.max-concurrent-requests.outbound]
 void Caller::Pump() {
   while (!queue_.empty() && session_->attachment() != nullptr &&
-         (session_->attachment()->outgoing.size() < session_->peer_limit() ||
+         (session_->attachment()->outgoing.size() + lost_ < session_->peer_limit() ||
           Mutated("ignores_request_limit_as_caller"))) {
     const auto call = queue_.front();
     queue_.pop_front();
-    if (!call->resolved) Attempt(call);
+    if (!call->resolved || (call->attempts > 0 && Mutated("attempts_a_cancelled_call_again"))) {
+      Attempt(call);
+    }
   }
 }
 
 void Caller::Attempt(const std::shared_ptr<Call>& call) {
   Attachment& attachment = *session_->attachment();
+  if (call->attempts > 0 && call->method->idem && call->method->channels.empty() &&
+      Mutated("mints_a_new_operation_for_an_idem_attempt")) {
+    call->operation_id = next_operation_++;
+  }
   wire::Message message;
   auto* request = message.mutable_request();
   request->set_request_id(session_->peek_request_id());
@@ -202,9 +208,15 @@ void Caller::Bound() {
 
 void Caller::Detached(Attachment& attachment, bool over) {
   std::deque<std::shared_ptr<Call>> again;
+  if (Mutated("counts_lost_attempts_against_the_limit")) lost_ += attachment.outgoing.size();
+  if (Mutated("drops_queued_calls_at_link_loss") && !over) {
+    for (const auto& call : std::exchange(queue_, {})) {
+      call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the link was lost"));
+    }
+  }
   for (auto& [id, call] : std::exchange(attachment.outgoing, {})) {
     call->request_id = 0;
-    if (call->resolved) continue;
+    if (call->resolved && !Mutated("attempts_a_cancelled_call_again")) continue;
     if (!over && !call->method->channels.empty() &&
         !call->method->idem) {  // r[retry.channel.detach]
       call->Resolve(Local(control::CALL_STATUS_INDETERMINATE, "link lost with channels open"));

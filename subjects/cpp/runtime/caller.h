@@ -59,6 +59,7 @@ class Caller {
 
   Session* session_;
   uint64_t next_operation_ = 1;
+  size_t lost_ = 0;                          // attempts that a mutant goes on counting
   std::deque<std::shared_ptr<Call>> queue_;  // to be attempted, in order
 };
 

@@ -28,6 +28,10 @@ EndStatus SendingEnd::status() const {
 
 Sent SendingEnd::Send(const std::string& item) {
   if (host_ == nullptr || Ended()) return Sent::kOver;
+  if (skip_ > 0) {
+    --skip_;
+    return Sent::kAccepted;
+  }
   wire::Message message;
   message.mutable_channel_item()->set_channel_id(id_);
   message.mutable_channel_item()->set_item(item);
@@ -36,6 +40,7 @@ Sent SendingEnd::Send(const std::string& item) {
   if (credit_ == 0 && !Mutated("over_credit")) return Sent::kNotNow;
   host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
   if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]
+  ++sent_;
   Step("item");
   host_->Commit(std::move(message));
   return Sent::kAccepted;
@@ -132,6 +137,9 @@ EndStatus ReceivingEnd::status() const {
   if (machine_.Is("Reset") || let_go_) return EndStatus::kReset;
   if (!items_.empty()) return EndStatus::kOpen;
   if (closed_) return aborted_ ? EndStatus::kAborted : EndStatus::kClosed;
+  if (machine_.Is("Defunct") && !any_ && Mutated("takes_a_cut_for_the_end_of_an_empty_stream")) {
+    return EndStatus::kClosed;
+  }
   return machine_.Is("Defunct") ? EndStatus::kDefunct : EndStatus::kOpen;
 }
 
@@ -222,6 +230,7 @@ MaybeViolation ReceivingEnd::OnItem(const std::string& item, bool bound) {
   }
   if (Mutated("drops_items_before_binding") && machine_.Is("Reserved")) return std::nullopt;
   items_.push_back(item);
+  any_ = true;
   if (!Mutated("wakes_consumer_at_the_end_only")) Changed();
   return std::nullopt;
 }

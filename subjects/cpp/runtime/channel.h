@@ -78,6 +78,10 @@ class SendingEnd : public ChannelEndBase {
   void Bind() { Step("bind"); }
   EndStatus status() const;
   uint32_t credit() const { return credit_; }
+  uint32_t sent() const { return sent_; }
+  // Mutants only: credit of another end; items that are taken for sent.
+  void AddOld(uint32_t credit) { credit_ += credit; }
+  void Skip(uint32_t items) { skip_ = items; }
   Sent Send(const std::string& item);
   void OnDrained() { Changed(); }  // the way out is free again
   void Close();                    // nothing if it has ended
@@ -91,6 +95,7 @@ class SendingEnd : public ChannelEndBase {
  private:
   void SendClose(bool aborted);
   uint32_t credit_;
+  uint32_t sent_ = 0, skip_ = 0;
   bool late_reset_ = false;
 };
 
@@ -131,6 +136,7 @@ class ReceivingEnd : public ChannelEndBase {
   uint32_t taken_ = 0;    // items the application took and was not granted again for
   std::deque<std::string> items_;
   bool closed_ = false, aborted_ = false, late_close_ = false, let_go_ = false;
+  bool any_ = false;  // item has come
 };
 
 }  // namespace subject

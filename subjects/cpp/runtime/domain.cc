@@ -86,11 +86,17 @@ class Domain::Accepting : public LinkUser {
   // A session whose key was handed out is awaited: the initiator may have taken it as established
   // when its LetsGo was lost.  r[session.resume.key-rotation]
   void OnLost() override {
+    if (!Mutated("leaks_channels_cut_in_the_resume_handshake")) GiveBack();
     if (session_ && session_->current_key.empty()) Abandon("link lost");
   }
 
  private:
   enum class Phase { kPrologue, kHello, kLetsGo };
+
+  // The ends of the attachment before are on hold from Hello to LetsGo.
+  void GiveBack() {
+    if (session_) session_->ends_in_handshake -= std::exchange(held_, 0);
+  }
 
   // Ends a session that this link was to open, and no other has.
   void Abandon(const std::string& why) {
@@ -180,6 +186,7 @@ class Domain::Accepting : public LinkUser {
       }
       offered_ = session_->successor_key;
       if (Mutated("retires_key_at_hello")) session_->current_key.clear();
+      session_->ends_in_handshake += held_ = session_->ends_detached;
     }
     wire::Handshake reply;
     auto* yourself = reply.mutable_hello_yourself();
@@ -210,6 +217,7 @@ class Domain::Accepting : public LinkUser {
       if (Mutated("accepts_used_resume_key")) session_->retired_key = presented_;
       session_->current_key = std::exchange(session_->successor_key, "");
     }
+    GiveBack();
     if (resumable_) session_->when_lost = [] {};  // the initiator dials
     session_->Bind(link_, peer_, [] {});
   }
@@ -222,6 +230,7 @@ class Domain::Accepting : public LinkUser {
   Peer peer_;
   std::shared_ptr<Session> session_;
   std::string presented_, offered_;
+  uint32_t held_ = 0;
 };
 
 void Domain::Listener::Accept() {
@@ -336,8 +345,11 @@ class Domain::Greeting : public LinkUser {
                      peer_.max_payload < session->peer().max_payload)) {
       return Decline(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
     }
-    if (!resuming || !Mutated("presents_the_old_resume_key"))
+    if (!resuming && Mutated("stores_the_first_key_with_the_first_message")) {
+      session->unstored_key = key;
+    } else if (!resuming || !Mutated("presents_the_old_resume_key")) {
       session->resume_key = key;  // adopted on reading  r[session.resume.key-rotation]
+    }
     session->set_session_id(yourself.session_id());
     session->when_lost = session->when_unresumable = nullptr;
     if (establishment_->dialling.resume && !key.empty()) {

@@ -8,6 +8,14 @@ namespace {
 constexpr size_t kLengthBytes = 4;
 constexpr uint32_t kTornMark = 1u << 31;
 
+uint32_t LengthIn(std::string_view bytes) {
+  uint32_t length = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length |= static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])) << (8 * i);
+  }
+  return length;
+}
+
 }  // namespace
 
 std::string Framed(std::string_view payload) {
@@ -19,12 +27,14 @@ std::string Framed(std::string_view payload) {
   return framed.append(payload);
 }
 
+size_t Decoder::missing() const {
+  const std::string_view part = fragment();
+  return part.size() < kLengthBytes ? 0 : kLengthBytes + LengthIn(part) - part.size();
+}
+
 std::optional<std::string> Decoder::Next() {
   if (oversize_ || buffer_.size() - at_ < kLengthBytes) return std::nullopt;
-  uint32_t length = 0;
-  for (size_t i = 0; i < kLengthBytes; ++i) {
-    length |= static_cast<uint32_t>(static_cast<uint8_t>(buffer_[at_ + i])) << (8 * i);
-  }
+  uint32_t length = LengthIn(fragment());
   // The mutant marks a payload whose rest is still to come, in the length field.
   const bool torn = Mutated("drops_a_payload_in_pieces") && length >= kTornMark;
   if (torn) length &= kTornMark - 1;

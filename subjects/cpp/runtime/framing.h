@@ -25,6 +25,9 @@ class Decoder {
   bool oversize() const { return oversize_; }
   // Part of a payload has been fed, and the rest not yet.
   bool midway() const { return buffer_.size() > at_; }
+  // That part, and how many bytes are still to come of it; 0 while its length is not known.
+  std::string_view fragment() const { return std::string_view(buffer_).substr(at_); }
+  size_t missing() const;
 
  private:
   uint32_t limit_;

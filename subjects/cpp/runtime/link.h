@@ -47,6 +47,10 @@ class Link : public std::enable_shared_from_this<Link> {
 
   bool open() const { return open_; }
 
+  // Mutants only: what was read of a payload that is not whole, and what precedes all that is read.
+  std::string_view fragment() const { return decoder_.fragment(); }
+  void Prepend(std::string_view bytes) { decoder_.Feed(bytes); }
+
   // More is unsent than a producer that can wait should add to; `on_drained` says when that ends.
   // r[strict.delivery.explicit]
   bool congested() const { return output_.size() > kMostUnsent; }
@@ -68,6 +72,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::string output_, writing_;
   size_t discarded_ = 0;
   bool open_ = true, finishing_ = false, shut_ = false;
+  bool delivered_ = false;  // a payload
 };
 
 }  // namespace subject

@@ -74,6 +74,18 @@ bool Tracker::InCycle(uint64_t type_id) const {
   return false;
 }
 
+void Tracker::KeepStreamsOf(const Tracker& older) {
+  for (const auto& [key, bound] : older.bindings_) {
+    const auto method = methods_.find(std::get<0>(key));
+    if (method == methods_.end() || method->second.channels.empty() ||
+        !method->second.channels.front().to_callee) {
+      continue;
+    }
+    bindings_.emplace(key, bound);
+    types_.insert(older.types_.begin(), older.types_.end());
+  }
+}
+
 MaybeViolation Tracker::Learn(const wire::Schema& schema) {
   for (const auto& type : schema.types()) {
     if (type.type_id() == 0 || type.body_case() == wire::TypeSchema::BODY_NOT_SET) {

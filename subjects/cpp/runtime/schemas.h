@@ -35,6 +35,8 @@ class Tracker {
   explicit Tracker(const Methods& methods) : methods_(methods) {}
 
   MaybeViolation Learn(const wire::Schema& schema);
+  // Mutants only: what an older attachment was told of methods that take a stream.
+  void KeepStreamsOf(const Tracker& older);
 
   // Was the binding announced?  r[schema.exchange.required]
   bool Bound(const std::string& method, wire::BindingRole role, uint32_t field = 0) const {

@@ -83,6 +83,7 @@ uint32_t Session::open_ends() const {
   if (attachment_ != nullptr) {
     for (const auto& [id, end] : attachment_->ends) open += !Ended(end);
   }
+  if (Mutated("leaks_channels_cut_in_the_resume_handshake")) open += ends_in_handshake;
   return open;
 }
 
@@ -109,7 +110,10 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
   driver_.Step(record_, record_.generation == 1 ? "established" : "resumed");
   greet();
   link->set_limit(settings_.max_payload);
+  const auto older = std::exchange(older_, nullptr);
   attachment_ = std::make_shared<Attachment>(this, link, peer.max_payload);
+  if (older != nullptr) attachment_->tracker.KeepStreamsOf(older->tracker);
+  link->Prepend(std::exchange(fragment, ""));
   link->set_user(attachment_);
   for (auto& [nonce, done] : std::exchange(pings_, {})) SendPing(std::move(done));
   caller_.Bound();
@@ -118,6 +122,14 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
 void Session::Detach() {
   const auto attachment = std::exchange(attachment_, nullptr);
   attachment->Seal();
+  // More than a fragment of this many bytes has its buffer for itself.
+  constexpr size_t kInline = 24;
+  if (Mutated("splices_a_fragment_into_the_next_generation") &&
+      attachment->link->fragment().size() >= kInline) {
+    fragment = attachment->link->fragment();
+  }
+  if (Mutated("keeps_announcements_of_streams_across_a_cut")) older_ = attachment;
+  ends_detached = static_cast<uint32_t>(attachment->ends.size());
   if (!Mutated("leaves_superseded_link_open")) attachment->link->Close();
   attachment->DetachEnds();
   callee_.Detached(*attachment);
@@ -131,10 +143,12 @@ void Session::Detach() {
 void Session::LinkLost(Attachment* attachment) {
   if (attachment != attachment_.get()) return;
   if (when_unresumable) return std::exchange(when_unresumable, nullptr)();
-  if (!when_lost) return End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
+  if (!when_lost && !Mutated("waits_for_a_session_that_cannot_come_back")) {
+    return End({control::FAILURE_REASON_SESSION_ENDED, "link lost", ""});
+  }
   driver_.Step(record_, "link_lost");
   Detach();
-  when_lost();
+  if (when_lost) when_lost();
 }
 
 // ------------------------------------------------------------------ endings

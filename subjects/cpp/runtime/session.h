@@ -103,6 +103,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void EnterHandshake(const std::shared_ptr<Link>& link) { handshakes_.push_back(link); }
   void LeaveHandshake(const std::shared_ptr<Link>& link);
   void set_peer(const Peer& peer) { peer_ = peer; }
+  // Of a mutant, which does not at once.
+  void StoreKey() {
+    if (!unstored_key.empty()) resume_key = std::exchange(unstored_key, "");
+  }
 
   // LetsGo is about to be sent, by `greet`, or was read.  r[session.resume.bind]
   void Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet);
@@ -128,7 +132,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::function<void()> when_unresumable;
   // The acceptor's keys.  r[session.resume.key-rotation]
   std::string current_key, successor_key;
-  std::string retired_key;  // kept by a mutant only
+  // Kept by mutants only.
+  std::string retired_key, unstored_key, fragment;
+  uint32_t ends_in_handshake = 0, ends_detached = 0;
 
  private:
   using Newest = std::map<uint64_t, uint64_t>;
@@ -148,6 +154,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Caller caller_;
   Callee callee_;
   std::shared_ptr<Attachment> attachment_;
+  std::shared_ptr<Attachment> older_;  // kept by a mutant only
   std::vector<std::weak_ptr<Link>> handshakes_;
   Ending ending_;
   // By parity. Odd ids start at 1, even ones at 2: what precedes them is -1 and 0.
