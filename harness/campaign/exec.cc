@@ -41,6 +41,22 @@ report::v1::Ending EndingOf(const machine::Finding& reason) {
   return reason.stall ? report::v1::ENDING_STALL : report::v1::ENDING_NORMAL;
 }
 
+// Those above a pass.
+void AddFindings(const judge::Findings& judge,
+                 google::protobuf::RepeatedPtrField<report::v1::Finding>* findings) {
+  for (const machine::Finding& finding : judge.all()) {
+    if (finding.level <= Level::kPass) continue;
+    report::v1::Finding& out = *findings->Add();
+    out.set_level(ToVerdict(finding.level));
+    out.set_rule(finding.rule);
+    out.set_text(finding.text);
+    out.set_entry(finding.entry);
+    out.set_blame(finding.level == Level::kError ? "harness"
+                  : finding.blame.empty()        ? "subject"
+                                                 : finding.blame);
+  }
+}
+
 }  // namespace
 
 report::v1::TraceEntry ToTraceEntry(const Entry& entry, uint64_t index) {
@@ -128,17 +144,7 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   exec.set_signature(SignatureOf(reason));
   if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.exit_text());
   exec.set_subject_stderr(subject.stderr_tail);
-  for (const machine::Finding& finding : judge.all()) {
-    if (finding.level <= Level::kPass) continue;
-    report::v1::Finding& out = *exec.add_findings();
-    out.set_level(ToVerdict(finding.level));
-    out.set_rule(finding.rule);
-    out.set_text(finding.text);
-    out.set_entry(finding.entry);
-    out.set_blame(finding.level == Level::kError ? "harness"
-                  : finding.blame.empty()        ? "subject"
-                                                 : finding.blame);
-  }
+  AddFindings(judge, exec.mutable_findings());
   const size_t first =
       trace.size() > kTimelineEntries ? trace.size() - kTimelineEntries : size_t{0};
   exec.set_timeline_cut(first > 0);
@@ -170,10 +176,9 @@ std::vector<peer::Moment> MomentsOf(const report::v1::Exec& exec) {
   return moments;
 }
 
-std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::Run& run) {
+std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, scenarios::Run& run) {
   std::vector<report::v1::TraceLine> lines;
-  auto& mutable_run = const_cast<scenarios::Run&>(run);
-  const machine::Trace& trace = mutable_run.machine().trace();
+  const machine::Trace& trace = run.machine().trace();
   report::v1::TraceHeader& header = *lines.emplace_back().mutable_header();
   header.set_format(1);
   header.set_cell(key.cell->Id());
@@ -188,15 +193,23 @@ std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::R
     line.set_data(machine::Canonical(entry));
     line.set_digest(machine::HashText(machine::Digest(entry)));
   }
+  *lines.emplace_back().mutable_footer() = ToFooter(run);
+  return lines;
+}
+
+report::v1::TraceFooter ToFooter(scenarios::Run& run) {
+  const machine::Trace& trace = run.machine().trace();
   const machine::Finding& reason = run.judge().verdict().reason();
-  report::v1::TraceFooter& footer = *lines.emplace_back().mutable_footer();
+  report::v1::TraceFooter footer;
   footer.set_verdict(ToVerdict(run.judge().verdict().level()));
   footer.set_reason(reason.text);
   footer.set_rule(reason.rule);
   footer.set_signature(SignatureOf(reason));
   footer.set_trace_hash(machine::HashText(trace.ExactHash()));
   footer.set_entries(trace.size());
-  return lines;
+  AddFindings(run.judge(), footer.mutable_findings());
+  for (const auto& [rule, times] : run.judge().judged()) footer.add_rules_judged(rule);
+  return footer;
 }
 
 Result<RecordedRun> FromTrace(const std::vector<report::v1::TraceLine>& lines) {
@@ -217,13 +230,23 @@ Result<RecordedRun> FromTrace(const std::vector<report::v1::TraceLine>& lines) {
     } else if (line.has_entry()) {
       Entry entry{.kind = EntryKind::kNote};
       if (!machine::DecodeCanonical(line.entry().data(), &entry)) {
-        return Error{Error::Kind::kUsage, at + "not an entry of this trace format"};
+        return Error{Error::Kind::kUsage, at + "entry " + std::to_string(line.entry().index()) +
+                                              " is not an entry of this trace format"};
       }
       if (machine::HashText(machine::Digest(entry)) != line.entry().digest()) {
-        return Error{Error::Kind::kUsage, at + "the entry was changed: its digest does not match"};
+        return Error{Error::Kind::kUsage, at + "entry " + std::to_string(line.entry().index()) +
+                                              " was changed: its digest does not match"};
+      }
+      const report::v1::TraceEntry shown = ToTraceEntry(entry, line.entry().index());
+      if (shown.kind() != line.entry().kind() || shown.side() != line.entry().side()) {
+        return Error{Error::Kind::kUsage,
+                     at + "entry " + std::to_string(line.entry().index()) +
+                         " was changed: it is a " + shown.kind() + " of the " +
+                         (shown.side() == report::v1::TRACE_SIDE_SUBJECT ? "subject" : "harness")};
       }
       entry.round = line.entry().round();
-      entry.reading.label = line.entry().label();
+      entry.reading = {
+          .edge = line.entry().edge(), .label = line.entry().label(), .text = line.entry().text()};
       recorded.entries.push_back(std::move(entry));
     } else if (line.has_footer()) {
       recorded.verdict = line.footer().verdict();
@@ -233,7 +256,7 @@ Result<RecordedRun> FromTrace(const std::vector<report::v1::TraceLine>& lines) {
     }
   }
   if (recorded.cell.empty()) return Error{Error::Kind::kUsage, "the trace has no header"};
-  if (!footer) return Error{Error::Kind::kUsage, "the trace has no footer: its run never ended"};
+  if (!footer) return Error{Error::Kind::kUsage, "cut short: the trace has no footer"};
   return recorded;
 }
 

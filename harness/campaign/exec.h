@@ -13,6 +13,7 @@
 namespace counterpart::report::v1 {
 class Exec;
 class TraceEntry;
+class TraceFooter;
 class TraceLine;
 }  // namespace counterpart::report::v1
 
@@ -46,7 +47,10 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
 std::vector<peer::Moment> MomentsOf(const report::v1::Exec& exec);
 
 // The whole trace, header and footer included.
-std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, const scenarios::Run& run);
+std::vector<report::v1::TraceLine> ToTrace(const RunKey& key, scenarios::Run& run);
+
+// What a run that is over has come to, as the footer of its trace says it.
+report::v1::TraceFooter ToFooter(scenarios::Run& run);
 
 report::v1::TraceEntry ToTraceEntry(const machine::Entry& entry, uint64_t index);
 

@@ -1,5 +1,5 @@
-// Runs of one cell and one seed, each with a plan of its own: what a shrinking asks again and
-// again.
+// A few runs of one cell, one after the other, each with a seed and plan of its own: for verbs that
+// try something and look, rather than keep a report.
 #ifndef COUNTERPART_CAMPAIGN_TRIALS_H_
 #define COUNTERPART_CAMPAIGN_TRIALS_H_
 
@@ -7,25 +7,23 @@
 #include <cstdint>
 #include <vector>
 
-#include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/worker.h"
 
 namespace counterpart::campaign {
 
 class Trials {
  public:
-  Trials(const Cell* cell, uint64_t seed, const std::atomic<bool>* interrupted);
-
-  // As many runs of this plan, one after the other. A survey tells the frames of its run.
-  std::vector<report::v1::Exec> Run(const explore::Plan& plan, uint32_t times, bool survey = false);
-  // All so far.
-  uint32_t runs() const { return runs_; }
+  // What is pointed to outlives it. `options`: of the worker; its clock is set here.
+  Trials(const Cell* cell, Worker::Options options);
+  // As many runs of this seed and plan; fewer if interrupted.
+  std::vector<FinishedRun> Run(uint64_t seed, const explore::Plan& plan, uint32_t times,
+                               bool survey = false);
+  uint32_t runs() const { return runs_; }  // so far
 
  private:
   const Cell* cell_;
-  const uint64_t seed_;
   uint32_t runs_ = 0;
-  std::vector<report::v1::Exec> execs_;
+  std::vector<FinishedRun> finished_;
   Worker worker_;
 };
 

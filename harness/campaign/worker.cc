@@ -70,6 +70,7 @@ Result<LiveWorld*> Worker::WorldFor(const effects::SubjectSpec& subject) {
       return status.error();
     }
   }
+  if (world == nullptr && options_.stand_in) world = options_.stand_in(subject.id);
   if (world == nullptr) {
     Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(subject);
     if (!started.ok()) {

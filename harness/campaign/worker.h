@@ -31,6 +31,8 @@ class Worker {
     std::function<uint64_t()> campaign_now_us;
     // Set from outside (Ctrl-C): runs in progress are abandoned, not counted.
     const std::atomic<bool>* interrupted = nullptr;
+    // Gives the world to be used for a subject of this id; null: its process is started.
+    std::function<std::unique_ptr<effects::LiveWorld>(const std::string& id)> stand_in;
   };
   using Sink = std::function<void(FinishedRun)>;
 

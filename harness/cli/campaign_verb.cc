@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/pattern.h"
 #include "harness/campaign/plan_file.h"
 #include "harness/cli/render.h"
 #include "harness/report/run_file.h"
@@ -101,19 +102,26 @@ Status SameCommand(const std::string& folder, const std::vector<std::string>& ar
                "'; give the same command, and --resume");
 }
 
-// Every run of the cell and seed of a plan file meets its faults.
+// Every run of the cells and seed of a plan file meets its faults. A cell with a * in it stands for
+// all that match it: a regression is kept for every subject.
 Status TakePlan(const std::string& path, const std::vector<campaign::Cell>& all,
                 campaign::CampaignOptions* campaign) {
   Result<campaign::PlanFile> plan = campaign::ReadPlanFile(path);
   if (!plan.ok()) return plan.error();
-  const campaign::Cell* cell = campaign::FindCell(all, plan->cell);
-  if (cell == nullptr) {
-    return Usage(path + ": there is no cell " + plan->cell + "; `counterpart list` shows them");
+  campaign->cells.clear();
+  bool of_two = false;
+  const bool pattern = plan->cell.find('*') != std::string::npos;
+  for (const campaign::Cell& cell : all) {
+    if (pattern ? !campaign::Matches(plan->cell, cell.Id()) : cell.Id() != plan->cell) continue;
+    of_two |= cell.client != nullptr;
+    if (cell.client == nullptr) campaign->cells.push_back(cell);
   }
-  if (cell->client != nullptr) {
+  if (of_two && campaign->cells.empty()) {
     return Usage(path + ": a plan is of one subject, not of two with the harness between them");
   }
-  campaign->cells = {*cell};
+  if (campaign->cells.empty()) {
+    return Usage(path + ": there is no cell " + plan->cell + "; `counterpart list` shows them");
+  }
   campaign->run_seed = plan->seed;
   for (const std::string& text : plan->faults) {
     campaign->plan.push_back(*explore::ParseFault(text));

@@ -69,6 +69,7 @@ void AddExplore(CLI::App& app, Context& context);
 void AddShrink(CLI::App& app, Context& context);
 void AddCoverage(CLI::App& app, Context& context);
 void AddReplay(CLI::App& app, Context& context);
+void AddTrace(CLI::App& app, Context& context);
 void AddReport(CLI::App& app, Context& context);
 void AddCheck(CLI::App& app, Context& context);
 void AddServe(CLI::App& app, Context& context);

@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   AddShrink(app, context);
   AddCoverage(app, context);
   AddReplay(app, context);
+  AddTrace(app, context);
   AddReport(app, context);
   AddCheck(app, context);
   AddServe(app, context);

@@ -154,15 +154,17 @@ Minimum Shrink(const Context& context, const Mutant& mutant,
   for (const std::string& text : outcome.plan) {
     minimum.plan.push_back(*explore::ParseFault(text));
   }
-  campaign::Trials trials(cell, seed, &context.interrupted);
+  campaign::Worker::Options worker;
+  worker.interrupted = &context.interrupted;
+  campaign::Trials trials(cell, worker);
   std::vector<peer::Moment> moments;
-  for (const report::v1::Exec& exec : trials.Run({}, 1, /*survey=*/true)) {
-    moments = campaign::MomentsOf(exec);
+  for (const campaign::FinishedRun& run : trials.Run(seed, {}, 1, /*survey=*/true)) {
+    moments = campaign::MomentsOf(*run.exec);
   }
   minimum.plan = explore::Reduce(minimum.plan, moments, [&](const explore::Plan& smaller) {
-    for (const report::v1::Exec& exec : trials.Run(smaller, 1)) {
-      if (exec.verdict() == report::v1::VERDICT_FAIL &&
-          RuleOf(exec, mutant.subject) == outcome.rule) {
+    for (const campaign::FinishedRun& run : trials.Run(seed, smaller, 1)) {
+      if (run.exec->verdict() == report::v1::VERDICT_FAIL &&
+          RuleOf(*run.exec, mutant.subject) == outcome.rule) {
         return true;
       }
     }
@@ -170,9 +172,9 @@ Minimum Shrink(const Context& context, const Mutant& mutant,
   });
   minimum.runs = trials.runs();
   const std::vector<campaign::Cell> sound = campaign::AllCells(subjects);
-  campaign::Trials check(campaign::FindCell(sound, outcome.first_cell), seed, &context.interrupted);
-  for (const report::v1::Exec& exec : check.Run(minimum.plan, 1)) {
-    minimum.sound_red = exec.verdict() > report::v1::VERDICT_PASS;
+  campaign::Trials check(campaign::FindCell(sound, outcome.first_cell), worker);
+  for (const campaign::FinishedRun& run : check.Run(seed, minimum.plan, 1)) {
+    minimum.sound_red = run.exec->verdict() > report::v1::VERDICT_PASS;
   }
   return minimum;
 }

@@ -1,8 +1,11 @@
-// shrink: the smallest plan that still fails in the same way.
+// shrink: the smallest plan that still fails in the same way. Fewest faults, as early as they can
+// be: what the scenario would have done after its cut is left out. Then a seed by which it draws
+// smaller numbers: its counts and payloads.
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/exec.h"
@@ -22,6 +25,7 @@ struct ShrinkOptions {
   std::string out;
   uint32_t tries = 3;
   uint32_t proof = 20;
+  uint32_t seeds = 16;
   std::string format = "pretty";
 };
 
@@ -52,10 +56,36 @@ Result<Failing> ReadFailing(const std::string& file) {
   return failing;
 }
 
-uint32_t Same(const std::vector<report::v1::Exec>& execs, const std::string& signature) {
+uint32_t Same(const std::vector<campaign::FinishedRun>& runs, const std::string& signature) {
   uint32_t same = 0;
-  for (const report::v1::Exec& exec : execs) same += exec.signature() == signature;
+  for (const campaign::FinishedRun& run : runs) same += run.exec->signature() == signature;
   return same;
+}
+
+// The numbers a scenario draws by its seed are its parameters: how often, how much, in which order.
+struct Choices {
+  std::vector<std::string> text;  // "connects refused: 2 of 4"
+  std::vector<uint64_t> numbers;
+
+  uint64_t total() const { return std::accumulate(numbers.begin(), numbers.end(), uint64_t{0}); }
+};
+
+// Of the first of these runs that tells.
+Choices ChoicesOf(const std::vector<campaign::FinishedRun>& runs) {
+  Choices choices;
+  for (const campaign::FinishedRun& run : runs) {
+    for (const report::v1::TraceLine& line : run.trace) {
+      machine::Entry entry{.kind = machine::EntryKind::kNote};
+      if (line.entry().kind() != "choice" ||
+          !machine::DecodeCanonical(line.entry().data(), &entry)) {
+        continue;
+      }
+      choices.text.push_back(line.entry().label());
+      choices.numbers.push_back(entry.choice);
+    }
+    if (!run.trace.empty()) break;
+  }
+  return choices;
 }
 
 Error Usage(std::string text) { return {Error::Kind::kUsage, std::move(text)}; }
@@ -77,15 +107,15 @@ int Shrink(Context& context, ShrinkOptions& options) {
     if (!fault.ok()) return Complain(fault.error());
     plan.push_back(*fault);
   }
-  if (plan.empty()) {
-    return Complain(Usage(options.file + " has no planned fault: there is nothing to shrink"));
-  }
-
-  campaign::Trials trials(cell, failing->plan.seed, &context.interrupted);
-  std::vector<report::v1::Exec> before = trials.Run(plan, options.tries);
+  campaign::Worker::Options worker;
+  worker.interrupted = &context.interrupted;
+  worker.keep_all_traces = true;  // they tell the choices
+  campaign::Trials trials(cell, std::move(worker));
+  uint64_t& seed = failing->plan.seed;
+  const std::vector<campaign::FinishedRun> before = trials.Run(seed, plan, options.tries);
   std::string& signature = failing->signature;
-  for (const report::v1::Exec& exec : before) {
-    if (signature.empty()) signature = exec.signature();
+  for (const campaign::FinishedRun& run : before) {
+    if (signature.empty()) signature = run.exec->signature();
   }
   if (signature.empty() || Same(before, signature) == 0) {
     std::cout << failing->plan.cell << "\n  the plan did not fail "
@@ -94,16 +124,23 @@ int Shrink(Context& context, ShrinkOptions& options) {
     return context.interrupted ? kHarnessError : kRed;
   }
   std::vector<peer::Moment> moments;
-  for (const report::v1::Exec& exec : trials.Run({}, 1, /*survey=*/true)) {
-    moments = campaign::MomentsOf(exec);
+  for (const campaign::FinishedRun& run : trials.Run(seed, {}, 1, /*survey=*/true)) {
+    moments = campaign::MomentsOf(*run.exec);
   }
   const explore::Plan smallest = explore::Reduce(plan, moments, [&](const explore::Plan& smaller) {
     if (context.interrupted) return false;
-    const std::vector<report::v1::Exec> execs = trials.Run(smaller, options.tries);
-    return Same(execs, signature) > 0;
+    return Same(trials.Run(seed, smaller, options.tries), signature) > 0;
   });
+  Choices choices = ChoicesOf(before);
+  for (uint64_t other = 1; other <= options.seeds && choices.total() > 0 && !context.interrupted;
+       ++other) {
+    const std::vector<campaign::FinishedRun> runs = trials.Run(other, smallest, options.tries);
+    if (Same(runs, signature) == 0 || ChoicesOf(runs).total() >= choices.total()) continue;
+    choices = ChoicesOf(runs);
+    seed = other;
+  }
   const uint32_t searched = trials.runs();
-  const std::vector<report::v1::Exec> proof = trials.Run(smallest, options.proof);
+  const std::vector<campaign::FinishedRun> proof = trials.Run(seed, smallest, options.proof);
   const uint32_t again = Same(proof, signature);
 
   campaign::PlanFile kept{
@@ -118,6 +155,7 @@ int Shrink(Context& context, ShrinkOptions& options) {
                                  {"seed", std::to_string(kept.seed)},
                                  {"signature", signature},
                                  {"faults", kept.faults},
+                                 {"choices", choices.text},
                                  {"reproduced", again},
                                  {"of", proof.size()},
                                  {"runs", searched},
@@ -125,9 +163,12 @@ int Shrink(Context& context, ShrinkOptions& options) {
                      .dump(2)
               << "\n";
   } else {
-    std::cout << campaign::ToText(kept) << "\nfound in " << searched << " runs; it failed in "
-              << again << " of " << proof.size() << " more\nkept as " << path
-              << "; again: " << context.program << " run --plan " << path
+    std::cout << campaign::ToText(kept);
+    for (const std::string& choice : choices.text)
+      std::cout << "# drawn by the seed: " << choice << "\n";
+    std::cout << "\nfound in " << searched << " runs; it failed in " << again << " of "
+              << proof.size() << " more\nkept as " << path << "; again: " << context.program
+              << " run --plan " << path
               << (options.selection.Arguments().empty() ? "" : " " + options.selection.Arguments())
               << "\n";
   }
@@ -146,6 +187,9 @@ void AddShrink(CLI::App& app, Context& context) {
   verb->add_option("--tries", options->tries, "Runs of each plan before it counts as passing")
       ->capture_default_str()
       ->check(CLI::Range(1u, 1000u));
+  verb->add_option("--seeds", options->seeds,
+                   "Seeds from 1 up that are tried for smaller parameters of the scenario")
+      ->capture_default_str();
   verb->add_option("--proof", options->proof,
                    "Runs of the smallest plan, to say how often it fails")
       ->capture_default_str();

@@ -1,6 +1,6 @@
 #include "harness/machine/trace.h"
 
-#include <map>
+#include "harness/machine/normal_form.h"
 
 namespace counterpart::machine {
 namespace {
@@ -9,11 +9,6 @@ uint64_t HashNumber(uint64_t number, uint64_t hash) {
   char bytes[8];
   for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
   return HashBytes({bytes, sizeof bytes}, hash);
-}
-
-// With its length, so that neighbours cannot trade bytes.
-uint64_t HashField(std::string_view bytes, uint64_t hash) {
-  return HashBytes(bytes, HashNumber(bytes.size(), hash));
 }
 
 void PutNumber(std::string& out, uint64_t number) {
@@ -154,16 +149,6 @@ uint64_t Trace::ExactHash() const {
   return hash;
 }
 
-uint64_t Trace::NormalisedHash() const {
-  std::map<std::string_view, uint64_t> edges;
-  for (const Entry& entry : entries_) {
-    if (entry.reading.edge.empty()) continue;
-    uint64_t& hash = edges.try_emplace(entry.reading.edge, HashBytes("")).first->second;
-    hash = HashField(entry.reading.label, hash);
-  }
-  uint64_t hash = HashBytes("");
-  for (const auto& [edge, edge_hash] : edges) hash = HashNumber(edge_hash, HashField(edge, hash));
-  return hash;
-}
+uint64_t Trace::NormalisedHash() const { return NormalisedDigest(entries_); }
 
 }  // namespace counterpart::machine

@@ -51,8 +51,8 @@ class Trace {
 
   // Over every entry in order: equal for a run and its replay.
   uint64_t ExactHash() const;
-  // Over the labels of each edge in its own order, edges sorted: equal for runs that differ only
-  // in how independent streams interleaved.
+  // Of its normal form (normal_form.h): equal for runs that differ only in how independent streams
+  // interleaved.
   uint64_t NormalisedHash() const;
 
  private:

@@ -6,7 +6,9 @@
 #include <optional>
 #include <string_view>
 
+#include "counterpart/control/v1/control.pb.h"
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/machine/trace.h"
 #include "harness/report/json_text.h"
 #include "harness/report/safe_text.h"
 
@@ -14,8 +16,33 @@ namespace counterpart::report {
 namespace {
 
 constexpr uint64_t kHarness = 1;
-constexpr uint64_t kSubject = 2;
+constexpr uint64_t kWire = 2;
+constexpr uint64_t kSubject = 3;
 constexpr size_t kTextLimit = 2000;
+
+// Where an entry is drawn: a process, and a thread of it by name.
+struct Track {
+  uint64_t pid;
+  std::string name;
+  auto operator<=>(const Track&) const = default;
+};
+
+Track TrackOf(const v1::TraceEntry& entry) {
+  const std::string& edge = entry.edge();
+  if (edge.rfind("control.", 0) == 0) return {kHarness, "control plane"};
+  // "link1.out", and between two subjects "link1.server.out": to whom it goes.
+  const bool in = edge.ends_with(".in"), out = edge.ends_with(".out");
+  if (in || out) {
+    const std::string link = edge.substr(0, edge.rfind('.'));
+    const size_t seat = link.find('.');
+    const std::string whom = seat == link.npos ? "subject" : link.substr(seat + 1);
+    return {kWire,
+            link.substr(0, seat) + (in ? ": " + whom + " → harness" : ": harness → " + whom)};
+  }
+  if (entry.side() == v1::TRACE_SIDE_SUBJECT) return {kSubject, edge.empty() ? "process" : edge};
+  if (edge == "fault" || edge == "cut") return {kHarness, "faults"};
+  return {kHarness, edge.empty() ? "scenario" : edge};
+}
 
 // The number that stands right after `mark`, if `mark` stands in `label`.
 std::optional<std::string> NumberAfter(std::string_view label, std::string_view mark) {
@@ -86,6 +113,48 @@ class Spans {
   uint64_t last_id_ = 0;
 };
 
+// The events of a journal that this answer brings, each in a line.
+std::vector<std::string> JournalOf(const v1::TraceEntry& line) {
+  machine::Entry entry{.kind = machine::EntryKind::kNote};
+  control::v1::ControlReply reply;
+  if (!machine::DecodeCanonical(line.data(), &entry) ||
+      !reply.ParseFromString(entry.ingress.bytes) || !reply.has_journal()) {
+    return {};
+  }
+  std::vector<std::string> events;
+  for (const control::v1::JournalEvent& event : reply.journal().events()) {
+    std::string text = "#" + std::to_string(event.seq()) + " ";
+    switch (event.kind_case()) {
+      case control::v1::JournalEvent::kTransition: {
+        const auto& t = event.transition();
+        text += control::v1::Machine_Name(t.machine()) + " " + std::to_string(t.key()) + ": " +
+                t.from_state() + " → " + t.to_state() + " (" + t.event() + ")";
+        break;
+      }
+      case control::v1::JournalEvent::kFrame:
+        text += std::string(event.frame().sent() ? "sent " : "received ") + event.frame().kind() +
+                " " + std::to_string(event.frame().id());
+        break;
+      case control::v1::JournalEvent::kHandler:
+        text += control::v1::HandlerEvent_Name(event.handler().event()) + " of operation " +
+                std::to_string(event.handler().operation_id());
+        break;
+      case control::v1::JournalEvent::kDiscard:
+        text += "discarded " + event.discard().what() + " by " + event.discard().rule();
+        break;
+      case control::v1::JournalEvent::kPlannedDelay:
+        text += "waits " + std::to_string(event.planned_delay().delay_ms()) + " ms before " +
+                event.planned_delay().what();
+        break;
+      default:
+        text += "?";
+        break;
+    }
+    events.push_back(OneLine(text, kTextLimit));
+  }
+  return events;
+}
+
 void Name(JsonWriter& json, const char* what, uint64_t pid, uint64_t tid, std::string_view name) {
   json.Open('{').Field("ph", "M").Field("name", what).Key("pid").Number(pid);
   json.Key("tid").Number(tid).Key("args").Open('{').Key("name").Text(name).Close('}').Close('}');
@@ -97,9 +166,15 @@ std::string RenderPerfetto(const std::vector<v1::TraceLine>& trace) {
   JsonWriter json;
   json.Open('{').Field("displayTimeUnit", "ms").Key("traceEvents").Open('[');
   Name(json, "process_name", kHarness, 0, "harness");
+  Name(json, "process_name", kWire, 0, "wire");
   Name(json, "process_name", kSubject, 0, "subject");
   Spans spans(json);
-  std::map<std::pair<uint64_t, std::string>, uint64_t> threads;
+  std::map<Track, uint64_t> threads;
+  const auto thread_of = [&](const Track& track) {
+    const auto [thread, added] = threads.try_emplace(track, threads.size() + 1);
+    if (added) Name(json, "thread_name", track.pid, thread->second, OneLine(track.name, 200));
+    return thread->second;
+  };
   uint64_t now = 0;
   std::string cell, seed;
   for (const v1::TraceLine& line : trace) {
@@ -110,18 +185,31 @@ std::string RenderPerfetto(const std::vector<v1::TraceLine>& trace) {
     if (!line.has_entry()) continue;
     const v1::TraceEntry& entry = line.entry();
     if (entry.kind() == "choice") continue;
-    const uint64_t pid = entry.side() == v1::TRACE_SIDE_SUBJECT ? kSubject : kHarness;
+    const Track track = TrackOf(entry);
+    const uint64_t pid = track.pid;
     now = std::max(now, entry.time_us());
-    const std::string edge = entry.edge().empty() ? entry.kind() : entry.edge();
-    const auto [thread, added] = threads.try_emplace({pid, edge}, threads.size() + 1);
-    if (added) Name(json, "thread_name", pid, thread->second, OneLine(edge, 200));
+    const uint64_t thread = thread_of(track);
     const std::string label =
         OneLine(entry.label().empty() ? entry.kind() : entry.label(), kTextLimit);
     json.Open('{').Field("ph", "i").Field("s", "t").Key("name").Text(label);
-    json.Field("cat", entry.kind()).Key("pid").Number(pid).Key("tid").Number(thread->second);
+    json.Field("cat", entry.kind()).Key("pid").Number(pid).Key("tid").Number(thread);
     json.Key("ts").Number(now).Key("args").Open('{').Key("index").Number(entry.index());
     json.Key("round").Number(entry.round());
     json.Field("text", OneLine(entry.text(), kTextLimit)).Close('}').Close('}');
+
+    // A command, from the question to its answer.
+    if (entry.kind() == "ask") {
+      spans.Begin("command", entry.edge(), label, now, pid);
+    } else if (entry.kind() == "answer" || entry.kind() == "no_answer") {
+      spans.End("command", entry.edge(), now);
+      for (const std::string& event : JournalOf(entry)) {
+        // The subject does not say when: they are drawn where the harness has read them.
+        const Track journal = {kSubject, "journal"};
+        json.Open('{').Field("ph", "i").Field("s", "t").Key("name").Text(event);
+        json.Field("cat", "journal").Key("pid").Number(journal.pid);
+        json.Key("tid").Number(thread_of(journal)).Key("ts").Number(now).Close('}');
+      }
+    }
 
     const std::string scope = Scope(entry);
     if (StartsWith(label, "Request #")) {
