@@ -226,6 +226,9 @@ class RecordedWorld final : public effects::LiveWorld {
     std::map<Fresh, Fresh> learned = learned_;
     LearnInto(recorded, asked, &learned);
     Rewrite(&then, learned);
+    if (then.effect.kind == EffectKind::kReadExecutions) {
+      RewriteSessions(&then.effect.bytes, learned);
+    }
     return report::FirstDifference(report::FieldsOf(then), report::FieldsOf(asked));
   }
 
@@ -262,12 +265,12 @@ class RecordedWorld final : public effects::LiveWorld {
       const auto question = questions_.find(ingress.id);
       if (question != questions_.end()) ingress.id = question->second;
     }
-    if (ingress.kind == IngressKind::kExecutions) RewriteSessions(&ingress.bytes);
+    if (ingress.kind == IngressKind::kExecutions) RewriteSessions(&ingress.bytes, learned_);
     return ingress;
   }
 
-  // The executions file names sessions in hexadecimal.
-  void RewriteSessions(std::string* text) const {
+  // The executions file, and who asks for it, name sessions in hexadecimal.
+  static void RewriteSessions(std::string* text, const std::map<Fresh, Fresh>& learned) {
     static constexpr char kDigits[] = "0123456789abcdef";
     const auto hex = [](const std::string& bytes) {
       std::string digits;
@@ -277,7 +280,7 @@ class RecordedWorld final : public effects::LiveWorld {
       }
       return digits;
     };
-    for (const auto& [then, now] : learned_) {
+    for (const auto& [then, now] : learned) {
       if (then.name != "session_id" || then.bytes.empty()) continue;
       const std::string from = hex(then.bytes), to = hex(now.bytes);
       for (size_t at = text->find(from); at != text->npos; at = text->find(from, at + to.size())) {

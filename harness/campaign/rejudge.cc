@@ -57,7 +57,7 @@ Result<Rejudgement> Rejudge(const std::vector<report::v1::TraceLine>& lines) {
   result.difference = report::CompareExactly(recorded->entries, replayed);
   result.now = AsWritten(ToFooter(run));
   report::v1::TraceFooter comparable = result.now;
-  if (result.recorded.rules_judged().empty()) {
+  if (result.recorded.rules_judged().empty() && result.recorded.findings().empty()) {
     // Written before footers had findings and rules.
     comparable.clear_rules_judged();
     comparable.clear_findings();

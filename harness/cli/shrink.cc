@@ -1,6 +1,7 @@
 // shrink: the smallest plan that still fails in the same way. Fewest faults, as early as they can
 // be: what the scenario would have done after its cut is left out. Then a seed by which it draws
 // smaller numbers: its counts and payloads.
+#include <cctype>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -60,6 +61,26 @@ uint32_t Same(const std::vector<campaign::FinishedRun>& runs, const std::string&
   uint32_t same = 0;
   for (const campaign::FinishedRun& run : runs) same += run.exec->signature() == signature;
   return same;
+}
+
+std::string WithoutNumbers(const std::string& text) {
+  std::string without;
+  for (const char c : text) {
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) without.push_back(c);
+  }
+  return without;
+}
+
+// The signature of the first of these runs that failed in this way, numbers aside: they are of what
+// the seed has drawn.
+std::string OfThisKind(const std::vector<campaign::FinishedRun>& runs,
+                       const std::string& signature) {
+  for (const campaign::FinishedRun& run : runs) {
+    if (WithoutNumbers(run.exec->signature()) == WithoutNumbers(signature)) {
+      return run.exec->signature();
+    }
+  }
+  return "";
 }
 
 // The numbers a scenario draws by its seed are its parameters: how often, how much, in which order.
@@ -135,8 +156,10 @@ int Shrink(Context& context, ShrinkOptions& options) {
   for (uint64_t other = 1; other <= options.seeds && choices.total() > 0 && !context.interrupted;
        ++other) {
     const std::vector<campaign::FinishedRun> runs = trials.Run(other, smallest, options.tries);
-    if (Same(runs, signature) == 0 || ChoicesOf(runs).total() >= choices.total()) continue;
+    const std::string kind = OfThisKind(runs, signature);
+    if (kind.empty() || ChoicesOf(runs).total() >= choices.total()) continue;
     choices = ChoicesOf(runs);
+    signature = kind;
     seed = other;
   }
   const uint32_t searched = trials.runs();

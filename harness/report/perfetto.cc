@@ -204,10 +204,10 @@ std::string RenderPerfetto(const std::vector<v1::TraceLine>& trace) {
       spans.End("command", entry.edge(), now);
       for (const std::string& event : JournalOf(entry)) {
         // The subject does not say when: they are drawn where the harness has read them.
-        const Track journal = {kSubject, "journal"};
+        const uint64_t journal = thread_of({kSubject, "journal"});
         json.Open('{').Field("ph", "i").Field("s", "t").Key("name").Text(event);
-        json.Field("cat", "journal").Key("pid").Number(journal.pid);
-        json.Key("tid").Number(thread_of(journal)).Key("ts").Number(now).Close('}');
+        json.Field("cat", "journal").Key("pid").Number(kSubject).Key("tid").Number(journal);
+        json.Key("ts").Number(now).Close('}');
       }
     }
 

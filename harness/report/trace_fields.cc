@@ -5,6 +5,7 @@
 #include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
+#include <sstream>
 #include <string_view>
 
 #include "counterpart/control/v1/control.pb.h"
@@ -207,7 +208,10 @@ void FlattenEffect(const Entry& entry, std::vector<EntryField>* out) {
   AddNumber("subject", effect.subject, out);
   AddNumber("id", effect.id, out);
   AddNumber(effect.kind == EffectKind::kDial ? "port" : "number", effect.number, out);
-  FlattenInside(entry, effect.bytes, out);
+  if (effect.kind != EffectKind::kReadExecutions) return FlattenInside(entry, effect.bytes, out);
+  // The sessions whose executions are wanted, in hexadecimal.
+  std::istringstream sessions(effect.bytes);
+  for (std::string session; sessions >> session;) out->push_back({"session_id", session});
 }
 
 void FlattenIngress(const Entry& entry, std::vector<EntryField>* out) {

@@ -302,7 +302,7 @@ def test_driven_again_names_where_another_subject_leaves_it() -> None:
     assert said["reproduced"] == 0
     assert said["endings"] == {"pass": 2}
     assert said["divergence"]["recorded_label"].startswith("payload Response #1")
-    assert said["divergence"]["replayed_label"] == "(nothing)"
+    assert said["divergence"]["replayed_label"] == "payload Goodbye"
     again = counterpart(
         "replay", RED, "--redrive", "--runs", "2", *cpp("double_response"), "--format", "json"
     )
