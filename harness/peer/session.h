@@ -110,6 +110,7 @@ struct Incoming {
   uint32_t generation = 0;
   std::map<uint32_t, Channel*> channels;
   bool cancelled = false;
+  bool other_type = false;  // answered under a description of its type that does not match
   std::optional<wire::v1::Response> response;  // what the harness answered
 };
 

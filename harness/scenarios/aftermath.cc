@@ -55,6 +55,16 @@ const testbed::v1::Fail* FailureIn(const testbed::v1::Program& program) {
   return nullptr;
 }
 
+// r[retry.seal.only-return]: such a handler runs, and returns nothing.
+bool Panics(const testbed::v1::Program& program) {
+  return std::any_of(program.steps().begin(), program.steps().end(),
+                     [](const auto& step) { return step.has_panic(); });
+}
+
+bool IsIndeterminate(const Response& response) {
+  return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE;
+}
+
 // Nothing waits at a gate any more that a request of the harness named.
 void OpenGates(Peer& peer) {
   std::set<std::string> gates;
@@ -71,7 +81,8 @@ void OpenGates(Peer& peer) {
 
 // Whether a handler could have answered so. Runtime errors come of what the request is.
 bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
-  if (call.method == nullptr) {
+  const Method* method = call.method == nullptr ? peer::FindMethod(call.method_name) : call.method;
+  if (method == nullptr) {
     return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD;
   }
   // What no request of the testbed looks like is none of this method either.
@@ -83,7 +94,8 @@ bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
   if (peer.harness_max_payload() != 0 && call.arguments.size() > peer.harness_max_payload()) {
     return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE;
   }
-  const testbed::v1::Program program = ProgramOf(call.method, call.arguments);
+  const testbed::v1::Program program = ProgramOf(method, call.arguments);
+  if (Panics(program)) return IsIndeterminate(response);
   if (const testbed::v1::Fail* failure = FailureIn(program)) {
     testbed::v1::TestbedError error;
     return response.has_user_error() && error.ParseFromString(response.user_error()) &&
@@ -91,12 +103,8 @@ bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
   }
   if (!response.has_ok()) return false;
   testbed::v1::EchoResponse reply;
-  return !call.method->channels.empty() ||
+  return !method->channels.empty() ||
          (reply.ParseFromString(response.ok()) && reply.text() == request.text());
-}
-
-bool IsIndeterminate(const Response& response) {
-  return response.runtime_error().code() == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE;
 }
 
 // ---------------------------------------------------------------- the harness calls
@@ -225,7 +233,8 @@ Task<> Settle(Peer& peer, Session& session, Open& open) {
   std::string wanted = "operation " + std::to_string(call.operation_id) + " ends with " +
                        judge::DescribeEndings(outcome.endings);
   co_await peer.Require(allowed, outcome.rule, std::move(wanted));
-  if (IsIndeterminate(response)) outcome.least = outcome.most = 0;
+  const bool ran_and_crashed = Panics(ProgramOf(call.method, call.arguments));
+  if (IsIndeterminate(response) && !ran_and_crashed) outcome.least = outcome.most = 0;
   // Refused before a handler could start: it leaves no record and runs nothing.
   if (response.has_runtime_error() && !IsIndeterminate(response)) outcome.least = 0;
 }
@@ -352,6 +361,7 @@ Task<> AsCaller(Peer& peer) {
 struct Known {
   bool arrived = false;
   bool cancelled = false;
+  bool other_type = false;  // answered under a description that does not match
   std::optional<Response> answer;
 };
 
@@ -361,6 +371,7 @@ Known KnownOf(const Session& session, uint64_t operation_id, const Incoming* but
     if (incoming.get() == but || incoming->request.operation_id() != operation_id) continue;
     known.arrived = true;
     known.cancelled |= incoming->cancelled;
+    known.other_type |= incoming->other_type;
     if (incoming->response) known.answer = incoming->response;
   }
   return known;
@@ -495,10 +506,15 @@ Incoming* Unanswered(Session* session) {
 // Whether the application may be told this of its call.
 bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
   using namespace control::v1;
+  const auto code = known.answer ? known.answer->runtime_error().code()
+                                 : wire::v1::RUNTIME_ERROR_CODE_UNSPECIFIED;
   switch (status) {
-    case CALL_STATUS_INDETERMINATE:
+    case CALL_STATUS_INDETERMINATE:  // r[retry.gc.settled-below]
       return (endings & judge::kIndeterminate) != 0 ||
-             (known.answer && IsIndeterminate(*known.answer));
+             code == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE ||
+             code == wire::v1::RUNTIME_ERROR_CODE_OPERATION_EXPIRED;
+    case CALL_STATUS_SCHEMA_MISMATCH:
+      return known.other_type;
     case CALL_STATUS_SESSION_SHUTDOWN:
       return (endings & judge::kShutdown) != 0;
     case CALL_STATUS_CONNECTION_CLOSED:

@@ -249,7 +249,11 @@ Task<> NoAcceptor(Peer& peer) {
       "RejectConnection", [session, id] { return session->rejections().contains(id); }, rule);
   co_await peer.Require(!session->rejections().at(id).reason().empty(), rule,
                         "a rejection gives a reason");
-  co_await RequireAlive(peer, *session, rule);
+  if (peer.harness_calls()) {
+    co_await RequireAlive(peer, *session, rule);
+  } else {
+    co_await RequireCallWorks(peer, *session, rule);
+  }
 }
 
 // ---------------------------------------------------------------- rpc_metadata_unknown_…

@@ -39,6 +39,9 @@ struct Refusal {
   Code or_code;  // accepted as well, where the rule leaves it open
   const char* need;
   Task<> (*provoke)(Scene& scene);
+  // A call of the harness goes before. Where the harness accepts, it makes none: what a subject has
+  // executed it tells by session id, and the harness mints the same ones whenever a seed is run.
+  bool calls_first = false;
 };
 
 void Send(Scene& scene, const Message& message) { scene.session.Send(message, scene.rule); }
@@ -408,7 +411,8 @@ constexpr std::array kRefusals = {
             kBadRequest, kBadRequest, "root_calls", &RequestIdOfWrongParity},
     Refusal{"rpc_request_id_reused_is_refused", "rpc",
             "A request id used before, if only by a call that is done, is a protocol error.",
-            "rpc.id.monotone", kBadRequest, kBadRequest, "root_calls", &RequestIdReused},
+            "rpc.id.monotone", kBadRequest, kBadRequest, "root_calls", &RequestIdReused,
+            /*calls_first=*/true},
     Refusal{"rpc_response_to_nothing_is_refused", "rpc",
             "A Response to a request that nobody made is a protocol error.",
             "rpc.response.one-per-request", kBadRequest, kBadRequest, "root_calls",
@@ -435,7 +439,8 @@ constexpr std::array kRefusals = {
             kBadChannel, kBadChannel, "channels", &ChannelIdOfWrongParity},
     Refusal{"channel_id_reused_is_refused", "channel",
             "A channel id used before, if only by a call that is done, is a protocol error.",
-            "rpc.channel.allocation", kBadChannel, kBadChannel, "channels", &ChannelIdReused},
+            "rpc.channel.allocation", kBadChannel, kBadChannel, "channels", &ChannelIdReused,
+            /*calls_first=*/true},
     Refusal{"channel_item_towards_the_sender_is_refused", "channel",
             "An item from the receiving side is a protocol error.", "rpc.channel.ends",
             kChannelState, kChannelState, "channels", &ItemTowardsSender},
@@ -481,12 +486,15 @@ template <size_t... kRows>
 std::vector<Scenario> All(std::index_sequence<kRows...>) {
   std::vector<Scenario> all;
   const auto add = [&all](const Refusal& refusal, Task<> (*play)(Peer&)) {
+    const std::vector<std::string> rules = {refusal.rule}, none;
+    std::vector<Direction> directions = {Direction::kHarnessToSubject};
+    if (!refusal.calls_first) directions.push_back(Direction::kSubjectToHarness);
     all.push_back({refusal.name,
                    refusal.group,
                    refusal.summary,
-                   {Direction::kHarnessToSubject, Direction::kSubjectToHarness},
-                   {refusal.rule},
-                   {refusal.rule},
+                   directions,
+                   rules,
+                   refusal.calls_first ? none : rules,
                    {refusal.need},
                    play});
   };

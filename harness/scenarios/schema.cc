@@ -183,6 +183,7 @@ Task<> KindMismatch(Peer& peer) {
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
   const OtherType other = Changed(*echo->response, &ChangeKind);
   Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
+  incoming->other_type = true;
   wire::v1::Message message;
   message.mutable_response()->set_request_id(incoming->request.request_id());
   message.mutable_response()->set_ok("");
