@@ -67,6 +67,7 @@ std::vector<const char*> Playable() {
         "link_half_close_is_a_lost_link",             // tell a half-close from a close
         "link_too_large_fails_locally",               // mind the limit of the other side
         "control_probe_tells_what_is_unsupported",    // describe itself
+        "session_loss_ends_every_kind_of_call",       // open a session after one that it lost
     };
     const auto covered = [](const std::string& need) { return kCovered.contains(need); };
     if (!kNotPlayed.contains(scenario.name) &&
