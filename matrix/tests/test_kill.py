@@ -23,12 +23,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build/harness/counterpart"
+PROGRAM = Path(os.environ.get("COUNTERPART_PROGRAM", ROOT / "build/harness/counterpart"))
 SUBJECT = ROOT / "build/subjects/cpp/subject_cpp"
 MARK = "COUNTERPART_KILL_TEST"
 # So that a hang of the program, or a process that stays, is a failure here.
 BACKSTOP_SECONDS = 200
-RUNS_PER_CELL = 60
+MOST_RUNS_PER_CELL = 60
 MOST_RUNS_BETWEEN_KILLS = 25
 LONGEST_PAUSE_SECONDS = 0.3
 
@@ -36,13 +36,14 @@ LONGEST_PAUSE_SECONDS = 0.3
 class Campaign:
     """One campaign: its folder, its command, and the results it has brought so far."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, runs: int) -> None:
         self.folder = folder
+        self.runs = runs  # of each cell
         self.mark = uuid.uuid4().hex
         self.finished: list[str] = []  # lines of execs, as they were first seen
         self.command = [
             *(str(PROGRAM), "run", "lang_cpp_*::**::rpc_*"),
-            *("--subject", f"cpp={SUBJECT}", "--seed", str(seed), "--runs", str(RUNS_PER_CELL)),
+            *("--subject", f"cpp={SUBJECT}", "--seed", str(seed), "--runs", str(runs)),
             *("--jobs", "2", "--load", "1", "--keep-traces"),
         ]
 
@@ -140,10 +141,10 @@ def finish(campaign: Campaign) -> None:
     campaign.nobody_stays()
     campaign.nothing_is_lost()
     cells = lines_of(campaign, "cell")
-    wanted = {(cell["id"], ordinal) for cell in cells for ordinal in range(RUNS_PER_CELL)}
+    wanted = {(cell["id"], ordinal) for cell in cells for ordinal in range(campaign.runs)}
     execs = lines_of(campaign, "exec")
     assert {(row["cell"], row.get("ordinal", 0)) for row in execs} == wanted
-    assert [cell["runs"] for cell in cells] == [RUNS_PER_CELL] * len(cells)
+    assert [cell["runs"] for cell in cells] == [campaign.runs] * len(cells)
     (footer,) = lines_of(campaign, "footer")
     assert footer["planned"] == footer["accounted"] == len(wanted)
 
@@ -155,7 +156,8 @@ def test_kills_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> N
     kills = campaigns = most = early = 0
     while kills < wanted:
         campaigns += 1
-        campaign = Campaign(tmp_path / str(campaigns), seed=campaigns)
+        runs = min(MOST_RUNS_PER_CELL, wanted - kills + 2)
+        campaign = Campaign(tmp_path / str(campaigns), seed=campaigns, runs=runs)
         planned = None
         while kills < wanted and (planned is None or len(campaign.finished) < planned):
             before = len(campaign.finished)
