@@ -20,6 +20,7 @@
 #include "harness/report/run_file.h"
 #include "harness/report/summarize.h"
 #include "harness/report/trace_file.h"
+#include "harness/scenarios/moments.h"
 #include "harness/version.h"
 
 namespace counterpart::campaign {
@@ -152,6 +153,10 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   std::set<std::string> described;
   for (const Cell& cell : options.cells) {
     summary.Plan(Identity(cell), open_ended ? 0 : options.runs);
+    // Where every run has one seed, chance decides nothing.
+    const bool chance = !options.explore && options.plan.empty() && !options.run_seed;
+    if (chance)
+      summary.LookOutFor(cell.Id(), scenarios::MomentsToSee(*cell.scenario, cell.direction));
     if (options.resume) continue;
     const scenarios::Scenario& scenario = *cell.scenario;
     if (!described.insert(scenario.name).second) continue;
@@ -160,11 +165,15 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     out.set_name(scenario.name);
     out.set_group(scenario.group);
     out.set_summary(scenario.summary);
-    std::set<std::string> rules;
+    std::set<std::string> rules, moments;
     for (const scenarios::Direction direction : scenario.directions) {
       out.add_directions(scenarios::Name(direction));
       rules.insert(scenario.Rules(direction).begin(), scenario.Rules(direction).end());
+      for (std::string& moment : scenarios::MomentsToSee(scenario, direction)) {
+        moments.insert(std::move(moment));
+      }
     }
+    for (const std::string& moment : moments) out.add_moments(moment);
     for (const std::string& rule : rules) out.add_rules(rule);
     for (const std::string& need : scenario.needs) out.add_needs(need);
     lines.Put(line);

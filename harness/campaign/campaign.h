@@ -41,6 +41,7 @@ struct CampaignOptions {
   bool keep_all_traces = false;
   bool stop_at_first_red = false;
   uint64_t most_runs = 0;                   // stop after so many; 0: no limit
+  bool self_check = false;                  // drives one run of 20 that pass again, with its seed
   explore::Plan plan;                       // faults that every run meets
   std::optional<explore::Options> explore;  // instead of runs: every plan there is
   // Goes on with the run.jsonl that is there, of the same cells and seed: what it has is not run

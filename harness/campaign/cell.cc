@@ -147,4 +147,8 @@ uint64_t RunSeed(uint64_t campaign_seed, const std::string& cell_id, uint32_t or
   return seed == 0 ? 1 : seed;
 }
 
+bool IsDrivenAgain(uint64_t run_seed, uint32_t ordinal) {
+  return machine::HashBytes(std::to_string(run_seed) + "#" + std::to_string(ordinal)) % 20 == 0;
+}
+
 }  // namespace counterpart::campaign

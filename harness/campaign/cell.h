@@ -51,6 +51,9 @@ const Cell* FindCell(const std::vector<Cell>& all, const std::string& id);
 // Seed of one run: a function of the campaign's seed, the cell and the ordinal alone.
 uint64_t RunSeed(uint64_t campaign_seed, const std::string& cell_id, uint32_t ordinal);
 
+// Whether chance, by the seed alone, has this run driven twice: one of 20.
+bool IsDrivenAgain(uint64_t run_seed, uint32_t ordinal);
+
 }  // namespace counterpart::campaign
 
 #endif  // COUNTERPART_CAMPAIGN_CELL_H_

@@ -4,6 +4,7 @@
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/judge/spec_text.h"
+#include "harness/scenarios/moments.h"
 #include "harness/version.h"
 
 namespace counterpart::campaign {
@@ -57,6 +58,44 @@ void AddFindings(const judge::Findings& judge,
   }
 }
 
+// The class that the text of what cannot be judged begins with; "" for any other text.
+std::string UnjudgedClass(const std::string& text) {
+  static constexpr const char* kClasses[] = {"runaway", "starved", "stalled", "dead", "flooded"};
+  for (const char* name : kClasses) {
+    if (text.starts_with(std::string(name) + ": ")) return name;
+  }
+  return "";
+}
+
+// What was seen of the subject when the verdict was made, as far as it rests on that: the last
+// fixpoint at or before its entry, and the weakest tier among all of them.
+void AddFixpoint(const machine::Trace& trace, const machine::Finding& reason,
+                 report::v1::Exec* exec) {
+  uint64_t weakest = 0;
+  for (size_t i = 0; i < trace.size() && i <= reason.entry; ++i) {
+    const effects::Ingress& ingress = trace.entries()[i].ingress;
+    if (trace.entries()[i].kind != EntryKind::kIngress) continue;
+    switch (ingress.kind) {
+      case effects::IngressKind::kQuiescent:
+        weakest = std::max(weakest, ingress.number);
+        break;
+      case effects::IngressKind::kUnjudgeable:
+        exec->set_unjudged(UnjudgedClass(ingress.text));
+        break;
+      case effects::IngressKind::kContradicted:
+        break;
+      default:
+        continue;
+    }
+    exec->set_evidence(ingress.text);
+    report::v1::Exec seen;
+    exec->clear_fixpoints();
+    if (seen.ParseFromString(ingress.bytes))
+      exec->mutable_fixpoints()->Swap(seen.mutable_fixpoints());
+  }
+  if (weakest > 0) exec->set_wait_tier("T" + std::to_string(weakest));
+}
+
 }  // namespace
 
 report::v1::TraceEntry ToTraceEntry(const Entry& entry, uint64_t index) {
@@ -106,6 +145,12 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   exec.set_slot(subject.slot);
   exec.set_incarnation(subject.incarnation);
   for (const auto& [rule, times] : judge.judged()) exec.add_rules_judged(rule);
+  if (run.pair() == nullptr) {
+    for (std::string& moment :
+         scenarios::MomentsSeen(*key.cell->scenario, key.cell->direction, run)) {
+      exec.add_moments_seen(std::move(moment));
+    }
+  }
   for (const peer::Fault& fault : key.plan) exec.add_plan(explore::ToText(fault));
   for (const Entry& entry : trace.entries()) {
     if (entry.kind == EntryKind::kNote && entry.reading.edge == "cut") {
@@ -145,16 +190,12 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   if (exec.ending() == report::v1::ENDING_CRASH) exec.set_exit_status(run.exit_text());
   exec.set_subject_stderr(subject.stderr_tail);
   AddFindings(judge, exec.mutable_findings());
+  AddFixpoint(trace, reason, &exec);
   const size_t first =
       trace.size() > kTimelineEntries ? trace.size() - kTimelineEntries : size_t{0};
   exec.set_timeline_cut(first > 0);
   for (size_t i = first; i < trace.size(); ++i) {
     const Entry& entry = trace.entries()[i];
-    if (entry.kind == EntryKind::kIngress &&
-        entry.ingress.kind == effects::IngressKind::kQuiescent) {
-      exec.set_evidence(entry.ingress.text);
-      exec.set_wait_tier("T" + std::to_string(entry.ingress.number));
-    }
     report::v1::TraceEntry& line = *exec.add_timeline();
     line = ToTraceEntry(entry, i);
     line.set_text(Cut(line.text(), kTimelineText));

@@ -26,6 +26,8 @@ struct RunKey {
   uint64_t seed = 0;
   explore::Plan plan = {};
   bool survey = false;  // of an exploration: its frames are reported
+  // To be driven once more if it passes: the same seed must make the same trace.
+  bool again = false;
 
   std::string Id() const { return cell->Id() + "#" + std::to_string(ordinal); }
 };

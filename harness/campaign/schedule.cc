@@ -57,6 +57,7 @@ Batch Schedule::Take(Turn& turn) {
     const uint32_t of = options_.explore ? 0 : turn.next;
     key.seed = options_.run_seed.value_or(RunSeed(options_.seed, turn.cell->Id(), of));
     key.plan = options_.plan;
+    key.again = options_.self_check && IsDrivenAgain(key.seed, key.ordinal);
     if (options_.explore && turn.next == 0) key.survey = turn.surveying = true;
     if (options_.explore && turn.next > 0) key.plan = turn.plans[turn.next - 1];
   }

@@ -104,7 +104,7 @@ void Worker::RunBatch(const std::vector<RunKey>& batch) {
   // A crash ended all the runs that shared the process, and judged none of them. Each is run
   // again by itself: the one that crashes alone is the one to blame.
   for (const RunKey& key : bystanders) {
-    if (Interrupted()) return;
+    if (Interrupted()) break;
     world = WorldFor(cell);
     if (!world.ok()) {
       CannotStart({key}, world.error());
@@ -112,6 +112,24 @@ void Worker::RunBatch(const std::vector<RunKey>& batch) {
     }
     RunTogether(**world, {key}, nullptr);
   }
+  DriveAgain(cell);
+}
+
+// The same seed must make the same trace, whatever else ran beside it. A difference is nobody's
+// fault as such, and says that a red run of this cell may not be reproduced.
+void Worker::DriveAgain(const Cell& cell) {
+  std::vector<RunKey> batch;
+  for (const Held& held : held_) {
+    batch.push_back(held.key);
+    batch.back().again = false;
+  }
+  if (!batch.empty() && !Interrupted()) {
+    Result<LiveWorld*> world = WorldFor(cell);
+    driving_again_ = true;
+    if (world.ok()) RunTogether(**world, batch, nullptr);
+    driving_again_ = false;
+  }
+  for (Held& held : std::exchange(held_, {})) sink_(std::move(held.finished));
 }
 
 bool Worker::Unsupported(const std::vector<RunKey>& batch) {
@@ -164,6 +182,23 @@ void Worker::Finish(LiveWorld& world, Active& active) {
   subject.alive = world.alive();
   active.run->Conclude();
   const bool red = active.run->judge().verdict().level() > Level::kPass;
+  if (driving_again_) {
+    for (Held& held : held_) {
+      if (held.key.ordinal != active.key.ordinal) continue;
+      const machine::Trace& trace = active.run->machine().trace();
+      report::v1::DrivenAgain& again = *held.finished.exec->mutable_again();
+      again.set_trace_hash(machine::HashText(trace.NormalisedHash()));
+      const auto difference = machine::FirstDifference(held.run->machine().trace(), trace);
+      if (difference) again.set_divergence(*difference);
+      if (red) {
+        again.set_divergence(
+            "not passed the second time: " + active.run->judge().verdict().reason().text +
+            (difference ? "; " + *difference : ""));
+      }
+    }
+    world.CloseLane(active.lane);
+    return;
+  }
   if (red) subject.stderr_tail = world.stderr_tail();
   FinishedRun finished;
   finished.exec = std::make_unique<report::v1::Exec>(
@@ -171,6 +206,10 @@ void Worker::Finish(LiveWorld& world, Active& active) {
              options_.campaign_now_us() - active.started_us, subject));
   if (red || options_.keep_all_traces) finished.trace = ToTrace(active.key, *active.run);
   world.CloseLane(active.lane);
+  if (active.key.again && !red) {
+    held_.push_back({active.key, std::move(finished), std::move(active.run)});
+    return;
+  }
   sink_(std::move(finished));
 }
 
@@ -237,13 +276,17 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
           break;
         case Calm::State::kQuiescent:
         case Calm::State::kUnjudgeable:
+        case Calm::State::kContradicted:
           for (const Active& active : all) {
             if (active.done) continue;
             Ingress ingress;
-            ingress.kind = calm.state == Calm::State::kQuiescent ? IngressKind::kQuiescent
-                                                                 : IngressKind::kUnjudgeable;
+            ingress.kind = calm.state == Calm::State::kQuiescent     ? IngressKind::kQuiescent
+                           : calm.state == Calm::State::kUnjudgeable ? IngressKind::kUnjudgeable
+                                                                     : IngressKind::kContradicted;
             ingress.number = static_cast<uint64_t>(calm.tier);
             ingress.text = calm.evidence;
+            ingress.bytes = calm.fixpoint;
+            ingress.subject = calm.subject;
             arrivals.push_back({active.lane, std::move(ingress)});
           }
           break;

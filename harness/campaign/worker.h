@@ -45,6 +45,12 @@ class Worker {
 
  private:
   struct Active;
+  // A run that has passed and is to be driven once more before it is told of.
+  struct Held {
+    RunKey key;
+    FinishedRun finished;
+    std::unique_ptr<scenarios::Run> run;
+  };
 
   Result<effects::LiveWorld*> WorldFor(const effects::SubjectSpec& subject);
   // Of one cell: that of its subject, or those of its two as one.
@@ -52,6 +58,7 @@ class Worker {
   void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch,
                    std::vector<RunKey>* interrupted_by_crash);
   void Finish(effects::LiveWorld& world, Active& active);
+  void DriveAgain(const Cell& cell);
   void Emit(const RunKey& key, report::v1::Exec exec);
   void CannotStart(const std::vector<RunKey>& batch, const Error& error);
   bool Unsupported(const std::vector<RunKey>& batch);
@@ -60,6 +67,8 @@ class Worker {
   Options options_;
   Sink sink_;
   std::map<std::string, std::unique_ptr<effects::LiveWorld>> worlds_;
+  std::vector<Held> held_;
+  bool driving_again_ = false;
   std::unique_ptr<effects::LiveWorld> pair_;  // of the batch that runs now, if it is of two
   std::map<std::string, Error> dead_;         // subjects that could not be started
 };

@@ -13,6 +13,7 @@
 #include "harness/campaign/pattern.h"
 #include "harness/campaign/plan_file.h"
 #include "harness/cli/render.h"
+#include "harness/effects/wait_self_test.h"
 #include "harness/report/run_file.h"
 #include "harness/report/statistics.h"
 
@@ -163,7 +164,11 @@ int RunCampaignVerb(Context& context, CampaignVerb& options,
       return Complain(status.error());
     }
   }
-  for (effects::SubjectSpec& subject : options.selection.subjects) subject.nice = options.nice;
+  for (effects::SubjectSpec& subject : options.selection.subjects) {
+    subject.nice = options.nice;
+    subject.watchdog.span = std::chrono::seconds(options.watchdog);
+  }
+  if (options.waits == "settle") effects::DistrustKernel("--waits settle was asked for");
 
   campaign::CampaignOptions campaign;
   campaign.cells = std::move(cells).value();
@@ -209,6 +214,9 @@ int RunCampaignVerb(Context& context, CampaignVerb& options,
     const Status adjusted = adjust(campaign);
     if (!adjusted.ok()) return Complain(adjusted.error());
   }
+  // Where a fault of a plan strikes, what is on its way at that moment is up to chance.
+  campaign.self_check =
+      !options.no_self_check && !campaign.explore && campaign.plan.empty() && !campaign.run_seed;
   campaign.command = context.argv;
   campaign.program = context.program;
   campaign.subject_arguments = options.selection.Arguments();
@@ -248,7 +256,20 @@ void AddCampaignOptions(CLI::App* verb, CampaignVerb* options) {
       ->type_name("i/n");
   verb->add_option("--load", options->load, "Busy processes beside the run")->type_name("HOGS");
   verb->add_option("--nice", options->nice, "Of the subjects' processes")->check(CLI::Range(0, 19));
+  verb->add_option("--waits", options->waits,
+                   "What says that nothing can happen any more: the kernel (and the subject's own "
+                   "Settle), or Settle and silence alone, as where the kernel cannot be read")
+      ->check(CLI::IsMember({"kernel", "settle"}))
+      ->capture_default_str();
+  verb->add_option("--watchdog", options->watchdog,
+                   "Seconds until a subject that neither rests nor gets on is given up as "
+                   "inconclusive; a sixth of it of CPU time; ten times it in all")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   verb->add_flag("--isolate", options->isolate, "A subject process of its own for each run");
+  verb->add_flag(
+      "--no-self-check", options->no_self_check,
+      "Leave out driving one run of 20 again, to see that its seed makes the same trace");
   verb->add_flag("--keep-traces", options->keep_traces, "Of passed runs too");
   verb->add_flag("--fail-fast", options->fail_fast, "Stop after the first red run");
   verb->add_option("--expect", options->expectations,

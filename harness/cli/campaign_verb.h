@@ -23,7 +23,10 @@ struct CampaignVerb {
   std::string shard;
   uint32_t load = 0;
   int nice = 0;
+  uint32_t watchdog = 60;
+  std::string waits = "kernel";
   bool isolate = false;
+  bool no_self_check = false;
   bool keep_traces = false;
   bool fail_fast = false;
   std::string expectations;

@@ -62,7 +62,8 @@ int Complain(const Error& error) {
 void WarnOfWaits(const report::v1::Line& line) {
   if (line.header().wait_tier_reason().empty()) return;
   std::cerr << "counterpart: waits are judged in tier " << line.header().wait_tier()
-            << ", by silence, because " << line.header().wait_tier_reason() << "\n";
+            << ", by the subject's own word and by silence, because "
+            << line.header().wait_tier_reason() << "\n";
 }
 
 void Selection::AddTo(CLI::App* app, bool with_patterns) {

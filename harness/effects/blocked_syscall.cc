@@ -1,5 +1,6 @@
 #include "harness/effects/blocked_syscall.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -23,7 +24,9 @@ enum class Timeout {
   kFutex,          // by its operation
   kFutexAbsolute,  // its clock is the argument after the time
   kClockNanosleep,
-  kUnreadable,  // only the kernel knows
+  kFileLock,     // none; who holds the lock decides
+  kFileControl,  // a lock, by its command
+  kUnreadable,   // only the kernel knows
 };
 
 struct Row {
@@ -53,7 +56,8 @@ constexpr Row kRows[] = {
     {SYS_rt_sigsuspend, "rt_sigsuspend", Timeout::kNone, 0},
     {SYS_wait4, "wait4", Timeout::kNone, 0},
     {SYS_waitid, "waitid", Timeout::kNone, 0},
-    {SYS_flock, "flock", Timeout::kNone, 0},
+    {SYS_flock, "flock", Timeout::kFileLock, 0},
+    {SYS_fcntl, "fcntl", Timeout::kFileControl, 1},
     {SYS_read, "read", Timeout::kSocketReceive, 0},
     {SYS_readv, "readv", Timeout::kSocketReceive, 0},
     {SYS_accept, "accept", Timeout::kSocketReceive, 0},
@@ -198,6 +202,13 @@ BlockedSyscall DecodeSyscall(std::string_view line, const ReadMemory& read) {
         ReadTimespec(argument, read, true, &out);
         OnClock(arguments[0], &out);
       }
+      break;
+    case Timeout::kFileControl:
+      if (argument != F_SETLKW && argument != F_OFD_SETLKW) break;
+      [[fallthrough]];
+    case Timeout::kFileLock:
+      out.kind = BlockedSyscall::Kind::kNoTimeout;
+      out.file_lock = true;
       break;
     case Timeout::kUnreadable:
       break;

@@ -25,6 +25,8 @@ struct BlockedSyscall {
   // SO_SNDTIMEO where it sends). -1: no such question.
   int descriptor = -1;
   bool sends = false;
+  // kNoTimeout, and it waits for a lock on a file: perhaps for somebody outside its process tree.
+  bool file_lock = false;
 };
 
 // Reads `size` bytes at `address` of the thread's memory; false if it cannot.

@@ -45,6 +45,8 @@ class ControlClient {
   // `request`: serialized control.v1.ControlRequest without `id`. Every question is completed
   // exactly once, unless the client is destroyed before. No deadline: the caller knows better.
   virtual void Ask(uint64_t id, const std::string& request) = 0;
+  // How many TCP connections to the subject carry the questions so far.
+  virtual size_t connections() const { return 0; }
 };
 
 }  // namespace counterpart::effects

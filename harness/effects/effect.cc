@@ -68,6 +68,8 @@ const char* Name(IngressKind kind) {
       return "quiescent";
     case IngressKind::kUnjudgeable:
       return "unjudgeable";
+    case IngressKind::kContradicted:
+      return "contradicted";
   }
   return "?";
 }

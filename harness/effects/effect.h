@@ -59,7 +59,12 @@ enum class IngressKind : uint8_t {
   kStarted,       // number: incarnation.
   kExecutions,    // id: question, bytes: the executions file's lines of this run's sessions.
   kQuiescent,     // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
-  kUnjudgeable,   // text: class and dump. The world cannot tell: the run is inconclusive.
+                  // bytes: what was seen, for people (an Exec of `fixpoints`), if a failure rests
+                  // on it.
+  kUnjudgeable,   // text: "class: why". The world cannot tell: the run is inconclusive. bytes: the
+                  // same, if there is anything to show.
+  kContradicted,  // text: how. What the subject says of itself is not so: r[control.settle]. bytes:
+                  // the same.
 };
 
 struct Ingress {

@@ -2,19 +2,25 @@
 // gRPC and misbehaves on demand. What to do comes as the capability of a Probe:
 //   "exit:N", "abort", "sanitizer"   end, in different ways
 //   "fork"                           leave a child in our group and one outside it
+//   "mum"                            answer no Journal any more
 //   "deaf"                           answer no Settle any more
+//   "tardy"                          answer each Settle only when the next command comes
+//   "claim:N"                        say in every Settle that N units of work are runnable
 //   "execute:WORD"                   append a line of that word to the executions file
 //   "dial:PORT:HOW"                  connect there and go on as HOW says:
 //      echo | mute (never reads) | fin | rst | part (5 of 12 bytes, then FIN) | huge (a length of
 //      4 GiB) | flood:N (N payloads of 1 MiB) | one (one payload)
 //   "listen:HOW"                     the same for each link accepted; answers Listening
 //   "later:N:HOW"                    after N ms by a timer, "dial:…" or "exit:…" or "nothing"
+//   "stop"                           stop by SIGSTOP
+//   "dive"                           wait where no signal reaches: state D, for ever
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
 // AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
-// "grpc", then "wrapped" if stdin is not ours to watch.
+// "grpc", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an answer.
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +32,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -150,12 +157,14 @@ std::string Head(std::string& text) {
 class Fake {
  public:
   using Reply = std::function<void(control::ControlReply)>;
+  bool silent = false;
 
   void Handle(const control::ControlRequest& request, Reply done) {
     control::ControlReply reply;
     reply.set_id(request.id());
     switch (request.kind_case()) {
       case control::ControlRequest::kDescribe:
+        if (silent) return;
         reply.mutable_describe()->set_name("fake");
         reply.mutable_describe()->add_capabilities("bare");
         break;
@@ -166,6 +175,7 @@ class Fake {
         break;
       case control::ControlRequest::kJournal: {
         const std::lock_guard lock(mutex_);
+        if (mum_) return;
         for (const auto& [scope, id] : commands_) {
           if (scope != request.journal().scope()) continue;
           auto& transition = *reply.mutable_journal()->add_events()->mutable_transition();
@@ -179,6 +189,8 @@ class Fake {
         if (deaf_) return;
         reply.mutable_settle()->set_accepted(accepted_);
         reply.mutable_settle()->set_answered(answered_);
+        reply.mutable_settle()->set_runnable(claimed_ + running_);
+        if (tardy_) return held_.push_back([reply, done] { done(reply); });
         break;
       }
       default:
@@ -202,13 +214,15 @@ class Fake {
         return;
       }
       if (execute.has_release()) released = std::exchange(waiting_, {});
+      std::move(held_.begin(), held_.end(), std::back_inserter(released));
+      held_.clear();
     }
     if (execute.has_probe()) {
       std::string how = execute.probe().capability();
       if (how.starts_with("listen:")) {
         outcome.mutable_listening()->set_port(static_cast<uint32_t>(ListenAnywhere(how.substr(7))));
       } else {
-        Do(how);
+        Run(how);
       }
     }
     for (const auto& release : released) release();
@@ -223,6 +237,16 @@ class Fake {
     done(std::move(reply));
   }
 
+  void Run(const std::string& how) {
+    const auto count = [this](uint32_t by) {
+      const std::lock_guard lock(mutex_);
+      running_ += by;
+    };
+    count(1);
+    Do(how);
+    count(-1u);
+  }
+
   void Do(std::string how) {
     const std::string verb = Head(how);
     if (verb == "exit") _exit(std::atoi(how.c_str()));
@@ -232,12 +256,26 @@ class Fake {
                 << std::flush;
       _exit(1);
     }
-    if (verb == "deaf") {
+    if (verb == "deaf" || verb == "mum") {
       const std::lock_guard lock(mutex_);
-      deaf_ = true;
+      (verb == "deaf" ? deaf_ : mum_) = true;
+    }
+    if (verb == "tardy" || verb == "claim") {
+      const std::lock_guard lock(mutex_);
+      tardy_ = verb == "tardy";
+      claimed_ = static_cast<uint32_t>(std::atoi(how.c_str()));
     }
     if (verb == "execute") {
       std::ofstream(std::getenv("COUNTERPART_EXECUTIONS"), std::ios::app) << how << "\n";
+    }
+    if (verb == "stop") raise(SIGSTOP);
+    if (verb == "dive") {
+      // Until its child has a memory of its own, which it never will.
+      std::thread([] {
+        if (vfork() == 0) {
+          while (true) pause();
+        }
+      }).detach();
     }
     if (verb == "spin") Spin(std::atoi(how.c_str()));
     if (verb == "fork") {
@@ -267,7 +305,9 @@ class Fake {
   std::vector<std::pair<std::string, uint64_t>> commands_;
   std::vector<std::function<void()>> waiting_;
   uint64_t accepted_ = 0, answered_ = 0;
-  bool deaf_ = false;
+  bool deaf_ = false, mum_ = false, tardy_ = false;
+  uint32_t claimed_ = 0, running_ = 0;
+  std::vector<std::function<void()>> held_;  // answers to Settle
 };
 
 class Service final : public control::Subject::CallbackService {
@@ -351,8 +391,9 @@ void ServeGrpc(Fake& fake, bool wrapped) {
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   static Fake fake;  // never destroyed under its detached threads
+  fake.silent = std::string_view(argv[1]) == "silent";
   const bool wrapped = argc > 2 && std::string_view(argv[2]) == "wrapped";
-  if (std::string_view(argv[1]) == "grpc") {
+  if (std::string_view(argv[1]) == "grpc" || fake.silent) {
     ServeGrpc(fake, wrapped);
   } else {
     ServeStdio(fake);

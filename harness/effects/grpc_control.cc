@@ -1,6 +1,7 @@
 #include "harness/effects/grpc_control.h"
 
 #include <grpcpp/grpcpp.h>
+#include <pthread.h>
 
 #include <mutex>
 #include <thread>
@@ -9,6 +10,7 @@
 
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_delivery.h"
 
 namespace counterpart::effects {
 namespace {
@@ -56,6 +58,7 @@ class GrpcControl final : public ControlClient {
       sink_->Push({.id = id, .failure = "not a ControlRequest"});
       return;
     }
+    (parsed.has_execute() ? commands_used_ : questions_used_) = true;
     // Commands can be many and long; the lane for questions never waits behind them.
     // r[control.lifecycle.status-lane]
     using Stub = control::Subject::Stub;
@@ -84,6 +87,8 @@ class GrpcControl final : public ControlClient {
         return;
     }
   }
+
+  size_t connections() const override { return size_t{commands_used_} + size_t{questions_used_}; }
 
  private:
   // One question on its way. Owned by whoever takes its tag off the queue.
@@ -120,6 +125,7 @@ class GrpcControl final : public ControlClient {
   }
 
   void Complete() {
+    pthread_setname_np(pthread_self(), kAnswersThread.data());
     void* tag = nullptr;
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {
@@ -147,7 +153,8 @@ class GrpcControl final : public ControlClient {
   std::mutex mutex_;
   std::unordered_set<Call*> open_;
   bool closing_ = false;
-  std::thread completions_;  // last: it uses all of the above
+  bool commands_used_ = false, questions_used_ = false;  // each has its connection from then on
+  std::thread completions_;                              // last: it uses all of the above
 };
 
 }  // namespace

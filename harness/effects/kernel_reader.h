@@ -35,6 +35,13 @@ struct WakeSources {
   std::string unknown;  // one that cannot be read: "a POSIX timer of process 4711"; empty: none
 };
 
+// A process outside the subject that holds a file lock which the subject waits for.
+struct LockHolder {
+  pid_t pid = 0;
+  std::string name;
+  std::string progress;  // differs from an earlier one if it, or what it started, ran in between
+};
+
 class KernelReader {
  public:
   virtual ~KernelReader() = default;
@@ -54,6 +61,9 @@ class KernelReader {
   // The timeout of one of its descriptors if that is a socket; 0 if it has none or is no socket.
   // Nothing: cannot tell.
   virtual std::optional<uint64_t> DescriptorTimeoutNs(pid_t pid, int fd, bool sends) = 0;
+  // Who outside of `threads` holds a file lock that `pid` waits for, if any; pid 0: cannot tell.
+  virtual std::optional<LockHolder> LockHeldOutside(pid_t pid,
+                                                    const std::vector<ThreadId>& threads) = 0;
   // Of every process among `threads`. False if one went meanwhile.
   virtual bool ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) = 0;
   // Our end of a connection, and the subject's end of it. Nothing: there is no such socket.

@@ -1,9 +1,15 @@
 // The check for calm against the real kernel: small children that sleep, wait and hide in the ways
 // that are easily misread. Nothing here is judged by a clock; a look is repeated until the child is
 // where it says it goes.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/io_uring.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -23,6 +29,7 @@
 
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/linux_reader.h"
+#include "harness/effects/tcp_diag.h"
 #include "harness/effects/wait_self_test.h"
 
 namespace counterpart::effects {
@@ -141,6 +148,93 @@ TEST(RealKernelTest, APipeHasNoTimeout) {
   EXPECT_EQ(Settled(*WitnessOf(child.pid()), "").tier, 1);
 }
 
+// Blocked on a lock that `holder` has; the path of the file is the test's own.
+TEST(RealKernelTest, ALockThatSomebodyElseHoldsIsNoRest) {
+  std::string path = testing::TempDir() + "counterpart-lock-XXXXXX";
+  const int made = mkstemp(path.data());
+  ASSERT_GE(made, 0);
+  close(made);
+  const auto wait_for_lock = [&path] {
+    const int fd = open(path.c_str(), O_RDWR);
+    flock(fd, LOCK_EX);
+    PauseForEver();
+  };
+  // Taken by a process that has ended, and left to another that has the file: as flock(1) does.
+  int said[2];
+  ASSERT_EQ(pipe(said), 0);
+  const Child holder([&] {
+    const int fd = open(path.c_str(), O_RDWR);
+    if (fork() == 0) {
+      flock(fd, LOCK_EX);
+      _exit(0);
+    }
+    wait(nullptr);
+    [[maybe_unused]] const ssize_t ignored = write(said[1], "x", 1);
+    PauseForEver();
+  });
+  char byte;
+  ASSERT_EQ(read(said[0], &byte, 1), 1);
+  const Child waiter(wait_for_lock);
+  const KernelView view = Settled(*WitnessOf(waiter.pid()), "waits for a file lock");
+  EXPECT_EQ(view.state, KernelView::State::kBusy);
+  EXPECT_NE(view.evidence.find("that process " + std::to_string(holder.pid()) + " ("),
+            std::string::npos)
+      << view.evidence;
+  EXPECT_EQ(Settled(*WitnessOf(waiter.pid(), {.file_locks = false}), "").tier, 1);
+  // Among its own processes it is a wait like any other.
+  const Child both([&path] {
+    const std::string other = path + ".own";
+    const int fd = open(other.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    flock(fd, LOCK_EX);
+    if (fork() == 0) {
+      const int again = open(other.c_str(), O_RDWR);
+      unlink(other.c_str());
+      flock(again, LOCK_EX);
+    }
+    PauseForEver();
+  });
+  EXPECT_EQ(Settled(*WitnessOf(both.pid()), "").tier, 1);
+  unlink(path.c_str());
+}
+
+// An acknowledgement may be delayed by 40 ms; what was sent is where it was sent all the same.
+TEST(RealKernelTest, WhatIsNotAcknowledgedMayHaveArrived) {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const int near = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(near, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const int far = accept(listener, nullptr, nullptr);
+  ASSERT_GE(far, 0);
+  TcpDiag diag;
+  LinkAccount link{.fd = near, .path = PathOf(near).value()};
+  // Seen at least once: not acknowledged, and nothing in flight.
+  bool seen = false;
+  for (int i = 0; i < 1000 && !seen; ++i) {
+    const int delayed = 0;
+    setsockopt(far, IPPROTO_TCP, TCP_QUICKACK, &delayed, sizeof delayed);
+    ASSERT_EQ(write(near, "x", 1), 1);
+    ++link.written;
+    std::string in_flight;
+    do {
+      in_flight = InFlight(link, diag.OwnEnd(near).value(), diag.FarEnd(link.path));
+    } while (in_flight.ends_with("bytes to the subject"));
+    EXPECT_EQ(in_flight, "");
+    int unacknowledged = 0;
+    ioctl(near, SIOCOUTQ, &unacknowledged);
+    seen = unacknowledged > 0;
+    char byte;
+    ASSERT_EQ(read(far, &byte, 1), 1);
+  }
+  EXPECT_TRUE(seen);
+  for (const int fd : {listener, near, far}) close(fd);
+}
+
 TEST(RealKernelTest, AResumedWaitIsUnknown) {
   // A sleep that was stopped goes on as restart_syscall: how long, only the kernel knows.
   const Child child([] {
@@ -177,6 +271,19 @@ TEST(RealKernelTest, AnUnreapedChildIsNoUnrest) {
     PauseForEver();
   });
   EXPECT_EQ(Settled(*WitnessOf(child.pid()), "").tier, 1);
+}
+
+// Ended, and nobody has taken note of it.
+TEST(RealKernelTest, WhatHasEndedAndIsNotReapedIsDead) {
+  const Child child([] { _exit(0); });
+  siginfo_t info;
+  waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT);
+  const auto witness = MakeSnapshotWitness(MakeLinuxReader(child.pid(), "COUNTERPART_TOKEN=none"),
+                                           {}, {.span = std::chrono::seconds(1)});
+  const KernelView view = Settled(*witness, "dead: ");
+  EXPECT_EQ(view.state, KernelView::State::kUnjudgeable);
+  ASSERT_TRUE(view.fixpoint.has_value());
+  EXPECT_EQ(view.fixpoint->threads.at(0).state, 'Z');
 }
 
 TEST(RealKernelTest, WhatLeavesTheTreeIsFoundByItsToken) {

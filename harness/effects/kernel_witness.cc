@@ -17,12 +17,6 @@ using std::chrono::seconds;
 // A protocol reaction may hide behind a short timer of the runtime: one due within this is awaited
 // even where the scenario allows no protocol delay at all. Costs nothing where there is none.
 constexpr microseconds kShortestHorizon = seconds(1);
-// Never at rest while it used this much CPU time, or while this much time passed, and nothing to
-// show for it: given up. The first bound is the subject's own time, which load does not touch.
-constexpr uint64_t kRunawayCpuNs = 10'000'000'000;
-constexpr uint64_t kWatchdogNs = 60'000'000'000;
-// Neither at work for that long nor at rest for good.
-constexpr uint64_t kCeilingNs = 10 * kWatchdogNs;
 // How long a state that fails something must have lasted.
 constexpr uint64_t kSustainedNs = 5'000'000;
 // Checks while busy: soon at first, then every few milliseconds.
@@ -33,12 +27,32 @@ constexpr microseconds kLongestPause = milliseconds(20);
 
 microseconds InMicroseconds(uint64_t ns) { return microseconds(static_cast<int64_t>(ns / 1000)); }
 
+std::string Seconds(uint64_t ns) { return std::to_string(ns / 1'000'000'000) + " s"; }
+
+KernelView SilenceView(uint64_t silent_ns, uint64_t span_ns, const std::string& why) {
+  KernelView view;
+  view.needs_settle = true;
+  if (silent_ns < span_ns) {
+    view.evidence = "not silent for long enough";
+    view.retry_after = InMicroseconds(span_ns - silent_ns) + microseconds(1);
+    return view;
+  }
+  view.state = KernelView::State::kQuiescent;
+  view.tier = 3;
+  view.evidence = "silent for " + std::to_string(span_ns / 1'000'000) +
+                  " ms; the kernel cannot be relied on here: " + why;
+  return view;
+}
+
 // r[control.settle]; a verdict rests on an instant at which no thread of the subject ran or could
 // run, no byte was under way, and no timer was due within the horizon.
 class SnapshotWitness final : public KernelWitness {
  public:
-  SnapshotWitness(std::unique_ptr<KernelReader> reader, CheckSteps steps)
-      : reader_(std::move(reader)), steps_(steps), snapshotter_(reader_.get(), steps) {
+  SnapshotWitness(std::unique_ptr<KernelReader> reader, CheckSteps steps, Watchdog watchdog)
+      : reader_(std::move(reader)),
+        steps_(steps),
+        watchdog_(watchdog),
+        snapshotter_(reader_.get(), steps) {
     OnActivity();
   }
 
@@ -56,11 +70,13 @@ class SnapshotWitness final : public KernelWitness {
   KernelView Look(OurEnds* ours, microseconds horizon, Certainty certainty) override {
     horizon = std::max(horizon, kShortestHorizon);
     const Snapshot snapshot = snapshotter_.Take(ours);
-    KernelView view = snapshot.busy.empty() ? AtRest(snapshot, horizon, certainty) : Busy(snapshot);
-    if (view.state == KernelView::State::kBusy &&
-        reader_->NowNs() - last_activity_ns_ > kCeilingNs) {
-      view.state = KernelView::State::kUnjudgeable;
-      view.evidence = "neither at rest nor done for 10 minutes; last: " + view.evidence;
+    KernelView view = snapshot.busy.empty() ? AtRest(snapshot, horizon, certainty)
+                      : snapshot.unrest == Unrest::kUnreadable ? Silent(snapshot, horizon)
+                                                               : Busy(snapshot);
+    const uint64_t waited_ns = reader_->NowNs() - last_activity_ns_;
+    if (view.state == KernelView::State::kBusy && waited_ns > InNs(watchdog_.ceiling())) {
+      GiveUp("stalled", "neither at rest for good nor done for " + Seconds(waited_ns), snapshot,
+             &view);
     }
     return view;
   }
@@ -71,19 +87,55 @@ class SnapshotWitness final : public KernelWitness {
     view.evidence = snapshot.busy;
     last_.reset();
     sustained_since_ns_ = 0;
+    const uint64_t now = reader_->NowNs();
+    // Whoever holds the lock gets on, and so will the subject.
+    if (snapshot.unrest == Unrest::kLockedOut && lock_progress_ != snapshot.lock_progress) {
+      lock_progress_ = snapshot.lock_progress;
+      busy_since_ns_ = last_activity_ns_ = now;
+    }
     const uint64_t cpu_ns = snapshotter_.cpu_ns() - cpu_at_rest_ns_;
-    const uint64_t busy_ns = reader_->NowNs() - busy_since_ns_;
+    const uint64_t busy_ns = now - busy_since_ns_;
     const std::string span = "never at rest while it used " + std::to_string(cpu_ns / 1'000'000) +
                              " ms of CPU time in " + std::to_string(busy_ns / 1'000'000) + " ms";
-    if (cpu_ns > kRunawayCpuNs) {
-      view.state = KernelView::State::kUnjudgeable;
-      view.evidence = "runaway: " + span + "; last: " + snapshot.busy;
-    } else if (busy_ns > kWatchdogNs) {
-      view.state = KernelView::State::kUnjudgeable;
-      view.evidence = "starved or stopped: " + span + "; last: " + snapshot.busy;
+    if (cpu_ns > InNs(watchdog_.cpu())) {
+      GiveUp("runaway", span, snapshot, &view);
+    } else if (busy_ns > InNs(watchdog_.span)) {
+      switch (snapshot.unrest) {
+        case Unrest::kGone:
+          GiveUp("dead", "gone for " + Seconds(busy_ns), snapshot, &view);
+          break;
+        case Unrest::kStopped:
+          GiveUp("stalled", "stopped, " + span, snapshot, &view);
+          break;
+        case Unrest::kLockedOut:
+          GiveUp("stalled", "locked out for " + Seconds(busy_ns), snapshot, &view);
+          break;
+        default:
+          GiveUp("starved", span, snapshot, &view);
+          break;
+      }
     }
     view.retry_after = kBackOff[std::min(checks_++, std::size(kBackOff) - 1)];
     return view;
+  }
+
+  // Nothing is seen of its threads: only that it says nothing.
+  KernelView Silent(const Snapshot& snapshot, microseconds horizon) {
+    last_.reset();
+    sustained_since_ns_ = 0;
+    const uint64_t span_ns = InNs(horizon) + InNs(kShortestHorizon);
+    const uint64_t silent_ns = reader_->NowNs() - last_activity_ns_;
+    return SilenceView(silent_ns, span_ns, snapshot.busy);
+  }
+
+  void GiveUp(const char* what, const std::string& why, const Snapshot& snapshot,
+              KernelView* view) {
+    view->state = KernelView::State::kUnjudgeable;
+    view->evidence = std::string(what) + ": " + why + "; last: " + view->evidence;
+    Fixpoint& dump = view->fixpoint.emplace();
+    dump.given_up = what;
+    dump.threads = snapshotter_.Dump();
+    dump.links = snapshot.links;
   }
 
   // Adds up how long the subject has rested since the last activity: time in which its timers could
@@ -146,6 +198,7 @@ class SnapshotWitness final : public KernelWitness {
     view.state = KernelView::State::kQuiescent;
     view.tier = awaited.empty() ? 1 : 3;
     view.evidence = Evidence(snapshot, awaited, horizon, now);
+    if (certainty == Certainty::kSustained) view.fixpoint = Dump(snapshot, view.tier, horizon, now);
     return view;
   }
 
@@ -175,6 +228,28 @@ class SnapshotWitness final : public KernelWitness {
            " ms: " + later->what + ")";
   }
 
+  // The snapshot itself, of the one instant, and not what a look now would give.
+  Fixpoint Dump(const Snapshot& snapshot, int tier, microseconds horizon, uint64_t now) const {
+    Fixpoint dump;
+    dump.tier = tier;
+    dump.horizon_us = static_cast<uint64_t>(horizon.count());
+    for (const ThreadSeen& seen : snapshot.threads) {
+      Fixpoint::Thread& thread = dump.threads.emplace_back();
+      thread.pid = seen.id.pid;
+      thread.tid = seen.id.tid;
+      thread.name = reader_->Name(seen.id);
+      thread.state = 'S';
+      thread.blocked_in = seen.waits.name;
+      thread.until = UntilText(seen.waits);
+      thread.housekeeping = seen.housekeeping;
+    }
+    for (const Snapshot::Timer& timer : snapshot.timers) {
+      dump.timers.push_back({timer.what, timer.due_ns > now ? (timer.due_ns - now) / 1000 : 0});
+    }
+    dump.links = snapshot.links;
+    return dump;
+  }
+
   static uint64_t InNs(microseconds span) { return static_cast<uint64_t>(span.count()) * 1000; }
 
   struct LastRest {
@@ -185,52 +260,51 @@ class SnapshotWitness final : public KernelWitness {
 
   const std::unique_ptr<KernelReader> reader_;
   const CheckSteps steps_;
+  const Watchdog watchdog_;
   Snapshotter snapshotter_;
   size_t checks_ = 0;
   uint64_t last_activity_ns_ = 0, busy_since_ns_ = 0, cpu_at_rest_ns_ = 0;
   uint64_t rested_ns_ = 0;  // since the last activity
   std::optional<LastRest> last_;
+  std::string lock_progress_;
   std::string sustained_;
   uint64_t sustained_since_ns_ = 0;
 };
 
 class SilenceWitness final : public KernelWitness {
  public:
+  explicit SilenceWitness(std::string why) : why_(std::move(why)) {}
   void OnStarted() override {}
   void OnActivity() override { last_activity_ = Clock::now(); }
   KernelView Look(OurEnds*, microseconds horizon, Certainty) override {
     const microseconds span = std::max(horizon, kShortestHorizon) + kShortestHorizon;
-    const auto silent = std::chrono::floor<microseconds>(Clock::now() - last_activity_);
-    KernelView view;
-    if (silent < span) {
-      view.evidence = "not silent for long enough";
-      view.retry_after = span - silent;
-      return view;
-    }
-    view.state = KernelView::State::kQuiescent;
-    view.tier = 3;
-    view.evidence = "silent for " + std::to_string(span.count() / 1000) +
-                    " ms; the kernel of this machine cannot be relied on: " + WaitSelfTest().reason;
-    return view;
+    const auto silent = std::chrono::nanoseconds(Clock::now() - last_activity_);
+    return SilenceView(static_cast<uint64_t>(silent.count()),
+                       static_cast<uint64_t>(span.count()) * 1000, why_);
   }
 
  private:
   using Clock = std::chrono::steady_clock;
+  const std::string why_;
   Clock::time_point last_activity_ = Clock::now();
 };
 
 }  // namespace
 
 std::unique_ptr<KernelWitness> MakeSnapshotWitness(std::unique_ptr<KernelReader> reader,
-                                                   CheckSteps steps) {
-  return std::make_unique<SnapshotWitness>(std::move(reader), steps);
+                                                   CheckSteps steps, Watchdog watchdog) {
+  return std::make_unique<SnapshotWitness>(std::move(reader), steps, watchdog);
 }
 
-std::unique_ptr<KernelWitness> MakeSilenceWitness() { return std::make_unique<SilenceWitness>(); }
+std::unique_ptr<KernelWitness> MakeSilenceWitness(std::string why) {
+  return std::make_unique<SilenceWitness>(std::move(why));
+}
 
-std::unique_ptr<KernelWitness> MakeKernelWitness(pid_t root, const std::string& token) {
-  if (!WaitSelfTest().trusted) return MakeSilenceWitness();
-  return MakeSnapshotWitness(MakeLinuxReader(root, "COUNTERPART_TOKEN=" + token));
+std::unique_ptr<KernelWitness> MakeKernelWitness(pid_t root, const std::string& token,
+                                                 Watchdog watchdog) {
+  const SelfTestResult& waits = WaitSelfTest();
+  if (!waits.trusted) return MakeSilenceWitness(waits.reason);
+  return MakeSnapshotWitness(MakeLinuxReader(root, "COUNTERPART_TOKEN=" + token), {}, watchdog);
 }
 
 }  // namespace counterpart::effects

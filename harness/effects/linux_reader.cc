@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <utility>
 
@@ -78,6 +79,43 @@ const char* Field(const std::string& text, const char* key) {
   return at == text.npos ? nullptr : text.c_str() + at + std::string_view(key).size();
 }
 
+// The files, as /proc/locks names them, on which a process waits for a lock:
+//   7: -> FLOCK  ADVISORY  WRITE 4711 fe:00:10175627 0 EOF
+std::vector<std::string> FilesWaitedFor(pid_t pid) {
+  std::vector<std::string> files;
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    char kind[16], strictness[16], access[16], file[64];
+    long waiter = 0;
+    const size_t arrow = line.find("->");
+    if (arrow == line.npos || std::sscanf(line.c_str() + arrow + 2, " %15s %15s %15s %ld %63s",
+                                          kind, strictness, access, &waiter, file) != 5) {
+      continue;
+    }
+    if (waiter == pid) files.emplace_back(file);
+  }
+  return files;
+}
+
+// Whether one of its descriptors holds a lock on one of these files.
+bool HoldsLock(pid_t pid, const std::vector<std::string>& files) {
+  const std::string folder = "/proc/" + std::to_string(pid) + "/fdinfo";
+  std::vector<pid_t> fds;
+  NumbersIn(folder, &fds);
+  for (const pid_t fd : fds) {
+    const std::string about = ReadFile(folder + "/" + std::to_string(fd));
+    for (size_t at = about.find("lock:"); at != about.npos; at = about.find("lock:", at + 1)) {
+      const std::string line = about.substr(at, about.find('\n', at) - at);
+      if (std::any_of(files.begin(), files.end(), [&line](const std::string& file) {
+            return line.find(" " + file + " ") != line.npos;
+          })) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 class LinuxReader final : public KernelReader {
  public:
   LinuxReader(pid_t root, std::string mark) : root_(root), mark_(std::move(mark)) {}
@@ -112,6 +150,8 @@ class LinuxReader final : public KernelReader {
     return process_vm_readv(pid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
   }
   std::optional<uint64_t> DescriptorTimeoutNs(pid_t pid, int fd, bool sends) override;
+  std::optional<LockHolder> LockHeldOutside(pid_t pid,
+                                            const std::vector<ThreadId>& threads) override;
   bool ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) override;
   std::optional<TcpEnd> OwnEnd(int fd) override { return tcp_.OwnEnd(fd); }
   std::optional<TcpEnd> SubjectEnd(const TcpPath& path) override { return tcp_.FarEnd(path); }
@@ -202,6 +242,32 @@ std::optional<uint64_t> LinuxReader::DescriptorTimeoutNs(pid_t pid, int fd, bool
   }
   return static_cast<uint64_t>(timeout.tv_sec) * kSecond +
          static_cast<uint64_t>(timeout.tv_usec) * 1000;
+}
+
+std::optional<LockHolder> LinuxReader::LockHeldOutside(pid_t pid,
+                                                       const std::vector<ThreadId>& threads) {
+  const std::vector<std::string> files = FilesWaitedFor(pid);
+  if (files.empty()) return LockHolder{};  // hidden, in a namespace of processes
+  // By descriptor: whoever took the lock may have ended, and left it to those who have the file.
+  for (const pid_t other : AllProcesses()) {
+    const bool of_subject = std::any_of(threads.begin(), threads.end(),
+                                        [other](const ThreadId& id) { return id.pid == other; });
+    if (of_subject || other == pid || !HoldsLock(other, files)) continue;
+    LockHolder holder{.pid = other, .name = {}, .progress = {}};
+    holder.name = ReadFile("/proc/" + std::to_string(other) + "/comm");
+    if (!holder.name.empty() && holder.name.back() == '\n') holder.name.pop_back();
+    std::vector<pid_t> tree = {other}, tids;
+    for (size_t i = 0; i < tree.size(); ++i) {
+      for (const pid_t child : ChildrenOf(tree[i])) tree.push_back(child);
+      const std::string tasks = "/proc/" + std::to_string(tree[i]) + "/task/";
+      NumbersIn(tasks, &tids);
+      for (const pid_t tid : tids) {
+        holder.progress += ReadFile(tasks + std::to_string(tid) + "/schedstat");
+      }
+    }
+    return holder;
+  }
+  return std::nullopt;
 }
 
 bool LinuxReader::ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) {

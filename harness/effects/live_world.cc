@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/executions.h"
 #include "harness/effects/kernel_witness.h"
@@ -37,8 +38,10 @@ constexpr Lane kNobody = 0;
 // with us about what it was asked, before the run is given up as inconclusive. Only that: nothing
 // is ever judged by it.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
-// The same where nothing can be on its way between: long enough for what has just been woken.
+// The same where nothing was on its way between: long enough for what has just been woken.
 constexpr auto kDirectStallCeiling = milliseconds(20);
+// Answers of a subject about itself, each after an instant of rest, that convict it.
+constexpr int kAgreeingAnswers = 20;
 // How long one check goes on looking by itself before it gives the thread back.
 constexpr auto kPatience = milliseconds(50);
 constexpr int kEventsPerLook = 128;
@@ -173,20 +176,30 @@ class EpollLiveWorld final : public LiveWorld {
   void DeliverExit();
 
   // One Settle, there and back. Interrupted: something arrived meanwhile.
-  Wave AskSettle(microseconds horizon, Settled& settled, std::string& why);
+  Wave AskSettle(microseconds horizon, Settled& settled, std::string& why, Calm* unjudgeable);
   void OnSettle(const ControlCompletion& completion);
   OurEnds Ends();
   // Something was sent, or came.
   void OnActivity() {
     idle_since_.reset();
+    contradiction_.reset();
     if (witness_ != nullptr) witness_->OnActivity();
   }
-  KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook);
-  milliseconds StallCeiling() const {
-    return subject_->asks_directly() ? kDirectStallCeiling : kStallCeiling;
+  // Questions of the control plane, and their answers: whether one may be on its way.
+  enum class Control { kUnknown, kDelivered };
+  KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook,
+                       Control* control = nullptr);
+  // How long it must be at rest, as seen in `view`, until what it owes will not come any more.
+  milliseconds StallCeiling(const KernelView& view, Control control) const {
+    if (view.needs_settle) return spec_.watchdog.span;  // silent, and perhaps starved
+    return control == Control::kDelivered ? kDirectStallCeiling : kStallCeiling;
   }
   Calm NotYet(microseconds retry_after) const;
   Calm Owed(microseconds horizon, const std::string& what);
+  // What the subject says of itself is not what we see; "" if it is.
+  std::string Difference(const Settled& said) const;
+  Calm Contradicted(microseconds horizon, const Settled& said, const std::string& how);
+  std::string Bytes(KernelView view, const std::string& settle) const;
 
   const SubjectSpec spec_;
   UniqueFd epoll_;
@@ -210,6 +223,14 @@ class EpollLiveWorld final : public LiveWorld {
   uint64_t executes_sent_ = 0, executes_answered_ = 0;  // of this incarnation
   std::deque<Arrival> undelivered_;
   std::optional<Clock::time_point> idle_since_;  // by the kernel's word, without a break
+  // What the subject says that cannot be, and the instants of rest between equal answers so far.
+  struct Contradiction {
+    Settled said;
+    int rests = 0;
+    bool rested = false;  // since the last answer
+    KernelView at_rest = {};
+  };
+  std::optional<Contradiction> contradiction_;
   std::unique_ptr<KernelWitness> witness_;
   uint64_t settle_question_ = 0;  // open; 0: none
   std::optional<control::v1::ControlReply> settle_reply_;
@@ -228,11 +249,13 @@ Status EpollLiveWorld::StartSubject() {
   executes_sent_ = executes_answered_ = 0;
   for (auto& [lane, state] : lanes_) state.executions_from = 0;  // a new process, a new file
   WatchSubject();
-  witness_ = MakeKernelWitness(subject_->process().pid(), subject_->process().token());
+  witness_ =
+      MakeKernelWitness(subject_->process().pid(), subject_->process().token(), spec_.watchdog);
   witness_->OnStarted();
   settle_question_ = 0;
   departed_.clear();
   idle_since_.reset();
+  contradiction_.reset();
   return {};
 }
 
@@ -695,26 +718,34 @@ void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
 }
 
 EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& settled,
-                                               std::string& why) {
+                                               std::string& why, Calm* unjudgeable) {
   const auto await = [&]() -> Wave {
-    std::optional<Clock::time_point> idle_since;  // and not answered, as looked at since
+    bool idle = false;  // and not answered, as looked at since
+    Clock::time_point idle_since{};
     while (settle_question_ != 0) {
       Look(milliseconds(20));
       if (!undelivered_.empty()) return Wave::kInterrupted;
       if (settle_question_ == 0) break;
-      // On its way to the subject the question is invisible to the kernel's view, so one idle
-      // look proves nothing; idle for all that time means that it will not be answered.
-      const KernelView view = AskKernel(horizon);
+      // Idle, with the question in its hands and no answer on its way: it will not be answered.
+      // Where that cannot be shown, idle for a long time means the same.
+      Control control = Control::kUnknown;
+      KernelView view = AskKernel(horizon);
+      if (view.state == KernelView::State::kQuiescent) {
+        view = AskKernel(horizon, Certainty::kSustained, &control);
+      }
       if (view.state == KernelView::State::kUnjudgeable) {
-        why = view.evidence;
+        unjudgeable->evidence = view.evidence;
+        unjudgeable->fixpoint = Bytes(view, "");
         return Wave::kUnjudgeable;
       }
       if (view.state != KernelView::State::kQuiescent) {
-        idle_since.reset();
-      } else if (!idle_since) {
+        idle = false;
+      } else if (!std::exchange(idle, true)) {
         idle_since = Clock::now();  // what it said by now is taken in before the next look
-      } else if (Clock::now() - *idle_since > StallCeiling()) {
-        why = "stalled: the subject is idle and has not answered Settle; " + view.evidence;
+      } else if (Clock::now() - idle_since > StallCeiling(view, control)) {
+        unjudgeable->evidence =
+            "stalled: the subject is idle and has not answered Settle; " + view.evidence;
+        unjudgeable->fixpoint = Bytes(view, "not answered");
         return Wave::kUnjudgeable;
       }
     }
@@ -748,7 +779,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
 }
 
 OurEnds EpollLiveWorld::Ends() {
-  OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_)};
+  OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_), .library = {}};
   for (const auto& [key, held] : links_) {
     const LiveLink& link = held.link;
     if (link.closed() || link.dialling()) continue;
@@ -772,9 +803,19 @@ OurEnds EpollLiveWorld::Ends() {
   return ends;
 }
 
-KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty) {
+KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, Control* control) {
   OurEnds ends = Ends();
+  ControlDelivery delivery;
+  bool delivered = false;
+  if (control != nullptr && subject_ != nullptr) {
+    delivered = subject_->asks_directly() ||
+                delivery.Begin(subject_->port(), subject_->control().connections(), &ends);
+    if (!delivered) ends.library.clear();
+  }
   KernelView view = witness_->Look(&ends, horizon, certainty);
+  if (delivered && (subject_->asks_directly() || delivery.End()) && sink_.empty()) {
+    *control = Control::kDelivered;
+  }
   departed_ = std::move(ends.departed);
   if (view.state != KernelView::State::kQuiescent) {
     idle_since_.reset();
@@ -790,17 +831,77 @@ Calm EpollLiveWorld::NotYet(microseconds retry_after) const {
   return calm;
 }
 
+std::string EpollLiveWorld::Bytes(KernelView view, const std::string& settle) const {
+  if (!view.fixpoint) return {};
+  view.fixpoint->subject = info_.name;
+  view.fixpoint->settle = settle;
+  return ToBytes(*view.fixpoint);
+}
+
 // Something is owed that an idle subject cannot bring about. A busy one may yet.
 Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
-  const KernelView view = AskKernel(horizon);
+  Control control = Control::kUnknown;
+  const KernelView view = AskKernel(horizon, Certainty::kSustained, &control);
   Calm calm = NotYet(std::max(view.retry_after, microseconds(1000)));
   if (view.state == KernelView::State::kUnjudgeable) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = view.evidence;
-  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling()) {
+  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling(view, control)) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = "stalled: the subject is idle, and yet " + what + "; " + view.evidence;
   }
+  if (calm.state == Calm::State::kUnjudgeable) calm.fixpoint = Bytes(view, what);
+  return calm;
+}
+
+std::string EpollLiveWorld::Difference(const Settled& said) const {
+  if (said.accepted != executes_sent_ || said.answered != executes_answered_) {
+    return "the subject counts " + std::to_string(said.accepted) + " commands and " +
+           std::to_string(said.answered) + " answers, the harness " +
+           std::to_string(executes_sent_) + " and " + std::to_string(executes_answered_);
+  }
+  if (said.runnable > 0) {
+    return "the subject says that " + std::to_string(said.runnable) +
+           (said.runnable == 1 ? " unit of work is" : " units of work are") + " runnable";
+  }
+  return {};
+}
+
+// The witnesses disagree. While the subject is at work, or anything is on its way, that is as it
+// should be. But equal answers around an instant of rest cannot all be true: its count is wrong, or
+// work of it is ready and nobody will ever take it up. Many of them, because work that an answer
+// itself now and then sets in motion may be counted in it and is no fault.
+Calm EpollLiveWorld::Contradicted(microseconds horizon, const Settled& said,
+                                  const std::string& how) {
+  if (!contradiction_ || !(contradiction_->said == said)) contradiction_ = Contradiction{said};
+  contradiction_->rests += std::exchange(contradiction_->rested, false) ? 1 : 0;
+  if (contradiction_->rests >= kAgreeingAnswers) {
+    Calm calm;
+    calm.state = Calm::State::kContradicted;
+    calm.evidence = how + ", and said so again after each of " + std::to_string(kAgreeingAnswers) +
+                    " instants at which it was at rest, the last one with " +
+                    contradiction_->at_rest.evidence;
+    calm.fixpoint = Bytes(contradiction_->at_rest, how);
+    return calm;
+  }
+  Control control = Control::kUnknown;
+  const KernelView view = AskKernel(horizon, Certainty::kSustained, &control);
+  // By what was seen of its threads, and without a doubt.
+  if (view.state == KernelView::State::kQuiescent && view.tier == 1 &&
+      control == Control::kDelivered && sink_.empty()) {
+    contradiction_->rested = true;
+    contradiction_->at_rest = view;
+    return NotYet(microseconds(0));
+  }
+  Calm calm = NotYet(std::max(view.retry_after, microseconds(1000)));
+  if (view.state == KernelView::State::kUnjudgeable) {
+    calm.state = Calm::State::kUnjudgeable;
+    calm.evidence = view.evidence;
+  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling(view, Control::kUnknown)) {
+    calm.state = Calm::State::kUnjudgeable;
+    calm.evidence = "stalled: the subject is idle, and yet " + how + "; " + view.evidence;
+  }
+  if (calm.state == Calm::State::kUnjudgeable) calm.fixpoint = Bytes(view, how);
   return calm;
 }
 
@@ -821,11 +922,7 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
     calm.evidence = "the subject has ended";
     return calm;
   }
-  const auto unjudgeable = [&calm](std::string why) {
-    calm.state = Calm::State::kUnjudgeable;
-    calm.evidence = std::move(why);
-    return calm;
-  };
+  calm.state = Calm::State::kUnjudgeable;  // what AskSettle may make of it
 
   // Settle counts commands only. Any other question is answered at once, whatever the subject does:
   // while one is open, something is under way.
@@ -838,21 +935,14 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
   // The first wave: whatever we asked for has been taken in, and every answer is here.
   Settled first, second;
   std::string why;
-  const Wave wave = AskSettle(horizon, first, why);
+  const Wave wave = AskSettle(horizon, first, why, &calm);
   if (wave == Wave::kInterrupted) return NotYet(microseconds(0));
-  if (wave == Wave::kUnjudgeable) return unjudgeable(std::move(why));
+  if (wave == Wave::kUnjudgeable) return calm;
   const bool settles = wave == Wave::kAnswered;
   if (settles) {
-    if (first.accepted != executes_sent_ || first.answered != executes_answered_) {
-      return Owed(horizon, "the subject counts " + std::to_string(first.accepted) +
-                               " commands and " + std::to_string(first.answered) +
-                               " answers, the harness " + std::to_string(executes_sent_) + " and " +
-                               std::to_string(executes_answered_));
-    }
-    if (first.runnable > 0) {
-      return Owed(horizon, "the subject says that " + std::to_string(first.runnable) +
-                               " units of work are runnable");
-    }
+    const std::string difference = Difference(first);
+    if (!difference.empty()) return Contradicted(horizon, first, difference);
+    contradiction_.reset();
     if (!first.timer.empty()) return NotYet(std::max(first.timer_due, kSoon));
   }
 
@@ -860,7 +950,15 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
   KernelView view;
   for (const auto began = Clock::now();;) {
     view = AskKernel(horizon, certainty);
-    if (view.state == KernelView::State::kUnjudgeable) return unjudgeable(view.evidence);
+    if (view.state == KernelView::State::kUnjudgeable) {
+      calm.evidence = view.evidence;
+      const std::string said = "nothing is runnable";
+      if (settles) {
+        calm.evidence += "; the witnesses disagree: its Settle says that " + said;
+      }
+      calm.fixpoint = Bytes(view, settles ? said : why);
+      return calm;
+    }
     if (view.state == KernelView::State::kQuiescent) break;
     if (view.retry_after > kPatience || Clock::now() - began > kPatience) {
       return NotYet(view.retry_after);
@@ -871,25 +969,30 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
 
   // The second wave: the same counts, so nothing happened around the snapshot either.
   if (settles) {
-    const Wave again = AskSettle(horizon, second, why);
-    if (again == Wave::kUnjudgeable) return unjudgeable(std::move(why));
+    const Wave again = AskSettle(horizon, second, why, &calm);
+    if (again == Wave::kUnjudgeable) return calm;
     if (again != Wave::kAnswered) return NotYet(microseconds(0));
     if (!(first == second)) return NotYet(kSoon);
+  } else if (view.needs_settle) {
+    calm.evidence = "stalled: " + view.evidence + "; and the subject itself says nothing, " + why;
+    return calm;
   }
   Look(microseconds(0));
   if (!undelivered_.empty()) return NotYet(microseconds(0));
   calm.state = Calm::State::kQuiescent;
   calm.tier = view.tier;
-  calm.evidence = view.evidence;
-  calm.evidence += settles ? "; settled twice: " + std::to_string(first.accepted) +
-                                 " commands taken in, " + std::to_string(first.answered) +
-                                 " answered, journal at " + std::to_string(first.journal_seq)
-                           : "; " + why + ", so this is the kernel's word alone";
+  const std::string said = settles ? std::to_string(first.accepted) + " commands taken in, " +
+                                         std::to_string(first.answered) + " answered, journal at " +
+                                         std::to_string(first.journal_seq)
+                                   : why;
+  calm.evidence = view.evidence + (settles ? "; settled twice: " + said
+                                           : "; " + said + ", so this is the kernel's word alone");
   for (const auto& [key, held] : links_) {
     if (held.link.unsent() == 0) continue;
     calm.evidence += "; " + std::to_string(held.link.unsent()) + " bytes wait for link " +
                      std::to_string(held.link.id()) + ", which the subject does not read";
   }
+  calm.fixpoint = Bytes(view, said);
   return calm;
 }
 

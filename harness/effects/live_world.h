@@ -21,6 +21,7 @@ struct SubjectSpec {
   std::string id;                    // "cpp"
   std::vector<std::string> command;  // argv, absolute program
   int nice = 0;                      // of the subject's processes
+  Watchdog watchdog = {};
 };
 
 // What it said about itself.
@@ -38,9 +39,16 @@ struct Arrival {
 
 // The answer to "can anything still arrive by itself?".
 struct Calm {
-  enum class State { kNo, kQuiescent, kUnjudgeable } state = State::kNo;
+  enum class State {
+    kNo,
+    kQuiescent,
+    kUnjudgeable,
+    kContradicted,  // the subject says of itself what the kernel shows to be wrong
+  } state = State::kNo;
   int tier = 0;                              // with kQuiescent: 1-3
-  std::string evidence;                      // with kQuiescent and kUnjudgeable
+  std::string evidence;                      // with all but kNo
+  std::string fixpoint;                      // see ToBytes(Fixpoint); empty: nothing fails by this
+  uint8_t subject = 0;                       // with kContradicted: whose word it is
   std::chrono::microseconds retry_after{0};  // with kNo: look again then, or at the next arrival
 };
 

@@ -3,11 +3,14 @@
 #include "harness/effects/live_world.h"
 
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -19,6 +22,7 @@
 #include "harness/effects/output_tail.h"
 #include "harness/effects/process_table.h"
 #include "harness/effects/start_line.h"
+#include "harness/effects/wait_self_test.h"
 #include "harness/wire/framing.h"
 
 namespace counterpart::effects {
@@ -185,6 +189,44 @@ TEST(StartTest, RefusesAnEndlessFirstLine) {
 TEST(StartTest, KnowsThatASubjectWaitsForNothing) {
   const std::string error = StartError(Shell("exec cat"));
   EXPECT_NE(error.find("is waiting and has not said where it serves"), std::string::npos) << error;
+}
+
+// The lock is somebody else's, who will let go of it: to wait for that is not to wait for ever.
+TEST(StartTest, WaitsForAFileLockThatAnotherProcessHolds) {
+  std::string path = testing::TempDir() + "counterpart-lock-XXXXXX";
+  const int held = mkostemp(path.data(), O_CLOEXEC);  // else the subject would have it too
+  ASSERT_GE(held, 0);
+  ASSERT_EQ(flock(held, LOCK_EX), 0);
+  // Long enough for a check that would not ask to be wrong; nothing depends on it.
+  std::thread release([&path, held] {
+    const auto blocked = [&path] {
+      struct stat about = {};
+      stat(path.c_str(), &about);
+      std::ifstream locks("/proc/locks");
+      for (std::string line; std::getline(locks, line);) {
+        if (line.find("->") != line.npos &&
+            line.find(":" + std::to_string(about.st_ino) + " ") != line.npos) {
+          return true;
+        }
+      }
+      return false;
+    };
+    while (!blocked()) std::this_thread::yield();
+    std::this_thread::sleep_for(300ms);
+    close(held);
+  });
+  // The harness's own process holds it: its threads are at work, so the holder gets on.
+  Result<std::unique_ptr<LiveWorld>> world =
+      LiveWorld::Start(Shell("exec 9<>" + path + "; flock 9; exec " + FAKE_SUBJECT + " stdio"));
+  release.join();
+  EXPECT_TRUE(world.ok()) << world.error().message;
+  unlink(path.c_str());
+}
+
+TEST(StartTest, KnowsThatASubjectDoesNotAnswerDescribe) {
+  // Its port is open, and what serves there says nothing.
+  const std::string error = StartError({"fake", {FAKE_SUBJECT, "silent"}, 0});
+  EXPECT_NE(error.find("is waiting and has not answered Describe"), std::string::npos) << error;
 }
 
 TEST(StartTest, RefusesAClosedStdout) {
@@ -596,6 +638,125 @@ TEST_P(CalmTest, ATimerWithinTheHorizonIsWaitedFor) {
   EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
   ASSERT_EQ(waiting_.size(), 2u) << calm.evidence;
   EXPECT_EQ(waiting_.back().bytes, "one");
+}
+
+// A subject that answers no Settle, and has nothing to do: it is given up as soon as it is known
+// that neither the question nor an answer is on its way, whatever lies between us.
+TEST_P(CalmTest, ASettleThatIsNeverAnsweredIsAStall) {
+  Answer(Probe("deaf"));
+  const auto began = std::chrono::steady_clock::now();
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kUnjudgeable);
+  EXPECT_TRUE(
+      calm.evidence.starts_with("stalled: the subject is idle and has not answered Settle; "))
+      << calm.evidence;
+  EXPECT_FALSE(calm.fixpoint.empty());
+  RecordProperty("ms", std::to_string((std::chrono::steady_clock::now() - began) / 1ms));
+}
+
+TEST_P(CalmTest, AnOtherQuestionThatIsNeverAnsweredIsAStall) {
+  Answer(Probe("mum"));
+  control::ControlRequest journal;
+  journal.mutable_journal();
+  Ask(journal);
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kUnjudgeable);
+  EXPECT_TRUE(
+      calm.evidence.starts_with("stalled: the subject is idle, and yet a question of the "
+                                "control plane is not answered; "))
+      << calm.evidence;
+}
+
+// What never comes to rest is given up by the watchdog, with its class and a dump.
+class WatchdogTest : public CalmTest {
+ protected:
+  void SetUp() override {
+    SubjectSpec spec = Fake(GetParam());
+    spec.watchdog.span = 1s;
+    StartSpec(spec);
+  }
+  void ExpectGivenUp(const std::string& begins, const std::string& holds) {
+    const Calm calm = UntilCommitted();
+    EXPECT_EQ(calm.state, Calm::State::kUnjudgeable) << calm.evidence;
+    EXPECT_TRUE(calm.evidence.starts_with(begins)) << calm.evidence;
+    EXPECT_NE(calm.evidence.find(holds), std::string::npos) << calm.evidence;
+    EXPECT_NE(calm.fixpoint.find("fake_subject"), std::string::npos) << "no thread is named";
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Control, WatchdogTest, testing::Values("grpc", "stdio"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(WatchdogTest, ARunaway) {
+  Probe("spin:1000000");
+  ExpectGivenUp("runaway: never at rest while it used ", " runs");
+}
+
+TEST_P(WatchdogTest, OneThatIsStarved) {
+  Answer(Probe("dive"));
+  ExpectGivenUp("starved: never at rest while it used ", " is in state D");
+}
+
+TEST_P(WatchdogTest, OneThatIsStopped) {
+  Probe("stop");
+  ExpectGivenUp("stalled: stopped, never at rest", " is in state T");
+}
+
+// Its own word against the kernel's.
+TEST_P(CalmTest, ASubjectThatClaimsToBeAtWorkAndRestsIsContradicted) {
+  Answer(Probe("claim:2"));
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kContradicted) << calm.evidence;
+  EXPECT_TRUE(
+      calm.evidence.starts_with("the subject says that 2 units of work are runnable, and "
+                                "said so again after each of 20 instants at which it was "
+                                "at rest"))
+      << calm.evidence;
+  EXPECT_FALSE(calm.fixpoint.empty());
+  // Once it says what is so, all is well.
+  Answer(Probe("claim:0"));
+  EXPECT_EQ(UntilCommitted().state, Calm::State::kQuiescent);
+}
+
+// The answer to a Settle of an earlier check comes while another waits for its own.
+TEST_P(CalmTest, AnAnswerOfAnEarlierCheckIsNotTakenForThatOfThisOne) {
+  Answer(Probe("tardy"));
+  world_->CheckCalm(0us, Certainty::kSustained);  // its Settle stays open
+  // The old answer comes with this command's and counts one command less.
+  const uint32_t question = Probe("nothing");
+  Answer(question);
+  Answer(Probe("claim:0"));  // and is no longer tardy
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+  EXPECT_NE(calm.evidence.find("settled twice: 3 commands"), std::string::npos) << calm.evidence;
+}
+
+// Where the kernel cannot be read: the subject's own word, and silence.
+class FallbackTest : public CalmTest {
+ protected:
+  void SetUp() override {
+    DistrustKernel("this test says so");
+    CalmTest::SetUp();
+  }
+  void TearDown() override { DistrustKernel(""); }
+};
+INSTANTIATE_TEST_SUITE_P(Control, FallbackTest, testing::Values("grpc", "stdio"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(FallbackTest, SettleAndSilenceAreTierThree) {
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+  EXPECT_EQ(calm.tier, 3);
+  EXPECT_NE(calm.evidence.find("silent for 2000 ms; the kernel cannot be relied on here: this test "
+                               "says so; settled twice"),
+            std::string::npos)
+      << calm.evidence;
+}
+
+TEST_P(FallbackTest, AnAnswerThatIsOwedIsWaitedFor) {
+  const uint32_t question = Probe("spin:2500");  // silent for longer than silence would tell
+  EXPECT_EQ(UntilCommitted().state, Calm::State::kQuiescent);
+  ASSERT_FALSE(waiting_.empty());
+  EXPECT_EQ(waiting_.back().id, question);
 }
 
 TEST_P(CalmTest, ADeadSubjectIsQuiescent) {

@@ -76,12 +76,19 @@ class PairWorld final : public LiveWorld {
   Calm CheckCalm(microseconds horizon, Certainty certainty) override {
     Calm both;
     both.state = Calm::State::kQuiescent;
-    for (LiveWorld* world : worlds_) {
+    for (size_t i = 0; i < worlds_.size(); ++i) {
+      LiveWorld* world = worlds_[i];
       Calm calm = world->CheckCalm(horizon, certainty);
       if (calm.state != Calm::State::kQuiescent) {
-        calm.evidence = world->subject().name + ": " + calm.evidence;
+        calm.subject = static_cast<uint8_t>(i);
+        // The class of what cannot be judged stays in front.
+        const size_t head =
+            calm.state == Calm::State::kUnjudgeable ? calm.evidence.find(": ") : std::string::npos;
+        calm.evidence.insert(head == std::string::npos ? 0 : head + 2,
+                             world->subject().name + ": ");
         return calm;
       }
+      both.fixpoint += calm.fixpoint;
       both.tier = std::max(both.tier, calm.tier);
       both.evidence +=
           (both.evidence.empty() ? "" : "; ") + world->subject().name + ": " + calm.evidence;

@@ -4,16 +4,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "harness/effects/housekeeping.h"
+
 namespace counterpart::effects {
 namespace {
-
-constexpr std::string_view kHousekeeping[] = {
-    // gRPC C core
-    "grpc_global_tim", "timer_manager", "event_engine", "grpcpp_sync_ser", "default-executo",
-    "resolver-executo", "lifeguard", "nexting_thread",
-    // JVM
-    "VM Periodic Tas", "G1 ", "VM Thread", "C1 Compiler", "C2 Compiler", "Monitor Deflati",
-    "Common-Cleaner", "Reference Handl", "Signal Dispatch", "Service Thread", "Notification T"};
 
 // Waits longer than this are as good as for ever.
 constexpr uint64_t kForEverNs = uint64_t{365} * 24 * 3600 * 1'000'000'000;
@@ -22,6 +16,13 @@ bool Ended(char state) { return state == 'Z' || state == 'X'; }
 
 std::string Called(const ThreadId& id, const std::string& name) {
   return "thread " + std::to_string(id.tid) + (name.empty() ? "" : " (" + name + ")");
+}
+
+TcpPath Reversed(const TcpPath& path) {
+  return {.near_address = path.far_address,
+          .far_address = path.near_address,
+          .near_port = path.far_port,
+          .far_port = path.near_port};
 }
 
 std::string SignatureOf(const std::vector<ThreadSeen>& threads) {
@@ -34,9 +35,19 @@ std::string SignatureOf(const std::vector<ThreadSeen>& threads) {
 
 }  // namespace
 
-bool IsHousekeeping(const std::string& name) {
-  return std::any_of(std::begin(kHousekeeping), std::end(kHousekeeping),
-                     [&name](std::string_view known) { return name.starts_with(known); });
+std::string UntilText(const BlockedSyscall& waits) {
+  switch (waits.kind) {
+    case BlockedSyscall::Kind::kRunning:
+      return "";
+    case BlockedSyscall::Kind::kNoTimeout:
+      return "for ever";
+    case BlockedSyscall::Kind::kTimed:
+      return waits.deadline_ns != 0 ? "a time of the clock"
+                                    : std::to_string(waits.timeout_ns / 1'000'000) + " ms";
+    case BlockedSyscall::Kind::kUnknown:
+      break;
+  }
+  return "unknown";
 }
 
 void Snapshotter::MarkHousekeeping() {
@@ -49,6 +60,7 @@ void Snapshotter::MarkHousekeeping() {
 Snapshot Snapshotter::Take(OurEnds* ours) {
   Snapshot snapshot;
   std::vector<ThreadId> before, after;
+  snapshot.unrest = Unrest::kAtWork;
   if (!reader_.ListThreads(&before)) {
     snapshot.busy = "a thread came or went";
     return snapshot;
@@ -58,7 +70,16 @@ Snapshot Snapshotter::Take(OurEnds* ours) {
       return std::pair(id.pid, id.tid) == entry.first;
     });
   });
-  if (!FirstPass(before, &snapshot)) return snapshot;
+  if (!FirstPass(before, &snapshot)) {
+    // What is under way can be known all the same.
+    if (snapshot.unrest == Unrest::kUnreadable) {
+      const std::string unreadable = std::exchange(snapshot.busy, {});
+      if (!Bytes(ours, &snapshot) || InputWaits(*ours)) snapshot.unrest = Unrest::kAtWork;
+      if (snapshot.busy.empty()) snapshot.busy = unreadable;
+    }
+    return snapshot;
+  }
+  if (steps_.file_locks && !LockedOut(before, &snapshot)) return snapshot;
   if (steps_.bytes && !Bytes(ours, &snapshot)) return snapshot;
   const std::string threads = SignatureOf(snapshot.threads);
   if (steps_.wake_sources && !WakeSourcesOf(before, threads, &snapshot)) return snapshot;
@@ -68,21 +89,67 @@ Snapshot Snapshotter::Take(OurEnds* ours) {
   }
   if (!SecondPass(&snapshot)) return snapshot;
   if (!steps_.timeouts_in_first_pass) ReadTimeouts(&snapshot);  // broken on purpose
-  std::vector<int> inputs;
-  if (steps_.input_after) {
-    inputs = ours->inputs;
-    for (const LinkAccount& link : ours->links) {
-      if (link.reading && !link.end_seen) inputs.push_back(link.fd);
-    }
-  }
-  if (!inputs.empty() && reader_.InputWaits(inputs)) {
+  if (steps_.input_after && InputWaits(*ours)) {
     snapshot.busy = "something has arrived meanwhile";
     return snapshot;
   }
+  snapshot.unrest = Unrest::kNone;
   Sum(&snapshot);
   sources_of_ = threads;
   snapshot.signature += threads;
   return snapshot;
+}
+
+bool Snapshotter::InputWaits(const OurEnds& ours) {
+  std::vector<int> inputs = ours.inputs;
+  for (const LinkAccount& link : ours.links) {
+    if (link.reading && !link.end_seen) inputs.push_back(link.fd);
+  }
+  return !inputs.empty() && reader_.InputWaits(inputs);
+}
+
+// A wait for a lock ends when somebody else lets go of it. Within the subject that is a wait like
+// any other; outside of it nothing that we see says when.
+bool Snapshotter::LockedOut(const std::vector<ThreadId>& ids, Snapshot* snapshot) {
+  for (ThreadSeen& thread : snapshot->threads) {
+    if (!thread.waits.file_lock) continue;
+    const std::optional<LockHolder> holder = reader_.LockHeldOutside(thread.id.pid, ids);
+    if (!holder) continue;
+    if (holder->pid == 0) {
+      thread.waits.kind = BlockedSyscall::Kind::kUnknown;
+      continue;
+    }
+    snapshot->unrest = Unrest::kLockedOut;
+    snapshot->busy = Called(thread.id, reader_.Name(thread.id)) +
+                     " waits for a file lock that process " + std::to_string(holder->pid) + " (" +
+                     holder->name + ") holds, which is not of the subject";
+    snapshot->lock_progress = holder->progress;
+    return false;
+  }
+  return true;
+}
+
+std::vector<Fixpoint::Thread> Snapshotter::Dump() {
+  std::vector<ThreadId> ids;
+  reader_.ListThreads(&ids);
+  std::vector<Fixpoint::Thread> threads;
+  for (const ThreadId& id : ids) {
+    Fixpoint::Thread& thread = threads.emplace_back();
+    thread.pid = id.pid;
+    thread.tid = id.tid;
+    thread.name = reader_.Name(id);
+    thread.state = reader_.State(id);
+    thread.housekeeping = id.incarnation <= baseline_ && IsHousekeeping(thread.name);
+    const std::string line = reader_.Syscall(id);
+    if (line.empty()) continue;
+    const BlockedSyscall waits =
+        DecodeSyscall(line, [this, &id](uint64_t at, void* to, size_t size) {
+          return reader_.ReadMemory(id.pid, at, to, size);
+        });
+    thread.blocked_in = waits.name;
+    thread.until = UntilText(waits);
+  }
+  return threads;
 }
 
 void Snapshotter::Remember(const ThreadId& id, const std::string& counters) {
@@ -110,6 +177,7 @@ bool Snapshotter::FirstPass(const std::vector<ThreadId>& ids, Snapshot* snapshot
     }
     if (thread.counters.empty() || line.empty()) {
       snapshot->busy = "what thread " + std::to_string(id.tid) + " does cannot be read";
+      if (reader_.State(id) == 'S') snapshot->unrest = Unrest::kUnreadable;
       return false;
     }
     Remember(id, thread.counters);
@@ -125,6 +193,7 @@ bool Snapshotter::FirstPass(const std::vector<ThreadId>& ids, Snapshot* snapshot
     lines_.push_back(std::move(line));
   }
   if (snapshot->threads.empty()) {
+    snapshot->unrest = Unrest::kGone;
     snapshot->busy = "no thread of the subject was found";
     return false;
   }
@@ -169,9 +238,20 @@ bool Snapshotter::Bytes(OurEnds* ours, Snapshot* snapshot) {
     snapshot->busy = InFlight(link, own.value_or(TcpEnd{}), subject);
     if (!snapshot->busy.empty()) return false;
     if (!subject) continue;
+    snapshot->links.push_back({.sent = subject->sent,
+                               .read = link.read,
+                               .written = link.written,
+                               .received = subject->received,
+                               .unread = subject->unread});
     snapshot->unread += subject->unread;
     snapshot->signature += std::to_string(subject->sent) + "/" + std::to_string(subject->received) +
                            "/" + std::to_string(subject->unread) + " ";
+  }
+  for (const TcpPath& path : ours->library) {
+    const std::optional<TcpEnd> subject = reader_.SubjectEnd(path);
+    const std::optional<TcpEnd> own = reader_.SubjectEnd(Reversed(path));
+    snapshot->busy = InFlightBetween(own, subject);
+    if (!snapshot->busy.empty()) return false;
   }
   if (!steps_.departed) return true;  // broken on purpose
   std::erase_if(ours->departed,
@@ -225,6 +305,7 @@ bool Snapshotter::SecondPass(Snapshot* snapshot) {
       counters = reader_.Counters(thread.id);
     }
     if (state != 'S') {
+      if (state == 'T' || state == 't') snapshot->unrest = Unrest::kStopped;
       snapshot->busy = Called(thread.id, reader_.Name(thread.id)) + " is in state " + state;
       return false;
     }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "harness/effects/blocked_syscall.h"
+#include "harness/effects/fixpoint.h"
 #include "harness/effects/kernel_reader.h"
 #include "harness/effects/tcp_account.h"
 
@@ -29,6 +30,9 @@ struct OurEnds {
   std::vector<int> inputs;  // listeners, and what its output is read from
   // Connections that we have closed; a look takes out those of which the subject has been told.
   std::vector<TcpPath> departed;
+  // Connections that a library of ours has with the subject: their bytes are accounted for between
+  // the kernels of both ends.
+  std::vector<TcpPath> library;
 };
 
 // The steps of the check. Tests take one out each, to see that a wrong verdict follows.
@@ -38,8 +42,9 @@ struct CheckSteps {
   bool timeouts_in_first_pass = true;   // and before B
   bool outside_syscall_is_unknown = true;
   bool socket_timeouts = true;
-  bool bytes = true;     // are accounted for
-  bool departed = true;  // so are our own ends of connections
+  bool file_locks = true;  // held by somebody else
+  bool bytes = true;       // are accounted for
+  bool departed = true;    // so are our own ends of connections
   bool wake_sources = true;
   bool timer_fd_memory = true;
   bool list_again = true;
@@ -61,8 +66,20 @@ struct ThreadSeen {
   bool housekeeping = false;
 };
 
+// Why a subject is not at rest.
+enum class Unrest : uint8_t {
+  kNone,
+  kAtWork,      // something of it runs, can run, changed or is under way
+  kStopped,     // by a signal or a tracer
+  kGone,        // no thread of it is left
+  kLockedOut,   // waits for a file lock that somebody else holds
+  kUnreadable,  // the kernel does not let us see what it does; no byte is under way
+};
+
 struct Snapshot {
-  std::string busy;  // why it is not at rest; empty: it is, and what follows is complete
+  Unrest unrest = Unrest::kNone;
+  std::string busy;           // its reason; empty: it is at rest, and what follows is complete
+  std::string lock_progress;  // with kLockedOut: differs once whoever holds the lock has run
   std::vector<ThreadSeen> threads;
   struct Timer {
     std::string what;     // "worker in epoll_wait"
@@ -71,12 +88,13 @@ struct Snapshot {
   std::vector<Timer> timers;  // all that count, in no order
   std::string unknown;        // something that may wake it at a time that cannot be read
   uint64_t unread = 0;        // bytes at the subject that it has not taken
+  std::vector<Fixpoint::Link> links;
   // Equal in two snapshots: nothing ran and no byte moved between them.
   std::string signature;
 };
 
-// Maintenance threads of the runtimes we know, by the beginning of their name.
-bool IsHousekeeping(const std::string& name);
+// Until when a thread waits, in words: "for ever", "1200 ms".
+std::string UntilText(const BlockedSyscall& waits);
 
 class Snapshotter {
  public:
@@ -89,6 +107,8 @@ class Snapshotter {
   void MarkHousekeeping();
 
   Snapshot Take(OurEnds* ours);
+  // Every thread there is, as far as it can be read: of no single instant, for people.
+  std::vector<Fixpoint::Thread> Dump();
 
   // CPU time that threads were seen to have used, in all looks so far.
   uint64_t cpu_ns() const { return cpu_ns_; }
@@ -108,10 +128,12 @@ class Snapshotter {
 
   bool FirstPass(const std::vector<ThreadId>& ids, Snapshot* snapshot);
   void ReadTimeouts(Snapshot* snapshot);
+  bool LockedOut(const std::vector<ThreadId>& ids, Snapshot* snapshot);
   bool Bytes(OurEnds* ours, Snapshot* snapshot);
   bool WakeSourcesOf(const std::vector<ThreadId>& ids, const std::string& threads,
                      Snapshot* snapshot);
   bool SecondPass(Snapshot* snapshot);
+  bool InputWaits(const OurEnds& ours);
   void Sum(Snapshot* snapshot);
   void Remember(const ThreadId& id, const std::string& counters);
 

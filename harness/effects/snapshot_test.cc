@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <linux/futex.h>
 #include <netinet/tcp.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/effects/housekeeping.h"
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/linux_reader.h"
 
@@ -56,6 +58,8 @@ struct Model {
   uint64_t incarnations = 0;
   timespec memory = {};
   uint64_t socket_timeout_ns = 0;
+  std::optional<LockHolder> lock_holder;
+  bool readable = true;  // what threads do
   WakeSources sources;
   // The connection: counts of bytes. What the subject sent has arrived once we can read it.
   uint64_t subject_sent = 0, subject_received = 0, written = 0, arrived = 0;
@@ -148,6 +152,7 @@ class ModelKernel final : public KernelReader {
   std::string Syscall(const ThreadId& id) override {
     const Model::Thread* thread = Find(id);
     if (thread == nullptr) return {};
+    if (!state_.model.readable) return {};
     return thread->state == 'R' ? "running\n" : thread->syscall;
   }
   char State(const ThreadId& id) override {
@@ -166,6 +171,9 @@ class ModelKernel final : public KernelReader {
   }
   std::optional<uint64_t> DescriptorTimeoutNs(pid_t, int, bool) override {
     return Tick().socket_timeout_ns;
+  }
+  std::optional<LockHolder> LockHeldOutside(pid_t, const std::vector<ThreadId>&) override {
+    return Tick().lock_holder;
   }
   bool ReadWakeSources(const std::vector<ThreadId>&, WakeSources* sources) override {
     *sources = Tick().sources;
@@ -499,6 +507,14 @@ TEST(StepTest, ASocketMayHaveATimeout) {
                &CheckSteps::socket_timeouts);
 }
 
+TEST(StepTest, ALockMayBeHeldBySomebodyElse) {
+  ExpectNeeded(FromNowhere([](Model& model) {
+                 model.Sleep(1, Call(SYS_flock, 9, LOCK_EX));
+                 model.lock_holder = LockHolder{.pid = 77, .name = "other", .progress = "1"};
+               }),
+               &CheckSteps::file_locks);
+}
+
 TEST(StepTest, ATimerFdIsATimer) {
   ExpectNeeded(
       FromNowhere([](Model& model) {
@@ -574,6 +590,27 @@ TEST(StepTest, ALaterThreadOnlyLooksLikeHousekeeping) {
   };
   EXPECT_EQ(with({}), KernelView::State::kBusy);
   EXPECT_EQ(with({.housekeeping_only_early = false}), KernelView::State::kQuiescent);
+}
+
+TEST(HousekeepingTest, TimersOfEveryRowAreLeftOutOfAccountAndOthersAreNot) {
+  const auto state_with = [](const std::string& name) {
+    Telling state;
+    state.model.Add(1);
+    state.model.Add(2, name);
+    const auto witness = MakeSnapshotWitness(std::make_unique<ModelKernel>(&state));
+    witness->OnStarted();
+    state.model.memory = {0, 100'000'000};
+    state.model.WakeRunSleep(2, SleepInMemory());
+    OurEnds ends;
+    return witness->Look(&ends, std::chrono::microseconds(0), Certainty::kOneLook).state;
+  };
+  for (const HousekeepingThreads& row : HousekeepingTable()) {
+    EXPECT_EQ(state_with(std::string(row.name)), KernelView::State::kQuiescent) << row.name;
+    EXPECT_EQ(state_with("my " + std::string(row.name)), KernelView::State::kBusy) << row.name;
+    EXPECT_LE(row.name.size(), 15u) << row.name << " is longer than the kernel keeps";
+  }
+  EXPECT_TRUE(IsOfGrpc("event_engine"));
+  EXPECT_FALSE(IsOfGrpc("VM Thread"));
 }
 
 TEST(StepTest, HousekeepingThatRunsIsARunningThread) {
@@ -696,13 +733,118 @@ TEST_F(WitnessTest, ARunawayIsGivenUpByItsOwnTime) {
       << view.evidence;
 }
 
-TEST_F(WitnessTest, AStarvedOrStoppedSubjectIsGivenUpInTheEnd) {
+// The four classes of what cannot be judged, each with a dump.
+class GivenUpTest : public WitnessTest {
+ protected:
+  // Nothing about the subject changes for longer than the watchdog's span.
+  KernelView UntilGivenUp() {
+    EXPECT_EQ(Look().state, KernelView::State::kBusy);
+    Pass(59'000);
+    EXPECT_EQ(Look().state, KernelView::State::kBusy);
+    Pass(2'000);
+    const KernelView view = Look();
+    EXPECT_EQ(view.state, KernelView::State::kUnjudgeable) << view.evidence;
+    EXPECT_TRUE(view.fixpoint.has_value());
+    return view;
+  }
+};
+
+TEST_F(GivenUpTest, WhatIsStoppedHasStalled) {
   state_.model.threads.at(1).state = 'T';
-  EXPECT_EQ(Look().state, KernelView::State::kBusy);
-  Pass(61'000);
-  const KernelView view = Look();
-  EXPECT_EQ(view.state, KernelView::State::kUnjudgeable);
+  const KernelView view = UntilGivenUp();
+  EXPECT_TRUE(view.evidence.starts_with("stalled: stopped, never at rest")) << view.evidence;
   EXPECT_NE(view.evidence.find("is in state T"), std::string::npos) << view.evidence;
+  EXPECT_EQ(view.fixpoint->given_up, "stalled");
+  ASSERT_EQ(view.fixpoint->threads.size(), 1u);
+  EXPECT_EQ(view.fixpoint->threads[0].name, "worker");
+  EXPECT_EQ(view.fixpoint->threads[0].state, 'T');
+  EXPECT_EQ(view.fixpoint->threads[0].blocked_in, "futex");
+  EXPECT_EQ(view.fixpoint->threads[0].until, "for ever");
+}
+
+TEST_F(GivenUpTest, WhatIsNeverGivenACpuIsStarved) {
+  state_.model.Wake(1);
+  const KernelView view = UntilGivenUp();
+  EXPECT_TRUE(view.evidence.starts_with("starved: never at rest while it used 0 ms of CPU time"))
+      << view.evidence;
+  EXPECT_EQ(view.fixpoint->given_up, "starved");
+  EXPECT_EQ(view.fixpoint->threads.at(0).blocked_in, "running");
+}
+
+TEST_F(GivenUpTest, WhatHasNoThreadLeftIsDead) {
+  state_.model.threads.at(1).state = 'Z';
+  state_.model.threads.at(1).syscall = "-1 0x0 0x0\n";
+  const KernelView view = UntilGivenUp();
+  EXPECT_TRUE(view.evidence.starts_with("dead: gone for 61 s; last: no thread of the subject"))
+      << view.evidence;
+  EXPECT_EQ(view.fixpoint->given_up, "dead");
+  EXPECT_EQ(view.fixpoint->threads.at(0).state, 'Z');
+}
+
+TEST_F(GivenUpTest, WhatIsLockedOutHasStalledOnceTheHolderDoesNothing) {
+  state_.model.Sleep(1, Call(SYS_flock, 9, LOCK_EX));
+  state_.model.lock_holder = LockHolder{.pid = 77, .name = "protoc", .progress = "1 0 1"};
+  // As long as the holder gets on, so will the subject.
+  for (int i = 0; i < 100; ++i) {
+    state_.model.lock_holder->progress = std::to_string(i) + " 0 1";
+    EXPECT_EQ(Look().state, KernelView::State::kBusy);
+    Pass(30'000);
+  }
+  state_.model.lock_holder->progress = "the last";
+  const KernelView view = UntilGivenUp();
+  EXPECT_TRUE(
+      view.evidence.starts_with("stalled: locked out for 61 s; last: thread 1 (worker) "
+                                "waits for a file lock that process 77 (protoc) holds"))
+      << view.evidence;
+  EXPECT_EQ(view.fixpoint->threads.at(0).blocked_in, "flock");
+}
+
+// Where its threads must not be looked at, silence has to do, and the witness says that it does.
+TEST_F(WitnessTest, WhatCannotBeReadIsJudgedBySilence) {
+  state_.model.readable = false;
+  KernelView view = Look();
+  EXPECT_EQ(view.state, KernelView::State::kBusy);
+  EXPECT_TRUE(view.needs_settle);
+  Pass(1'900);
+  EXPECT_EQ(Look().state, KernelView::State::kBusy);
+  Pass(200);
+  view = Look();
+  EXPECT_EQ(view.state, KernelView::State::kQuiescent);
+  EXPECT_EQ(view.tier, 3);
+  EXPECT_TRUE(view.needs_settle);
+  EXPECT_EQ(view.evidence,
+            "silent for 2000 ms; the kernel cannot be relied on here: what thread 1 does cannot be "
+            "read");
+  // Bytes are known all the same.
+  state_.model.connected = true;
+  state_.model.subject_sent = 5;
+  EXPECT_EQ(Look().evidence, "5 bytes from the subject");
+}
+
+TEST_F(WitnessTest, AFailureCarriesWhatWasSeen) {
+  SleepFor(30'000);
+  state_.model.connected = true;
+  state_.model.written = state_.model.subject_received = 7;
+  OurEnds ends = EndsOf(state_.model);
+  KernelView view;
+  for (int i = 0; i < 10 && view.state == KernelView::State::kBusy; ++i) {
+    view = witness_->Look(&ends, std::chrono::microseconds(0), Certainty::kSustained);
+    Pass(6);
+  }
+  ASSERT_EQ(view.tier, 1) << view.evidence;
+  ASSERT_TRUE(view.fixpoint.has_value());
+  EXPECT_EQ(view.fixpoint->tier, 1);
+  EXPECT_EQ(view.fixpoint->horizon_us, 1'000'000u);
+  ASSERT_EQ(view.fixpoint->threads.size(), 1u);
+  EXPECT_EQ(view.fixpoint->threads[0].blocked_in, "nanosleep");
+  EXPECT_EQ(view.fixpoint->threads[0].until, "30000 ms");
+  ASSERT_EQ(view.fixpoint->timers.size(), 1u);
+  EXPECT_GT(view.fixpoint->timers[0].due_us, 29'000'000u);
+  ASSERT_EQ(view.fixpoint->links.size(), 1u);
+  EXPECT_EQ(view.fixpoint->links[0].written, 7u);
+  EXPECT_EQ(view.fixpoint->links[0].received, 7u);
+  // One that fails nothing costs nothing.
+  EXPECT_FALSE(Look().fixpoint.has_value());
 }
 
 // The ceiling: a wait that switches its own watchdog off, again and again.
@@ -746,6 +888,26 @@ TEST(InFlightTest, ReadsBothEnds) {
   link.reading = false;
   subject.sent = 1000;
   EXPECT_EQ(InFlight(link, up, subject), "");
+}
+
+// A connection that a library of ours has: between the kernels only.
+TEST(InFlightTest, ReadsTheLibrarysConnections) {
+  TcpEnd own{.state = TCP_ESTABLISHED, .counted = true, .received = 30, .sent = 20};
+  TcpEnd subject{.state = TCP_ESTABLISHED, .counted = true, .received = 20, .sent = 30};
+  EXPECT_EQ(InFlightBetween(own, subject), "");
+  subject.received = 19;
+  EXPECT_EQ(InFlightBetween(own, subject), "a question is on its way to the subject");
+  subject.unread = 5;  // what it does not take will not move
+  EXPECT_EQ(InFlightBetween(own, subject), "");
+  subject = {.state = TCP_ESTABLISHED, .counted = true, .received = 20, .sent = 31};
+  EXPECT_EQ(InFlightBetween(own, subject), "an answer of the subject is on its way");
+  own.received = 31;
+  own.unread = 1;
+  EXPECT_EQ(InFlightBetween(own, subject), "an answer of the subject is on its way");
+  own.unread = 0;
+  own.held_back = 3;
+  EXPECT_EQ(InFlightBetween(own, subject), "a question is on its way to the subject");
+  EXPECT_NE(InFlightBetween(own, std::nullopt), "");
 }
 
 TEST(InFlightTest, ReadsEnds) {

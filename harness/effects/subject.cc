@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_delivery.h"
 #include "harness/effects/grpc_control.h"
 
 namespace counterpart::effects {
@@ -15,8 +16,8 @@ namespace {
 constexpr size_t kOutputPerTurn = 1u << 20;
 // A subject that waits for something that comes later than this has not started.
 constexpr auto kStartHorizon = std::chrono::seconds(10);
-// A question on its way to the subject through gRPC is invisible to the kernel's view of it, so
-// that an idle look proves nothing; idle for this long means that it will not be answered.
+// A question on its way to the subject through gRPC is invisible to the kernel's view of it. Where
+// it cannot be shown to have arrived, idle for this long means that it will not be answered.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
 constexpr int kLookEveryMs = 20;
 // What a subject may write to stderr before it has started.
@@ -45,10 +46,14 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   if (!process) return process.error();
   std::unique_ptr<Subject> subject(new Subject);
   subject->process_ = std::move(*process);
-  subject->witness_ = MakeKernelWitness(subject->process_->pid(), subject->process_->token());
+  subject->witness_ =
+      MakeKernelWitness(subject->process_->pid(), subject->process_->token(), spec.watchdog);
+  subject->patience_ = spec.watchdog.span;
   Result<StartLine> line = subject->AwaitStartLine();
   if (!line) return subject->WithOutput(line.error());
+  subject->witness_->OnStarted();
   if (line->binding == StartLine::Binding::kGrpc) {
+    subject->port_ = line->port;
     subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
   } else {
     auto stdio = std::make_unique<StdioControl>(subject->stdin_fd(), sink);
@@ -136,7 +141,11 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
     for (const int fd : {stdout_fd(), stderr_fd()}) {
       if (fd >= 0) ends.inputs.push_back(fd);
     }
+    ControlDelivery delivery;
+    bool delivered = port_ != 0 && delivery.Begin(port_, control_->connections(), &ends);
+    if (!delivered) ends.library.clear();
     const KernelView view = witness_->Look(&ends, kStartHorizon, Certainty::kSustained);
+    delivered = delivered && delivery.End();
     look(0);  // the view is of a moment when nothing had come
     if (!something_came()) {
       if (view.state == KernelView::State::kUnjudgeable) return "goes on and on: " + view.evidence;
@@ -144,10 +153,16 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
         idle_since_.reset();
         return std::nullopt;
       }
-      // Nothing is asked yet, or the question is in its stdin: then that it rests says it all.
-      if (sink == nullptr || stdio_ != nullptr) return "is waiting";
       const auto now = std::chrono::steady_clock::now();
       if (!idle_since_) idle_since_ = now;
+      // Its silence is all that can be seen, and it may be starved.
+      if (view.needs_settle) {
+        if (now - *idle_since_ > patience_) return "has been silent for too long";
+        return std::nullopt;
+      }
+      // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
+      // it all.
+      if (sink == nullptr || stdio_ != nullptr || delivered) return "is waiting";
       if (now - *idle_since_ > kStallCeiling) return "is waiting";
       return std::nullopt;
     }

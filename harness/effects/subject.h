@@ -45,6 +45,8 @@ class Subject {
   // Whether a question is with the subject as soon as it is asked, and an answer with us: so that a
   // subject at rest will not answer any more. Through gRPC both take their way.
   bool asks_directly() const { return stdio_ != nullptr; }
+  // Where it serves gRPC on 127.0.0.1; 0: it does not.
+  uint16_t port() const { return port_; }
   bool wants_stdin() const { return stdio_ != nullptr && stdio_->wants_write(); }
   // Read what there is, up to a bound; true if there was something.
   bool DrainStdout();
@@ -73,6 +75,8 @@ class Subject {
   SubjectInfo info_;
   std::unique_ptr<KernelWitness> witness_;  // while it starts
   std::optional<std::chrono::steady_clock::time_point> idle_since_;
+  std::chrono::milliseconds patience_{0};  // where only its silence can be seen
+  uint16_t port_ = 0;
 };
 
 }  // namespace counterpart::effects

@@ -47,6 +47,21 @@ std::string InFlight(const LinkAccount& link, const TcpEnd& own,
   return {};
 }
 
+std::string InFlightBetween(const std::optional<TcpEnd>& own,
+                            const std::optional<TcpEnd>& subject) {
+  if (!own || !subject || !own->counted || !subject->counted) {
+    return "a connection of the control plane begins or ends";
+  }
+  // What waits behind bytes that the subject does not read is not under way.
+  if (subject->unread == 0 && (own->sent > subject->received || own->held_back > 0)) {
+    return "a question is on its way to the subject";
+  }
+  if (own->unread > 0 || subject->sent > own->received || subject->held_back > 0) {
+    return "an answer of the subject is on its way";
+  }
+  return {};
+}
+
 bool HasArrived(const std::optional<TcpEnd>& subject) {
   return !subject || HasGotEnd(subject->state) || subject->unread > 0;
 }

@@ -42,6 +42,10 @@ struct TcpEnd {
 std::string InFlight(const LinkAccount& link, const TcpEnd& own,
                      const std::optional<TcpEnd>& subject);
 
+// The same between the kernels of both ends, of a connection that a library of ours has. What the
+// library itself still holds shows in neither.
+std::string InFlightBetween(const std::optional<TcpEnd>& own, const std::optional<TcpEnd>& subject);
+
 // The same of a connection whose end at us is closed: whether the subject has been told.
 bool HasArrived(const std::optional<TcpEnd>& subject);
 

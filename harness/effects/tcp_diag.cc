@@ -14,7 +14,8 @@
 namespace counterpart::effects {
 namespace {
 
-constexpr uint8_t kListen = 10;  // TCP_LISTEN; <netinet/tcp.h> does not go with <linux/tcp.h>
+// TCP_LISTEN, TCP_ESTABLISHED: <netinet/tcp.h> does not go with <linux/tcp.h>.
+constexpr uint8_t kListen = 10, kEstablished = 1;
 
 void SetCounters(const tcp_info& info, size_t size, TcpEnd* end) {
   // Older kernels know fewer fields.
@@ -22,6 +23,47 @@ void SetCounters(const tcp_info& info, size_t size, TcpEnd* end) {
   end->received = info.tcpi_bytes_received;
   end->sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
   end->held_back = info.tcpi_notsent_bytes;
+}
+
+// The IPv4 address in it; nothing if there is none.
+std::optional<uint32_t> Ipv4Of(int family, const uint32_t (&address)[4]) {
+  if (family == AF_INET) return address[0];
+  if (address[0] != 0 || address[1] != 0 || address[2] != htonl(0xffff)) return std::nullopt;
+  return address[3];
+}
+
+void AddConnections(int family, uint16_t port, std::vector<TcpPath>* found) {
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } message{};
+  message.header.nlmsg_len = sizeof message;
+  message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  message.request.sdiag_family = static_cast<uint8_t>(family);
+  message.request.sdiag_protocol = IPPROTO_TCP;
+  message.request.idiag_states = 1u << kEstablished;
+  message.request.id.idiag_dport = htons(port);
+  // A socket of its own: what is left of a dump that was given up would answer the next question.
+  const UniqueFd netlink(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (send(netlink.get(), &message, sizeof message, 0) != sizeof message) return;
+  alignas(nlmsghdr) char buffer[32 << 10];
+  while (true) {
+    const ssize_t got = recv(netlink.get(), buffer, sizeof buffer, 0);
+    if (got <= 0) return;
+    auto left = static_cast<unsigned>(got);
+    for (const auto* header = reinterpret_cast<const nlmsghdr*>(buffer); NLMSG_OK(header, left);
+         header = NLMSG_NEXT(header, left)) {
+      if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY) return;  // the end, or an error
+      const inet_diag_sockid& id = static_cast<const inet_diag_msg*>(NLMSG_DATA(header))->id;
+      const auto near = Ipv4Of(family, id.idiag_src), far = Ipv4Of(family, id.idiag_dst);
+      if (id.idiag_dport != htons(port) || !near || far != htonl(INADDR_LOOPBACK)) continue;
+      found->push_back({.near_address = *near,
+                        .far_address = *far,
+                        .near_port = id.idiag_sport,
+                        .far_port = id.idiag_dport});
+    }
+  }
 }
 
 }  // namespace
@@ -73,6 +115,13 @@ std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
     left -= static_cast<ptrdiff_t>(NLA_ALIGN(attribute->nla_len));
   }
   return end;
+}
+
+std::vector<TcpPath> TcpDiag::ConnectionsTo(uint16_t port) {
+  std::vector<TcpPath> found;
+  // A socket for 127.0.0.1 may be one of IPv6 that has the address mapped: gRPC's are.
+  for (const int family : {AF_INET, AF_INET6}) AddConnections(family, port, &found);
+  return found;
 }
 
 std::optional<TcpPath> PathOf(int fd) {

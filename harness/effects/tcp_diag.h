@@ -2,7 +2,9 @@
 #ifndef COUNTERPART_EFFECTS_TCP_DIAG_H_
 #define COUNTERPART_EFFECTS_TCP_DIAG_H_
 
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "harness/effects/tcp_account.h"
 #include "harness/effects/unique_fd.h"
@@ -18,6 +20,9 @@ class TcpDiag {
   // Nothing if there is no such socket, or none any more.
   std::optional<TcpEnd> OwnEnd(int fd) const;
   std::optional<TcpEnd> FarEnd(const TcpPath& path);
+  // Every established connection from here to 127.0.0.1:port. Slow: it has the kernel look through
+  // its whole table.
+  std::vector<TcpPath> ConnectionsTo(uint16_t port);
 
  private:
   UniqueFd netlink_;

@@ -134,7 +134,19 @@ SelfTestResult TryWitness(const std::function<std::unique_ptr<KernelWitness>(pid
   return {.trusted = !wrong.has_value(), .reason = wrong.value_or("")};
 }
 
+namespace {
+
+SelfTestResult& Distrusted() {
+  static SelfTestResult result;
+  return result;
+}
+
+}  // namespace
+
+void DistrustKernel(const std::string& reason) { Distrusted().reason = reason; }
+
 const SelfTestResult& WaitSelfTest() {
+  if (!Distrusted().reason.empty()) return Distrusted();
   static const SelfTestResult result = TryWitness([](pid_t root) {
     return MakeSnapshotWitness(MakeLinuxReader(root, "COUNTERPART_TOKEN=self-test"));
   });

@@ -27,6 +27,10 @@ SelfTestResult TryWitness(const std::function<std::unique_ptr<KernelWitness>(pid
 // The result for snapshots by this kernel: tried by the first call, from any thread.
 const SelfTestResult& WaitSelfTest();
 
+// From now on the result is that the kernel is not to be trusted, for this reason. To be called
+// before there are other threads.
+void DistrustKernel(const std::string& reason);
+
 }  // namespace counterpart::effects
 
 #endif  // COUNTERPART_EFFECTS_WAIT_SELF_TEST_H_

@@ -49,6 +49,14 @@ void Machine::Ingest(std::vector<Ingress> batch) {
               .entry = index,
               .place = "unjudgeable"});
       stopped_ = true;
+    } else if (seen.kind == IngressKind::kContradicted) {
+      // r[control.settle]: what it reports of itself is what is so.
+      Report({.level = Level::kFail,
+              .rule = "control.settle",
+              .text = "the witnesses of calm disagree: " + seen.text,
+              .entry = index,
+              .place = "Settle",
+              .stall = true});
     }
   }
   WakeReady();

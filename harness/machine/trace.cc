@@ -1,5 +1,7 @@
 #include "harness/machine/trace.h"
 
+#include <set>
+
 #include "harness/machine/normal_form.h"
 
 namespace counterpart::machine {
@@ -62,6 +64,38 @@ class Decoder {
 };
 
 }  // namespace
+
+std::optional<std::string> FirstDifference(const Trace& first, const Trace& second) {
+  NormalForm one = Normalise(first.entries()), two = Normalise(second.entries());
+  std::set<std::string_view> edges;
+  for (const auto* form : {&one, &two}) {
+    for (const auto& [edge, entries] : *form) edges.insert(edge);
+  }
+  std::optional<std::string> text;
+  size_t earliest = 0;
+  for (const std::string_view edge : edges) {
+    const std::vector<size_t>&here = one[edge], &there = two[edge];
+    const auto label = [](const Trace& trace, size_t entry) -> const std::string& {
+      return trace.entries()[entry].reading.label;
+    };
+    size_t at = 0;
+    while (at < here.size() && at < there.size() &&
+           label(first, here[at]) == label(second, there[at])) {
+      ++at;
+    }
+    if (at == here.size() && at == there.size()) continue;
+    // What only the second has stands behind everything of the first.
+    const size_t place = at < here.size() ? here[at] : first.size();
+    if (text && place >= earliest) continue;
+    earliest = place;
+    const auto quoted = [&](const Trace& trace, const std::vector<size_t>& of) {
+      return at < of.size() ? "\"" + label(trace, of[at]) + "\"" : std::string("nothing more");
+    };
+    text = "entry " + std::to_string(at + 1) + " of " + std::string(edge) + ": first " +
+           quoted(first, here) + ", then " + quoted(second, there);
+  }
+  return text;
+}
 
 uint64_t HashBytes(std::string_view bytes, uint64_t hash) {
   for (const char c : bytes) {

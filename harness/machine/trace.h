@@ -4,6 +4,7 @@
 #define COUNTERPART_MACHINE_TRACE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +59,11 @@ class Trace {
  private:
   std::vector<Entry> entries_;
 };
+
+// Where two runs of one seed first differ, for people: the earliest entry of the first, by its
+// edge, that the second does not have at the same place of that edge. Nothing if their normalised
+// hashes are the same.
+std::optional<std::string> FirstDifference(const Trace& first, const Trace& second);
 
 // FNV-1a, 64 bit: for telling traces apart, not for security.
 uint64_t HashBytes(std::string_view bytes, uint64_t hash = 14695981039346656037ull);

@@ -425,6 +425,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   frame.entry = entry;
   monitors_->OnFrame(frame);
   if (due != nullptr) {
+    if (frame.cut_short && !written.empty()) happenings_.insert(std::string(kCutInsideAFrame));
     Fire(*due, link,
          frame.cut_short ? std::to_string(written.size()) + " of " + std::to_string(framed.size()) +
                                " bytes of " + label + " written"
@@ -710,6 +711,9 @@ Task<> Peer::Resume(Session& session) {
   options.dials = session.dials;
   // r[session.resume.bind]: the initiator closes its previous link before each Hello.
   if (session.link != nullptr && harness_calls()) Close(*session.link, How::kFin);
+  for (const auto& call : session.calls()) {
+    if (!call->response) happenings_.insert(std::string(kResumedUnanswered));
+  }
   std::string key = session.resume_key;
   Link* link = co_await OpenLink(options);
   co_await DoPrologue(*link);
@@ -810,6 +814,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:
+    case IngressKind::kContradicted:
       reading.text = ingress.text;
       break;
   }

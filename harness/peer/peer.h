@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "counterpart/control/v1/control.pb.h"
@@ -23,6 +25,10 @@
 namespace counterpart::peer {
 
 using machine::Task;
+
+// Happenings of a run that a campaign looks out for.
+inline constexpr std::string_view kCutInsideAFrame = "a cut inside a frame";
+inline constexpr std::string_view kResumedUnanswered = "a resume with a call unanswered";
 
 // Who opens the session and makes the calls.
 // kBidirectional: two subjects, one of which dials; both call, and the harness stands between them.
@@ -111,6 +117,8 @@ class Peer : public machine::Observer {
   const std::vector<ArmedFault>& faults() const { return faults_; }
   // Every frame so far that a fault could name, in order.
   const std::vector<Moment>& moments() const { return moments_; }
+  // What chance brought about in this run, of kCutInsideAFrame and the like.
+  const std::set<std::string>& happenings() const { return happenings_; }
   // The harness has broken a rule on purpose, or sent what is no frame: the subject may have given
   // up the session.
   bool broke_rule() const { return broke_rule_; }
@@ -276,6 +284,7 @@ class Peer : public machine::Observer {
   std::function<void()> on_planned_fault_;
   bool firing_plan_ = false;
   std::vector<Moment> moments_;
+  std::set<std::string> happenings_;
   std::map<std::pair<uint32_t, Side>, uint32_t> frames_;  // by generation
   bool broke_rule_ = false;
   std::vector<SubjectCall> subject_calls_;

@@ -373,6 +373,7 @@ Reading Relay::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;  // nothing here restarts a subject
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:
+    case IngressKind::kContradicted:
       reading.text = ingress.text;
       break;
   }

@@ -17,6 +17,8 @@ namespace counterpart::report {
 namespace {
 
 constexpr size_t kTextLimit = 1000;
+// Of so many runs one should have met each moment of chance.
+constexpr uint32_t kEnoughRuns = 50;
 
 struct Look {
   const char* glyph;
@@ -190,6 +192,41 @@ std::string Bounds(const Run& run) {
   return out;
 }
 
+// What the harness says of itself: runs that did not repeat, moments that no run has met.
+std::string SelfCheck(const Run& run, const Painter& paint) {
+  constexpr int kShown = 10;
+  if (!run.footer) return "";
+  std::string out;
+  const v1::Footer& footer = *run.footer;
+  if (footer.driven_again() > 0) {
+    out += std::to_string(footer.driven_again()) + " runs driven again with their seed: " +
+           (footer.diverged() == 0
+                ? "the same traces\n"
+                : paint("33;1", std::to_string(footer.diverged()) + " differed") + "\n");
+  }
+  int shown = 0;
+  for (const v1::Exec& exec : run.execs) {
+    if (exec.again().divergence().empty() || ++shown > kShown) continue;
+    out += "  " + OneLine(exec.id(), kTextLimit) + ", seed " + std::to_string(exec.seed()) + ": " +
+           OneLine(exec.again().divergence(), kTextLimit) + "\n";
+  }
+  if (footer.unseen_moments_size() == 0) return out;
+  std::set<std::string> cells;
+  for (const v1::UnseenMoment& unseen : footer.unseen_moments()) cells.insert(unseen.cell());
+  out += std::to_string(footer.unseen_moments_size()) + " moments of chance were never met, in " +
+         std::to_string(cells.size()) + (cells.size() == 1 ? " cell" : " cells");
+  // One run cannot meet both sides of a choice: of too few runs there is nothing to wonder at.
+  shown = 0;
+  std::string list;
+  for (const v1::UnseenMoment& unseen : footer.unseen_moments()) {
+    if (unseen.runs() < kEnoughRuns || ++shown > kShown) continue;
+    list += "  " + OneLine(unseen.cell(), kTextLimit) + ": " +
+            OneLine(unseen.moment(), kTextLimit) + "\n";
+  }
+  if (shown > kShown) list += "  " + std::to_string(shown - kShown) + " more in run.jsonl\n";
+  return out + (list.empty() ? "; more runs meet them\n" : ":\n" + list);
+}
+
 }  // namespace
 
 std::string TotalsLine(const Run& run) {
@@ -212,6 +249,8 @@ std::string RenderMatrix(const Run& run, const MatrixTextOptions& options) {
   }
   const std::string bounds = Bounds(run);
   if (!bounds.empty()) out += "\n" + bounds;
+  const std::string checked = SelfCheck(run, paint);
+  if (!checked.empty()) out += "\n" + checked;
   if (!run.complete()) out += "\n" + paint("33;1", run.incomplete()) + "\n";
   return out + "\n" + TotalsLine(run) + "\n";
 }

@@ -44,6 +44,7 @@ struct Summary::Tally {
   std::vector<uint64_t> durations;
   std::unordered_set<std::string> pass_hashes;
   std::set<std::string> judged;
+  std::set<std::string> unseen;                         // moments
   v1::CellStatus stated = v1::CELL_STATUS_UNSPECIFIED;  // by an expectation
   std::string expectation;
 
@@ -56,6 +57,7 @@ struct Summary::Tallies {
   std::unordered_map<std::string, size_t> places;
   // rule, subject -> judged, violated
   std::map<std::pair<std::string, std::string>, std::pair<uint32_t, uint32_t>> coverage;
+  uint32_t driven_again = 0, diverged = 0;
 
   Tally& At(const std::string& id) {
     const auto [place, added] = places.try_emplace(id, tallies.size());
@@ -146,6 +148,10 @@ void Summary::Plan(const v1::Cell& cell, uint32_t runs) {
   tally.planned += runs;
 }
 
+void Summary::LookOutFor(const std::string& id, const std::vector<std::string>& moments) {
+  state_->At(id).unseen.insert(moments.begin(), moments.end());
+}
+
 void Summary::Add(const v1::Exec& exec) {
   Tally& tally = state_->At(exec.cell());
   if (exec.ending() == v1::ENDING_INTERRUPTED) return;
@@ -157,6 +163,11 @@ void Summary::Add(const v1::Exec& exec) {
   }
   if (exec.ending() == v1::ENDING_UNREACHED) return;
   if (exec.ending() == v1::ENDING_NO_START) tally.no_start = true;
+  if (exec.has_again()) {
+    ++state_->driven_again;
+    if (!exec.again().divergence().empty()) ++state_->diverged;
+  }
+  for (const std::string& moment : exec.moments_seen()) tally.unseen.erase(moment);
 
   for (const auto& [subject, rules] : RulesOf(exec, tally.identity)) {
     for (const auto& [rule, violated] : rules) {
@@ -263,6 +274,17 @@ v1::Footer Summary::MakeFooter(uint64_t duration_us, bool interrupted) const {
     coverage.set_subject(key.second);
     coverage.set_judged(counts.first);
     coverage.set_violated(counts.second);
+  }
+  footer.set_driven_again(state_->driven_again);
+  footer.set_diverged(state_->diverged);
+  for (const Tally& tally : state_->tallies) {
+    if (tally.counts.runs() == 0) continue;
+    for (const std::string& moment : tally.unseen) {
+      v1::UnseenMoment& unseen = *footer.add_unseen_moments();
+      unseen.set_cell(tally.identity.id());
+      unseen.set_moment(moment);
+      unseen.set_runs(static_cast<uint32_t>(tally.counts.runs()));
+    }
   }
   footer.set_duration_us(duration_us);
   footer.set_interrupted(interrupted);

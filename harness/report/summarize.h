@@ -36,6 +36,9 @@ class Summary {
   // identified by their id alone (see IdentityOf).
   void Plan(const v1::Cell& cell, uint32_t runs);
 
+  // Moments that runs of the cell are to meet, at least one of them each.
+  void LookOutFor(const std::string& id, const std::vector<std::string>& moments);
+
   void Add(const v1::Exec& exec);
 
   // In the order they were planned; a cell without any run is NOT_RUN.

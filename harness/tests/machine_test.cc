@@ -208,6 +208,44 @@ TEST(Machine, ADaemonKeepsNothingGoing) {
   EXPECT_TRUE(world.findings.empty());
 }
 
+TEST(Trace, TheFirstDifferenceIsNamedByItsEdge) {
+  const auto trace_of = [](const std::vector<std::pair<std::string, std::string>>& entries) {
+    Trace trace;
+    for (const auto& [edge, label] : entries) {
+      Entry entry{.kind = EntryKind::kNote};
+      entry.reading.edge = edge;
+      entry.reading.label = label;
+      trace.Append(std::move(entry));
+    }
+    return trace;
+  };
+  const Trace one = trace_of({{"a", "1"}, {"b", "x"}, {"b", "y"}, {"a", "2"}, {"", "note"}});
+  // Another interleaving of the same streams is the same.
+  EXPECT_EQ(FirstDifference(one, trace_of({{"b", "x"}, {"a", "1"}, {"a", "2"}, {"b", "y"}})),
+            std::nullopt);
+  // The earliest of the first run, not the first edge by name.
+  EXPECT_EQ(FirstDifference(one, trace_of({{"a", "1"}, {"a", "3"}, {"b", "x"}, {"b", "z"}})),
+            "entry 2 of b: first \"y\", then \"z\"");
+  EXPECT_EQ(FirstDifference(one, trace_of({{"a", "1"}, {"b", "x"}, {"b", "y"}})),
+            "entry 2 of a: first \"2\", then nothing more");
+  EXPECT_EQ(FirstDifference(
+                one, trace_of({{"a", "1"}, {"b", "x"}, {"b", "y"}, {"a", "2"}, {"c", "new"}})),
+            "entry 1 of c: first nothing more, then \"new\"");
+}
+
+TEST(Machine, ASubjectThatContradictsTheKernelBreaksARule) {
+  Fixture f;
+  f.machine.Run();
+  Ingress contradicted;
+  contradicted.kind = IngressKind::kContradicted;
+  contradicted.text = "it says so, and it is not so";
+  f.machine.Ingest({contradicted});
+  EXPECT_EQ(f.machine.Run(), Step::kAllDone);
+  ASSERT_EQ(f.world.findings.size(), 1u);
+  EXPECT_EQ(f.world.findings[0].level, Level::kFail);
+  EXPECT_EQ(f.world.findings[0].rule, "control.settle");
+}
+
 TEST(Machine, WhatCannotBeJudgedIsInconclusive) {
   Fixture f;
   f.machine.Run();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/scenarios/moments.h"
 #include "harness/scenarios/run.h"
 #include "harness/tests/memory_world.h"
 
@@ -52,6 +53,23 @@ TEST_P(Green, AgainstACorrectPeerInAnyPieces) {
             << scenarios::Name(direction) << ", seed " << seed << ": " << Why(*run);
       }
     }
+  }
+}
+
+// What a scenario leaves to chance, chance brings about: every moment that a campaign looks out
+// for.
+TEST_P(Green, MeetsEveryMomentOfChance) {
+  const Scenario& scenario = Known(GetParam());
+  for (const Direction direction : scenario.directions) {
+    const auto wanted = scenarios::MomentsToSee(scenario, direction);
+    std::set<std::string> missing(wanted.begin(), wanted.end());
+    for (uint64_t seed = 1; seed <= 500 && !missing.empty(); ++seed) {
+      const auto run = Play(scenario, direction, seed);
+      for (const std::string& moment : scenarios::MomentsSeen(scenario, direction, *run)) {
+        missing.erase(moment);
+      }
+    }
+    EXPECT_EQ(missing, std::set<std::string>()) << scenarios::Name(direction);
   }
 }
 

@@ -15,6 +15,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,14 @@ MISBEHAVING = [
     ("forks", RED, "can no longer happen"),
     ("spins", RED, "never at rest while it used"),
     ("settles_never", RED, "stalled: the subject is idle"),
+    ("settles_falsely", RED, "the witnesses of calm disagree"),
+]
+
+# Of what could not be judged: the class, and how the evidence begins.
+UNJUDGED = [
+    ("spins", "runaway", "runaway: never at rest while it used"),
+    ("stops", "stalled", "stalled: stopped, never at rest"),
+    ("settles_never", "stalled", "stalled: the subject is idle"),
 ]
 
 
@@ -148,6 +157,64 @@ def test_what_the_library_says_of_a_subject_is_said_once(tmp_path: Path) -> None
     assert said[0].startswith("counterpart: ")
 
 
+def only_exec(tmp_path: Path) -> dict[str, Any]:
+    """Give the one exec of the report."""
+    lines = (tmp_path / "reports/out/latest/run.jsonl").read_text().splitlines()
+    execs = [json.loads(line)["exec"] for line in lines if '"exec":{' in line]
+    assert len(execs) == 1
+    return execs[0]
+
+
+@pytest.mark.parametrize(("mode", "name", "evidence"), UNJUDGED)
+def test_what_cannot_be_judged_has_a_class_and_a_dump(
+    tmp_path: Path, mode: str, name: str, evidence: str
+) -> None:
+    """Not a failure, not a pass; with every thread of the subject."""
+    words = ("run", CELL, "--subject", subject(mode), "--watchdog", "2")
+    ended = play(tmp_path, mode, *words)
+    assert ended.code == RED, ended.output
+    run = only_exec(tmp_path)
+    assert run["verdict"] == "VERDICT_INCONCLUSIVE"
+    assert run["unjudged"] == name
+    assert run["evidence"].startswith(evidence)
+    (seen,) = run["fixpoints"]
+    assert seen["subject"] == "hostile"
+    assert any(thread["name"].startswith("python") for thread in seen["threads"])
+
+
+def test_a_subject_whose_word_is_not_the_kernels_breaks_a_rule(tmp_path: Path) -> None:
+    """It says that work is runnable, at rest, again and again."""
+    mode = "settles_falsely"
+    ended = play(tmp_path, mode, "run", CELL, "--subject", subject(mode))
+    assert ended.code == RED, ended.output
+    run = only_exec(tmp_path)
+    assert run["verdict"] == "VERDICT_FAIL"
+    assert run["rule"] == "control.settle"
+    assert "1 unit of work is runnable" in run["reason"]
+    assert run["fixpoints"][0]["settle"] == "the subject says that 1 unit of work is runnable"
+
+
+def test_where_the_kernel_is_not_to_be_trusted_the_program_says_so(tmp_path: Path) -> None:
+    """On stderr, in the header, and in what fails; settle and silence decide."""
+    words = ("run", CELL, "--subject", subject("never_reads"), "--waits", "settle")
+    ended = play(tmp_path, "never_reads", *words)
+    assert (
+        "counterpart: waits are judged in tier T3, by the subject's own word and by silence, "
+        "because --waits settle was asked for" in ended.output
+    )
+    assert ended.code == RED, ended.output
+    lines = (tmp_path / "reports/out/latest/run.jsonl").read_text().splitlines()
+    header = json.loads(lines[0])["header"]
+    assert (header["wait_tier"], header["wait_tier_reason"]) == (
+        "T3",
+        "--waits settle was asked for",
+    )
+    run = only_exec(tmp_path)
+    assert run["wait_tier"] == "T3"
+    assert "silent for 2000 ms" in run["evidence"]
+    assert "settled twice" in run["evidence"]
+
+
 @pytest.mark.parametrize("load", ["0", "8"])
 def test_what_can_never_happen_is_red_with_its_evidence(tmp_path: Path, load: str) -> None:
     """Idle or under load: what was awaited, and what the failure rests on."""
@@ -164,3 +231,7 @@ def test_what_can_never_happen_is_red_with_its_evidence(tmp_path: Path, load: st
     assert re.search(r"\d+ threads asleep at one instant \(.*\)", execs[0]["evidence"])
     assert "bytes that the subject has not read" in execs[0]["evidence"]
     assert "no timer due within" in execs[0]["evidence"]
+    (seen,) = execs[0]["fixpoints"]
+    assert seen["tier"] == 1
+    assert all(thread["state"] == "S" and thread["blocked_in"] for thread in seen["threads"])
+    assert any(int(link.get("unread", 0)) > 0 for link in seen["links"])

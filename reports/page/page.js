@@ -683,6 +683,38 @@
         `Waits are judged in tier ${short(header.wait_tier, 60)}: `,
         prose(header.wait_tier_reason, "Reason"),
       );
+    if (footer && number(footer.diverged))
+      banner(
+        "",
+        `${grouped(number(footer.diverged))} of ${plural(number(footer.driven_again), "run")} driven again with the same seed made another trace. `,
+        "Search run.jsonl for ",
+        el("code", null, "divergence"),
+        ".",
+      );
+    const unseen = footer ? objects(footer.unseen_moments) : [];
+    if (unseen.length)
+      banner(
+        "",
+        el(
+          "details",
+          null,
+          el("summary", null, `${plural(unseen.length, "moment")} of chance never met`),
+          el(
+            "ul",
+            null,
+            unseen
+              .slice(0, 100)
+              .map((one) =>
+                el(
+                  "li",
+                  null,
+                  el("code", null, short(one.cell, 200)),
+                  `: ${short(one.moment, 200)} (${plural(number(one.runs), "run")})`,
+                ),
+              ),
+          ),
+        ),
+      );
     if (number(run.embedding.unreadable_lines)) {
       banner(
         "",
@@ -1425,7 +1457,74 @@
         ["ended by", how],
         ["evidence", exec.evidence ? prose(exec.evidence, "Evidence") : ""],
         ["wait tier", short(exec.wait_tier, 80)],
+        ["could not be judged", short(exec.unjudged, 40)],
       ),
+      objects(exec.fixpoints).slice(0, 4).map(fixpointDetails),
+    );
+  }
+
+  // What was seen of a subject when nothing could come of it any more, or when it was given up.
+  function fixpointDetails(fixpoint) {
+    const table = (heads, rows) =>
+      rows.length > 0 &&
+      el(
+        "table",
+        { class: "list" },
+        el(
+          "thead",
+          null,
+          el(
+            "tr",
+            null,
+            heads.map((text) => el("th", { scope: "col" }, text)),
+          ),
+        ),
+        el(
+          "tbody",
+          null,
+          rows.slice(0, 200).map((row) =>
+            el(
+              "tr",
+              null,
+              row.map((text) => el("td", null, text)),
+            ),
+          ),
+        ),
+      );
+    const threads = objects(fixpoint.threads);
+    const bytes = (count) => grouped(number(count));
+    return el(
+      "details",
+      { class: "fixpoint" },
+      el(
+        "summary",
+        null,
+        `${fixpoint.given_up ? "Given up" : "At rest"}: ${short(fixpoint.subject, 80)}, ${plural(threads.length, "thread")}`,
+      ),
+      table(
+        ["Thread", "Name", "State", "Blocked in", "Until"],
+        threads.map((thread) => [
+          `${number(thread.process)}/${number(thread.thread)}`,
+          short(thread.name, 40) + (thread.housekeeping ? " (housekeeping)" : ""),
+          short(thread.state, 4),
+          short(thread.blocked_in, 80),
+          short(thread.until, 80),
+        ]),
+      ),
+      table(
+        ["Timer", "Due in"],
+        objects(fixpoint.timers).map((timer) => [
+          short(timer.what, 200),
+          `${grouped(Math.round(number(timer.due_us) / 1000))} ms`,
+        ]),
+      ),
+      table(
+        ["Bytes sent", "read", "Bytes written", "received", "not taken"],
+        objects(fixpoint.links).map((link) =>
+          [link.sent, link.read, link.written, link.received, link.unread].map(bytes),
+        ),
+      ),
+      fixpoint.settle && el("p", null, "Its own word: ", prose(fixpoint.settle, "Settle")),
     );
   }
 

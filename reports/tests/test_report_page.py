@@ -301,6 +301,65 @@ def test_a_click_opens_the_drawer_with_what_explains_a_red_run(
     expect(page).to_have_url(re.compile("cell=lang_cpp_transport_tcp"))
 
 
+def test_the_drawer_shows_what_a_fixpoint_rests_on(open_run: OpenRun) -> None:
+    """Thread by thread, with timers, bytes and the subject's own word; and why it was given up."""
+    lines = two_by_sixty()
+    red = cell_id("cpp", OUT, NAMES[3])
+    for line in lines:
+        if line.get("exec", {}).get("cell") == red:
+            line["exec"]["unjudged"] = "stalled"
+            line["exec"]["fixpoints"] = [
+                {
+                    "subject": "cpp",
+                    "given_up": "stalled",
+                    "threads": [
+                        {
+                            "process": 11,
+                            "thread": 12,
+                            "name": "event_engine",
+                            "state": "S",
+                            "blocked_in": "epoll_wait",
+                            "until": "1200 ms",
+                            "housekeeping": True,
+                        }
+                    ],
+                    "timers": [{"what": "worker in nanosleep", "due_us": "30000000"}],
+                    "links": [{"sent": "1", "read": "22", "written": "333", "unread": "4444"}],
+                    "settle": "3 commands taken in",
+                }
+            ]
+    page = open_run(lines)
+    cell(page, 3, "cpp", OUT).click()
+    box = drawer(page)
+    expect(box).to_contain_text("stalled")
+    box.get_by_text("Given up: cpp, 1 thread").first.click()
+    for text in (
+        "11/12",
+        "event_engine (housekeeping)",
+        "epoll_wait",
+        "1200 ms",
+        "worker in nanosleep",
+        "30,000 ms",
+        "4,444",
+        "3 commands taken in",
+    ):
+        expect(box).to_contain_text(text)
+
+
+def test_a_banner_says_what_did_not_repeat_and_what_was_never_met(open_run: OpenRun) -> None:
+    """The harness's findings about itself stand above the matrix."""
+    lines = two_by_sixty()
+    lines[-1]["footer"] |= {
+        "driven_again": 12,
+        "diverged": 1,
+        "unseen_moments": [{"cell": "some_cell", "moment": "a cut by RST", "runs": 60}],
+    }
+    page = open_run(lines)
+    expect(page.get_by_text("1 of 12 runs driven again with the same seed")).to_be_visible()
+    page.get_by_text("1 moment of chance never met").click()
+    expect(page.get_by_text("some_cell: a cut by RST (60 runs)")).to_be_visible()
+
+
 def test_timeline_has_two_sides_and_full_texts(open_run: OpenRun) -> None:
     """Harness left, subject right, in order of time; an entry opens to all that is known."""
     page = open_run(two_by_sixty())

@@ -27,9 +27,13 @@ Once the harness has connected to it:
     wire_no_text    sends a refusal whose text is no UTF-8
     wire_flood      sends payloads of a MiB for ever
     spins           computes for ever
+    stops           stops itself by SIGSTOP
     killed          kills itself with SIGKILL
     forks           starts a child, and one outside its session; then does nothing
     settles_never   answers Describe and Listen, and nothing any more
+
+All the time:
+    settles_falsely says that work of it is runnable, and rests
 """
 
 from __future__ import annotations
@@ -100,6 +104,8 @@ def on_link(mode: str, link: socket.socket) -> None:
                 link.sendall(frame)
         except OSError:
             return
+    elif mode == "stops":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif mode == "spins":
         spin()
     elif mode == "killed":
@@ -146,6 +152,7 @@ def serve(mode: str) -> None:
                 reply.execute.outcome.done.SetInParent()
         elif kind == "settle":
             reply.settle.accepted = reply.settle.answered = accepted
+            reply.settle.runnable = 1 if mode == "settles_falsely" else 0
         else:
             getattr(reply, kind).SetInParent()
         body = reply.SerializeToString()

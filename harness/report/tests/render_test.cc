@@ -113,6 +113,37 @@ TEST(MatrixText, PairsStandApart) {
             std::string::npos);
 }
 
+TEST(Matrix, SaysWhatTheSelfCheckFoundAndWhatWasNeverMet) {
+  Summary summary;
+  const std::string id = "lang_a_transport_tcp::direction_harness_to_subject::s";
+  summary.Plan(IdentityOf(id), 60);
+  summary.LookOutFor(id, {"a cut by RST", "a cut by FIN"});
+  report::Run run;
+  for (uint32_t i = 0; i < 60; ++i) {
+    v1::Exec exec;
+    exec.set_id(id + "#" + std::to_string(i));
+    exec.set_cell(id);
+    exec.set_ordinal(i);
+    exec.set_seed(7);
+    exec.set_verdict(v1::VERDICT_PASS);
+    exec.add_moments_seen("a cut by FIN");
+    if (i < 2) exec.mutable_again()->set_trace_hash("1");
+    if (i == 1) exec.mutable_again()->set_divergence("entry 1 of a: first \"x\", then \"y\"");
+    summary.Add(exec);
+    run.execs.push_back(exec);
+  }
+  run.cells = summary.Cells();
+  run.footer = std::make_unique<v1::Footer>(summary.MakeFooter(1, false));
+  EXPECT_EQ(run.footer->exit_code(), 0u);  // nobody's fault
+  const std::string text = RenderMatrix(run);
+  EXPECT_TRUE(Has(text, "2 runs driven again with their seed: 1 differed\n  " + id +
+                            "#1, seed 7: entry 1 of a: first \"x\", then \"y\"\n"))
+      << text;
+  EXPECT_TRUE(
+      Has(text, "1 moments of chance were never met, in 1 cell:\n  " + id + ": a cut by RST\n"))
+      << text;
+}
+
 TEST(Perfetto, SpansOfCallsAndChannels) {
   std::vector<v1::TraceLine> trace;
   const auto add = [&](v1::TraceSide side, const std::string& label) {

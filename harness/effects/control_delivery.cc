@@ -1,0 +1,62 @@
+#include "harness/effects/control_delivery.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "harness/effects/housekeeping.h"
+#include "harness/effects/process_table.h"
+#include "harness/effects/tcp_diag.h"
+
+namespace counterpart::effects {
+namespace {
+
+constexpr char kOurThreads[] = "/proc/self/task/";
+
+std::string Line(pid_t tid, const char* file) {
+  std::ifstream in(kOurThreads + std::to_string(tid) + "/" + file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+bool Asleep(pid_t tid) {
+  const std::string stat = Line(tid, "stat");
+  const size_t name_end = stat.rfind(')');
+  return name_end != stat.npos && name_end + 2 < stat.size() && stat[name_end + 2] == 'S';
+}
+
+// The threads of the library, each with its scheduler counters.
+std::map<pid_t, std::string> ReadCounters() {
+  std::map<pid_t, std::string> counters;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(kOurThreads, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const pid_t tid = std::atoi(entry->path().filename().c_str());
+    const std::string name = Line(tid, "comm");
+    if (name != kAnswersThread && !IsOfGrpc(name)) continue;
+    counters[tid] = Line(tid, "schedstat");
+  }
+  return counters;
+}
+
+}  // namespace
+
+bool ControlDelivery::Begin(uint16_t port, size_t connections, OurEnds* ends) {
+  counters_ = ReadCounters();
+  if (counters_.empty()) return false;
+  ends->library = TcpDiag().ConnectionsTo(port);
+  return connections > 0 && ends->library.size() == connections;
+}
+
+bool ControlDelivery::End() const {
+  // The state first: one that was woken and has not run yet shows it; one that has run shows in its
+  // counters.
+  for (const auto& [tid, counters] : counters_) {
+    if (counters.empty() || !Asleep(tid)) return false;
+  }
+  return ReadCounters() == counters_;
+}
+
+}  // namespace counterpart::effects

@@ -1,0 +1,39 @@
+// Whether a question asked through gRPC, or its answer, can still be on its way. r[control.settle]
+//
+// Between us and the subject lies a library of ours, whose queues no byte count shows. But it is
+// made of threads, and of sockets that belong to our process: at an instant at which none of its
+// threads ran or could run, and no byte was between the two kernels, it held nothing. That instant
+// is found as for a subject: counters, then everything else, then state and the same counters. A
+// look at the subject goes in between, so that it is the same instant.
+#ifndef COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
+#define COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "harness/effects/snapshot.h"
+
+namespace counterpart::effects {
+
+// What the threads call themselves that take answers off our library's queue.
+inline constexpr std::string_view kAnswersThread = "control_answers";
+
+class ControlDelivery {
+ public:
+  // Before the look: adds the connections to `port` of 127.0.0.1 to what it accounts for. False if
+  // a thread of the library runs, or there are not as many connections as there should be.
+  bool Begin(uint16_t port, size_t connections, OurEnds* ends);
+  // After it: whether no thread of the library has run since.
+  bool End() const;
+
+ private:
+  std::map<pid_t, std::string> counters_;
+};
+
+}  // namespace counterpart::effects
+
+#endif  // COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_

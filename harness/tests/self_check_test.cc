@@ -1,0 +1,96 @@
+// The determinism self-check: a run that is driven again with its seed and makes another trace is
+// found out, and one that makes the same is not. Against a subject of nothing.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/worker.h"
+
+namespace counterpart::campaign {
+namespace {
+
+int plays = 0;
+
+machine::Task<> Steady(peer::Peer& peer) {
+  ++plays;
+  peer.machine().Note("test", "always the same");
+  peer.Judged("control.scope");
+  co_return;
+}
+
+// What the seed does not decide: here, how often it was played before.
+machine::Task<> Moody(peer::Peer& peer) {
+  peer.machine().Note("test", "so it begins");
+  peer.machine().Note("test", "play " + std::to_string(++plays));
+  peer.Judged("control.scope");
+  co_return;
+}
+
+// Fails whenever it is played again.
+machine::Task<> OnlyOnce(peer::Peer& peer) {
+  peer.Judged("control.scope");
+  std::string wanted = "to be played once";
+  co_await peer.Require(++plays == 1, "control.scope", std::move(wanted));
+}
+
+std::vector<report::v1::Exec> PlayTwice(machine::Task<> (*body)(peer::Peer&), bool again) {
+  plays = 0;
+  scenarios::Scenario scenario;
+  scenario.name = "of_this_test";
+  scenario.directions = {peer::Direction::kHarnessToSubject};
+  scenario.body = body;
+  const effects::SubjectSpec subject{.id = "fake", .command = {FAKE_SUBJECT, "stdio"}};
+  Cell cell;
+  cell.subject = &subject;
+  cell.scenario = &scenario;
+  std::vector<report::v1::Exec> execs;
+  Worker::Options options;
+  options.campaign_now_us = [] { return uint64_t{0}; };
+  Worker worker(std::move(options),
+                [&execs](FinishedRun finished) { execs.push_back(*finished.exec); });
+  RunKey key;
+  key.cell = &cell;
+  key.seed = 7;
+  key.again = again;
+  worker.RunBatch({key});
+  return execs;
+}
+
+TEST(SelfCheck, TheSameTraceIsNoFinding) {
+  const auto execs = PlayTwice(&Steady, true);
+  ASSERT_EQ(execs.size(), 1u);  // told of once
+  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_PASS) << execs[0].reason();
+  EXPECT_EQ(plays, 2);
+  EXPECT_EQ(execs[0].again().trace_hash(), execs[0].trace_hash());
+  EXPECT_EQ(execs[0].again().divergence(), "");
+}
+
+TEST(SelfCheck, AnotherTraceIsAFindingAndNotARed) {
+  const auto execs = PlayTwice(&Moody, true);
+  ASSERT_EQ(execs.size(), 1u);
+  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_PASS) << execs[0].reason();
+  EXPECT_NE(execs[0].again().trace_hash(), execs[0].trace_hash());
+  EXPECT_EQ(execs[0].again().divergence(), "entry 2 of test: first \"play 1\", then \"play 2\"");
+}
+
+TEST(SelfCheck, AnotherVerdictIsAFindingToo) {
+  const auto execs = PlayTwice(&OnlyOnce, true);
+  ASSERT_EQ(execs.size(), 1u);
+  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_PASS) << execs[0].reason();
+  EXPECT_EQ(execs[0].again().divergence().find("not passed the second time: "), 0u)
+      << execs[0].again().divergence();
+}
+
+TEST(SelfCheck, OnlyTheChosenAreDrivenAgain) {
+  EXPECT_FALSE(PlayTwice(&Moody, false).at(0).has_again());
+  EXPECT_EQ(plays, 1);
+  int chosen = 0;
+  for (uint32_t i = 0; i < 10'000; ++i) chosen += IsDrivenAgain(RunSeed(3, "cell", i), i);
+  EXPECT_GT(chosen, 400);
+  EXPECT_LT(chosen, 600);
+}
+
+}  // namespace
+}  // namespace counterpart::campaign
