@@ -181,6 +181,7 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
     fault.set_ordinal(reported.ordinal);
     fault.set_fired(reported.fired);
     fault.set_where(reported.where);
+    fault.set_proof(reported.proof);
   }
   if (judge.verdict().level() <= Level::kPass) return exec;
 

@@ -32,6 +32,10 @@ size_t Schedule::Surveyed(const std::string& cell_id, const std::vector<peer::Mo
   turn->surveying = false;
   explore::Options options = *options_.explore;
   options.seed = RunSeed(options.seed, cell_id, 0);
+  // Who is dialled need not come back to a listener that is down.
+  if (turn->cell->direction == scenarios::Direction::kHarnessToSubject) {
+    std::erase(options.faults, peer::How::kListenerDown);
+  }
   turn->plans = explore::Enumerate(moments, options);
   turn->end = static_cast<uint32_t>(turn->plans.size()) + 1;
   changed_.notify_all();
@@ -46,20 +50,27 @@ void Schedule::Stop() {
 
 Batch Schedule::Take(Turn& turn) {
   const bool alone = turn.cell->scenario->exclusive || options_.isolate;
-  const uint32_t most = alone ? 1 : options_.lanes;
+  uint32_t most = alone ? 1 : options_.lanes;
   Batch batch;
   for (; turn.next < turn.end && batch.size() < most; ++turn.next) {
     if (turn.done.contains(turn.next)) continue;
+    const bool planned = options_.explore && turn.next > 0;
+    const explore::Plan& plan = planned ? turn.plans[turn.next - 1] : options_.plan;
+    // What is done to the process is done to every run that shares it.
+    const bool to_process = std::any_of(plan.begin(), plan.end(), [](const peer::Fault& fault) {
+      return peer::NeedsProcess(fault.how);
+    });
+    if (to_process && !batch.empty()) break;
+    if (to_process) most = 1;
     RunKey& key = batch.emplace_back();
     key.cell = turn.cell;
     key.ordinal = turn.next;
     // Every run of an exploration is the same run, but for its plan.
     const uint32_t of = options_.explore ? 0 : turn.next;
     key.seed = options_.run_seed.value_or(RunSeed(options_.seed, turn.cell->Id(), of));
-    key.plan = options_.plan;
+    key.plan = plan;
     key.again = options_.self_check && IsDrivenAgain(key.seed, key.ordinal);
     if (options_.explore && turn.next == 0) key.survey = turn.surveying = true;
-    if (options_.explore && turn.next > 0) key.plan = turn.plans[turn.next - 1];
   }
   return batch;
 }

@@ -32,12 +32,12 @@ Result<explore::Options> Read(const ExploreOptions& options, uint64_t seed) {
   read.faults.clear();
   for (const std::string& name : options.faults) {
     bool known = false;
-    for (const peer::How how : {peer::How::kRst, peer::How::kFin, peer::How::kHalfClose}) {
+    for (const peer::How how : explore::kHows) {
       if (name != peer::Name(how)) continue;
       read.faults.push_back(how);
       known = true;
     }
-    if (!known) return Usage("--faults: '" + name + "' is none of rst, fin, half_close");
+    if (!known) return Usage("--faults: '" + name + "' is none of " + explore::HowNames());
   }
   return read;
 }
@@ -74,7 +74,7 @@ void AddExplore(CLI::App& app, Context& context) {
   verb->add_option("--messages", options->messages,
                    "With --cuts bytes: of each link, the messages that are cut at every byte")
       ->capture_default_str();
-  verb->add_option("--faults", options->faults, "Of rst, fin, half_close (default: rst,fin)")
+  verb->add_option("--faults", options->faults, "Of " + explore::HowNames() + " (default: rst,fin)")
       ->delimiter(',')
       ->type_name("FAULT,…")
       ->allow_extra_args(false);

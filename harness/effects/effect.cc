@@ -32,6 +32,12 @@ const char* Name(EffectKind kind) {
       return "restart";
     case EffectKind::kReadExecutions:
       return "read_executions";
+    case EffectKind::kSplit:
+      return "split";
+    case EffectKind::kMerge:
+      return "merge";
+    case EffectKind::kStopProcess:
+      return "sigstop";
   }
   return "?";
 }
@@ -70,6 +76,8 @@ const char* Name(IngressKind kind) {
       return "unjudgeable";
     case IngressKind::kContradicted:
       return "contradicted";
+    case IngressKind::kProof:
+      return "proof";
   }
   return "?";
 }

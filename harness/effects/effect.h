@@ -22,9 +22,11 @@ enum class EffectKind : uint8_t {
   kDial,           // id: link, number: port. Answered by kLinkUp or kLinkRefused.
   kWrite,          // id: link, bytes. Never answered; bytes the kernel does not take are queued.
   kFin,            // id: link. Close after everything written: the other side reads EOF.
+                   // This and the next two, with number 1: answered by kProof.
   kHalfClose,      // id: link. Shut down writing only; reading goes on.
   kRst,            // id: link. Reset: what is queued on either side may be lost.
-  kStopReading,    // id: link. Leave input in the kernel until kResumeReading.
+  kStopReading,    // id: link. Leave input in the kernel until kResumeReading; with number 1 until
+                   // the subject is at rest, answered by kProof then.
   kResumeReading,  // id: link.
   kLimit,          // id: link, number: largest payload accepted; default 16 MiB.
   kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
@@ -32,6 +34,13 @@ enum class EffectKind : uint8_t {
   kKill,           // SIGKILL the subject's process group. Answered by kExited.
   kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
   kReadExecutions,  // id: question. Answered by kExecutions.
+  kSplit,        // id: link. What is written from now on waits until the subject has read what was
+                 // written before (at the latest until it is at rest). Answered by kProof then.
+                 // With number 1 nothing follows: it may have ended the link as well.
+  kMerge,        // id: link. The next write waits for the one after it (at the latest until the
+                 // subject is at rest), and both leave at once. Answered by kProof then.
+  kStopProcess,  // SIGSTOP to the subject's process group. It goes on (SIGCONT) once it has been
+                 // sent everything there is for it; answered by kProof then.
 };
 
 struct Effect {
@@ -65,6 +74,8 @@ enum class IngressKind : uint8_t {
                   // same, if there is anything to show.
   kContradicted,  // text: how. What the subject says of itself is not so: r[control.settle]. bytes:
                   // the same.
+  kProof,  // id: link, or 0; bytes: name of the effect; number: 1 if it has taken effect (2, of
+           // kStopReading: and the window is closed), else 0; text: what the kernel says of that.
 };
 
 struct Ingress {

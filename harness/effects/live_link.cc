@@ -20,7 +20,7 @@ LiveLink::LiveLink(uint32_t id, UniqueFd fd, bool dialling)
 
 void LiveLink::Write(std::string_view bytes, Events& events) {
   if (closed() || shut_wanted_ || write_broken_) return;
-  if (!dialling_ && unsent() == 0) {
+  if (!dialling_ && !holds() && unsent() == 0) {
     while (!bytes.empty()) {
       const ssize_t n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (n >= 0) {
@@ -41,10 +41,20 @@ void LiveLink::Write(std::string_view bytes, Events& events) {
     Reset();
     return;
   }
+  const bool second = hold_ == Hold::kOne && unsent() > 0;
   unsent_.append(bytes);
+  if (!second) return;
+  merged_ = !dialling_;
+  Release();
+}
+
+void LiveLink::Release() {
+  hold_ = Hold::kNone;
+  if (!closed() && !dialling_) Flush();
 }
 
 void LiveLink::Flush() {
+  if (holds()) return;
   while (unsent() > 0 && !write_broken_) {
     const ssize_t n = send(fd_.get(), unsent_.data() + sent_, unsent(), MSG_NOSIGNAL);
     if (n >= 0) {
@@ -73,6 +83,7 @@ void LiveLink::Fin() {
   if (closed()) return;
   silent_ = true;
   if (dialling_) return Close();
+  if (hold_ == Hold::kOne) hold_ = Hold::kNone;  // there is no next write
   shut_wanted_ = close_wanted_ = true;
   reading_stopped_ = stuck_ = false;
   Flush();
@@ -80,6 +91,7 @@ void LiveLink::Fin() {
 
 void LiveLink::HalfClose() {
   if (closed()) return;
+  if (hold_ == Hold::kOne) hold_ = Hold::kNone;
   shut_wanted_ = true;
   if (!dialling_) Flush();
 }
@@ -102,7 +114,7 @@ uint32_t LiveLink::Interest() const {
   if (closed()) return 0;
   if (dialling_) return EPOLLOUT;
   uint32_t events = 0;
-  if (unsent() > 0) events |= EPOLLOUT;
+  if (unsent() > 0 && !holds()) events |= EPOLLOUT;
   if (reading() && !eof_read_) events |= EPOLLIN;
   return events;
 }
@@ -140,6 +152,7 @@ void LiveLink::Read(Events& events) {
       return Close();
     }
     if (n == 0) {
+      hold_ = Hold::kNone;
       eof_read_ = true;
       End(IngressKind::kEof, events);
       // r[session.detach]: FIN ends both directions.

@@ -41,6 +41,13 @@ class LiveLink {
   void StopReading() { reading_stopped_ = true; }
   void ResumeReading() { reading_stopped_ = false; }
   void Limit(uint32_t bytes) { decoder_.set_max_payload(bytes); }
+  // What is written from now on waits for Release().
+  void HoldBack() { hold_ = Hold::kAll; }
+  // The next write waits for the one after it, and both leave at once; then `merged()` holds.
+  void Gather() { hold_ = Hold::kOne; }
+  void Release();
+  bool holds() const { return hold_ != Hold::kNone; }
+  bool merged() const { return merged_; }
 
   // epoll events to wait for; 0: none, not even errors.
   uint32_t Interest() const;
@@ -61,6 +68,8 @@ class LiveLink {
   bool eof_read() const { return eof_read_; }
 
  private:
+  enum class Hold : uint8_t { kNone, kAll, kOne };
+
   void Flush();
   void Read(Events& events);
   void End(IngressKind kind, Events& events);
@@ -71,6 +80,8 @@ class LiveLink {
   std::optional<TcpPath> path_;
   bool dialling_;
   wire::FrameDecoder decoder_;
+  Hold hold_ = Hold::kNone;
+  bool merged_ = false;  // two writes left in one
   std::string unsent_;
   size_t sent_ = 0;               // of unsent_
   bool reading_stopped_ = false;  // by the machine

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -21,6 +22,8 @@
 #include "harness/effects/live_link.h"
 #include "harness/effects/loopback.h"
 #include "harness/effects/subject.h"
+#include "harness/effects/tcp_diag.h"
+#include "harness/effects/wait_self_test.h"
 
 namespace counterpart::effects {
 namespace {
@@ -119,6 +122,16 @@ class EpollLiveWorld final : public LiveWorld {
     // thousands, and every one of them asks.
     uint64_t executions_from = 0;
   };
+  // An effect that is to be proven by what the kernel shows.
+  struct Unproven {
+    Lane lane;
+    EffectKind kind;
+    uint32_t id;       // of the link, for the machine
+    uint64_t key = 0;  // and for us
+    std::optional<TcpPath> path = std::nullopt;
+    uint32_t segments = 0;  // that our end had sent before
+    bool nothing_follows = false;
+  };
   struct Question {
     Lane lane;  // kNobody: a Settle of our own
     uint32_t id;
@@ -160,6 +173,10 @@ class EpollLiveWorld final : public LiveWorld {
   void Listen(Lane lane, LaneState& state, uint32_t id);
   void Connect(Lane lane, LaneState& state, const Effect& effect);
   void OnLinkEffect(Lane lane, LaneState& state, const Effect& effect);
+  // Remembers that an effect is to be proven. `key`: of its link.
+  void Owe(Lane lane, const Effect& effect, uint64_t key);
+  void StopProcess(Lane lane);
+  void GoOn();
   void Ask(Lane lane, LaneState& state, const Effect& effect);
   void Restart(Lane lane);
   void Kill();
@@ -174,6 +191,15 @@ class EpollLiveWorld final : public LiveWorld {
   void Deliver(Lane lane, Ingress ingress);
   void DeliverCompletion(ControlCompletion completion);
   void DeliverExit();
+
+  // Delivers the proofs that can be given by now; true if there was one.
+  bool Prove();
+  void Deliver(const Unproven& owed, uint64_t took_effect, std::string text);
+  std::string ProofOf(const Unproven& owed);
+  // The stopped subject goes on once it has been sent everything.
+  Calm WhileStopped();
+  // Ends what lasts until the subject is at rest; true if there was something.
+  bool LiftAtRest();
 
   // One Settle, there and back. Interrupted: something arrived meanwhile.
   Wave AskSettle(microseconds horizon, Settled& settled, std::string& why, Calm* unjudgeable);
@@ -218,6 +244,9 @@ class EpollLiveWorld final : public LiveWorld {
   std::map<uint64_t, HeldListener> listeners_;
   std::vector<TcpPath> departed_;  // links closed, until the subject has been told
   uint64_t next_key_ = 1;
+  std::vector<Unproven> unproven_;
+  bool stopped_ = false;  // by us
+  TcpDiag tcp_;
   std::map<uint64_t, Question> questions_;
   uint64_t next_question_ = 1;
   uint64_t executes_sent_ = 0, executes_answered_ = 0;  // of this incarnation
@@ -245,7 +274,7 @@ Status EpollLiveWorld::StartSubject() {
   subject_ = std::move(*started);
   info_ = subject_->info();
   ++incarnation_;
-  exit_due_ = exit_reported_ = false;
+  exit_due_ = exit_reported_ = stopped_ = false;
   executes_sent_ = executes_answered_ = 0;
   for (auto& [lane, state] : lanes_) state.executions_from = 0;  // a new process, a new file
   WatchSubject();
@@ -320,6 +349,8 @@ void EpollLiveWorld::CloseLane(Lane lane) {
     DropIfClosed(key);
   }
   for (const auto& [id, key] : found->second.listeners) listeners_.erase(key);
+  std::erase_if(unproven_, [lane](const Unproven& owed) { return owed.lane == lane; });
+  if (stopped_) GoOn();
   lanes_.erase(found);
   std::erase_if(undelivered_, [lane](const Arrival& arrival) { return arrival.lane == lane; });
 }
@@ -351,6 +382,8 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
     case EffectKind::kStopReading:
     case EffectKind::kResumeReading:
     case EffectKind::kLimit:
+    case EffectKind::kSplit:
+    case EffectKind::kMerge:
       return OnLinkEffect(lane, state, effect);
     case EffectKind::kAsk:
       return Ask(lane, state, effect);
@@ -358,6 +391,8 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
       return Kill();
     case EffectKind::kRestart:
       return Restart(lane);
+    case EffectKind::kStopProcess:
+      return StopProcess(lane);
     case EffectKind::kReadExecutions: {
       std::string file;
       if (subject_ != nullptr) {
@@ -426,7 +461,15 @@ void EpollLiveWorld::OnLinkEffect(Lane lane, LaneState& state, const Effect& eff
   if (held == links_.end()) return;
   LiveLink& link = held->second.link;
   LiveLink::Events events;
+  const bool lasts = effect.kind == EffectKind::kSplit || effect.kind == EffectKind::kMerge;
+  if (lasts || effect.number == 1) Owe(lane, effect, key->second);
   switch (effect.kind) {
+    case EffectKind::kSplit:
+      if (effect.number == 0) link.HoldBack();
+      break;
+    case EffectKind::kMerge:
+      link.Gather();
+      break;
     case EffectKind::kWrite:
       link.Write(effect.bytes, events);
       break;
@@ -454,6 +497,155 @@ void EpollLiveWorld::OnLinkEffect(Lane lane, LaneState& state, const Effect& eff
   if (events.end) Deliver(lane, std::move(*events.end));
   UpdateInterest(key->second);
   DropIfClosed(key->second);
+  Prove();
+}
+
+// ---------------------------------------------------------------- proofs
+
+void EpollLiveWorld::Owe(Lane lane, const Effect& effect, uint64_t key) {
+  if (effect.kind == EffectKind::kWrite || effect.kind == EffectKind::kLimit) return;
+  const LiveLink& link = links_.at(key).link;
+  Unproven& owed = unproven_.emplace_back(Unproven{
+      .lane = lane, .kind = effect.kind, .id = effect.id, .key = key, .path = link.path()});
+  owed.nothing_follows = effect.number == 1;
+  if (const auto own = tcp_.OwnEnd(link.fd())) owed.segments = own->segments;
+}
+
+void EpollLiveWorld::Deliver(const Unproven& owed, uint64_t took_effect, std::string text) {
+  Deliver(owed.lane, {.kind = IngressKind::kProof,
+                      .id = owed.id,
+                      .number = took_effect,
+                      .bytes = Name(owed.kind),
+                      .text = std::move(text)});
+}
+
+// What shows that it has taken effect; "" if nothing does yet.
+std::string EpollLiveWorld::ProofOf(const Unproven& owed) {
+  const auto held = links_.find(owed.key);
+  switch (owed.kind) {
+    case EffectKind::kFin:
+    case EffectKind::kRst:
+    case EffectKind::kHalfClose:
+      if (!WaitSelfTest().trusted) return "this kernel does not show the other end";
+      return owed.path ? HowTold(tcp_.FarEnd(*owed.path)) : "no connection was made yet";
+    case EffectKind::kSplit: {
+      if (!owed.path) return "";
+      const auto subject = tcp_.FarEnd(*owed.path);
+      if (held == links_.end() || held->second.link.eof_read()) {
+        return owed.nothing_follows ? "the subject has ended the connection" : "";
+      }
+      const LiveLink& link = held->second.link;
+      if (!subject || !subject->counted || subject->unread > 0) return "";
+      if (subject->received < link.bytes_written() || link.bytes_written() == 0) return "";
+      if (owed.nothing_follows) {
+        return "the subject has read all " + std::to_string(link.bytes_written()) + " bytes";
+      }
+      return "the subject had read all " + std::to_string(link.bytes_written()) +
+             " bytes before the rest, of " + std::to_string(link.unsent()) + " bytes, was written";
+    }
+    case EffectKind::kMerge: {
+      if (held == links_.end() || !held->second.link.merged()) return "";
+      const auto own = tcp_.OwnEnd(held->second.link.fd());
+      if (!own || own->segments - owed.segments != 1) return "";
+      return "two frames left in one segment";
+    }
+    default:
+      return "";
+  }
+}
+
+bool EpollLiveWorld::Prove() {
+  bool proven = false;
+  for (size_t i = 0; i < unproven_.size();) {
+    std::string text = ProofOf(unproven_[i]);
+    if (text.empty()) {
+      ++i;
+      continue;
+    }
+    const Unproven owed = std::move(unproven_[i]);
+    unproven_.erase(unproven_.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto held = links_.find(owed.key);
+    if (owed.kind == EffectKind::kSplit && held != links_.end()) {
+      held->second.link.Release();
+      UpdateInterest(owed.key);
+    }
+    Deliver(owed, 1, std::move(text));
+    proven = true;
+  }
+  return proven;
+}
+
+void EpollLiveWorld::StopProcess(Lane lane) {
+  if (!alive() || stopped_) return;
+  subject_->process().Stop();
+  stopped_ = true;
+  unproven_.push_back({.lane = lane, .kind = EffectKind::kStopProcess, .id = 0});
+}
+
+void EpollLiveWorld::GoOn() {
+  stopped_ = false;
+  if (subject_ != nullptr) subject_->process().Continue();
+}
+
+Calm EpollLiveWorld::WhileStopped() {
+  uint64_t waiting = 0;
+  for (const auto& [key, held] : links_) {
+    const LiveLink& link = held.link;
+    if (link.closed() || !link.path()) continue;
+    const auto subject = tcp_.FarEnd(*link.path());
+    if (!subject) continue;
+    waiting += subject->unread;
+    // It will not read; what does not fit has to wait for it.
+    if (subject->received < link.bytes_written() && subject->unread == 0) {
+      return NotYet(microseconds(200));
+    }
+  }
+  const auto threads = subject_->process().StoppedThreads();
+  for (size_t i = 0; i < unproven_.size(); ++i) {
+    if (unproven_[i].kind != EffectKind::kStopProcess) continue;
+    const Unproven owed = unproven_[i];
+    unproven_.erase(unproven_.begin() + static_cast<std::ptrdiff_t>(i));
+    Deliver(owed, threads ? 1 : 0,
+            threads ? std::to_string(*threads) + " threads in state T, and " +
+                          std::to_string(waiting) + " bytes that wait for them"
+                    : "not every thread was in state T");
+    break;
+  }
+  GoOn();
+  return NotYet(microseconds(0));
+}
+
+bool EpollLiveWorld::LiftAtRest() {
+  bool lifted = false;
+  for (size_t i = 0; i < unproven_.size();) {
+    const bool link_is_gone = !links_.contains(unproven_[i].key);
+    if (unproven_[i].kind == EffectKind::kStopReading && !link_is_gone) {
+      LiveLink& link = links_.at(unproven_[i].key).link;
+      const auto subject = tcp_.FarEnd(unproven_[i].path.value_or(TcpPath{}));
+      int unread = 0;
+      ioctl(link.fd(), FIONREAD, &unread);
+      // Its socket holds back what the window does not take.
+      const bool closed = subject && subject->held_back > 0;
+      Deliver(unproven_[i],
+              unread == 0 ? 0
+              : closed    ? 2
+                          : 1,
+              std::to_string(unread) + " bytes of the subject wait unread" +
+                  (subject ? ", " + std::to_string(subject->held_back) +
+                                 " more are held back, and its window is " +
+                                 std::to_string(subject->window)
+                           : ""));
+      link.ResumeReading();
+    } else {
+      // Of a link that is gone, or it never came to it.
+      Deliver(unproven_[i], 0, "nothing shows that it has taken effect");
+      if (!link_is_gone) links_.at(unproven_[i].key).link.Release();
+    }
+    UpdateInterest(unproven_[i].key);
+    unproven_.erase(unproven_.begin() + static_cast<std::ptrdiff_t>(i));
+    lifted = true;
+  }
+  return lifted;
 }
 
 void EpollLiveWorld::Ask(Lane lane, LaneState& state, const Effect& effect) {
@@ -908,7 +1100,8 @@ Calm EpollLiveWorld::Contradicted(microseconds horizon, const Settled& said,
 Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
   constexpr microseconds kSoon(1000);
   Look(microseconds(0));
-  if (!undelivered_.empty()) return NotYet(microseconds(0));
+  if (!undelivered_.empty() || Prove()) return NotYet(microseconds(0));
+  if (stopped_ && alive()) return WhileStopped();
   for (const auto& [key, held] : links_) {
     if (held.link.dialling()) {
       return Owed(horizon, "a dial of link " + std::to_string(held.link.id()) + " is undecided");
@@ -978,7 +1171,7 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
     return calm;
   }
   Look(microseconds(0));
-  if (!undelivered_.empty()) return NotYet(microseconds(0));
+  if (!undelivered_.empty() || Prove() || LiftAtRest()) return NotYet(microseconds(0));
   calm.state = Calm::State::kQuiescent;
   calm.tier = view.tier;
   const std::string said = settles ? std::to_string(first.accepted) + " commands taken in, " +

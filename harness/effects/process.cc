@@ -284,6 +284,32 @@ bool Process::AwaitExit() {
   return CheckExit();
 }
 
+std::optional<size_t> Process::StoppedThreads() const {
+  size_t stopped = 0;
+  for (const pid_t pid : AllProcesses()) {
+    const auto stat = ReadStat(pid);
+    if (!stat || stat->group != group_ || stat->zombie()) continue;
+    const std::string states = ThreadStates(pid);
+    if (states.find_first_not_of('T') != states.npos) return std::nullopt;
+    stopped += states.size();
+  }
+  return stopped > 0 ? std::optional(stopped) : std::nullopt;
+}
+
+void Process::Stop() {
+  if (killed_all_ || pid_ < 0 || ended_) return;
+  killpg(group_, SIGSTOP);
+  // A parent is told once the last thread has stopped. Processes that are nobody's child of ours
+  // are asked after, for as long as it takes them to get there.
+  siginfo_t info = {};
+  waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOWAIT);
+  while (!Ending() && !StoppedThreads()) sched_yield();
+}
+
+void Process::Continue() {
+  if (!killed_all_ && pid_ > 0) killpg(group_, SIGCONT);
+}
+
 void Process::Kill() {
   if (killed_all_ || pid_ < 0) return;
   killed_all_ = true;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,13 @@ class Process {
   bool AwaitExit();
   // "exit 3", "signal 9"; empty while it lives.
   const std::string& exit_text() const { return exit_text_; }
+
+  // SIGSTOP to the process group; back once every thread of it is stopped, or the process ends.
+  void Stop();
+  // SIGCONT to it.
+  void Continue();
+  // Threads of its group that the kernel calls stopped; nothing if one of them is not.
+  std::optional<size_t> StoppedThreads() const;
 
   // SIGKILL to everything, until nothing is left; reaps.
   void Kill();

@@ -68,6 +68,19 @@ std::optional<ProcessStat> ReadStat(pid_t pid) {
   return stat;
 }
 
+std::string ThreadStates(pid_t pid) {
+  std::string states;
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(tasks, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string text = ReadAll(entry->path().string() + "/stat");
+    const size_t name_end = text.rfind(')');
+    if (name_end != text.npos && name_end + 2 < text.size()) states.push_back(text[name_end + 2]);
+  }
+  return states;
+}
+
 bool HasEnvironment(pid_t pid, std::string_view entry) {
   const std::string path = "/proc/" + std::to_string(pid) + "/environ";
   std::string text = ReadAll(path);

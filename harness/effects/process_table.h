@@ -24,6 +24,8 @@ struct ProcessStat {
 
 // Nothing if there is no such process.
 std::optional<ProcessStat> ReadStat(pid_t pid);
+// The state of each of its threads ('T' is stopped); empty if there is no such process.
+std::string ThreadStates(pid_t pid);
 // Whether the environment it was started with holds `entry` ("NAME=value"). False for zombies.
 // A process in the middle of exec shows no environment: this waits until it has one again.
 bool HasEnvironment(pid_t pid, std::string_view entry);

@@ -66,4 +66,17 @@ bool HasArrived(const std::optional<TcpEnd>& subject) {
   return !subject || HasGotEnd(subject->state) || subject->unread > 0;
 }
 
+std::string HowTold(const std::optional<TcpEnd>& subject) {
+  if (!subject) return "the subject's socket is gone";
+  if (!HasGotEnd(subject->state)) return "";
+  switch (subject->state) {
+    case TCP_CLOSE_WAIT:
+      return "the subject's socket is in CLOSE_WAIT";
+    case TCP_CLOSE:
+      return "the subject's socket is closed";
+    default:
+      return "the subject's socket has got the end, and is closing";
+  }
+}
+
 }  // namespace counterpart::effects

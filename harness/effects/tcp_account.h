@@ -35,6 +35,8 @@ struct TcpEnd {
   uint64_t sent = 0;       // without retransmissions; a FIN does not count
   uint32_t held_back = 0;  // written by the process and not sent yet (Nagle, cork, window)
   uint32_t unread = 0;     // in the receive queue
+  uint32_t segments = 0;   // with data, sent
+  uint32_t window = 0;     // that the other end has offered, in bytes
 };
 
 // Why something is still under way; empty: nothing is. `subject`: nothing if there is no such
@@ -48,6 +50,10 @@ std::string InFlightBetween(const std::optional<TcpEnd>& own, const std::optiona
 
 // The same of a connection whose end at us is closed: whether the subject has been told.
 bool HasArrived(const std::optional<TcpEnd>& subject);
+
+// What the kernel shows of an end that has got our FIN or reset, for people; "" if it has not.
+// `subject`: nothing if there is no such socket any more.
+std::string HowTold(const std::optional<TcpEnd>& subject);
 
 }  // namespace counterpart::effects
 

@@ -23,6 +23,8 @@ void SetCounters(const tcp_info& info, size_t size, TcpEnd* end) {
   end->received = info.tcpi_bytes_received;
   end->sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
   end->held_back = info.tcpi_notsent_bytes;
+  end->segments = info.tcpi_data_segs_out;
+  end->window = info.tcpi_snd_wnd;
 }
 
 // The IPv4 address in it; nothing if there is none.

@@ -10,8 +10,6 @@ using peer::Fault;
 using peer::How;
 using peer::Side;
 
-constexpr How kOfLinks[] = {How::kRst, How::kFin, How::kHalfClose};
-
 // Reads words off the front of a text.
 class Words {
  public:
@@ -46,15 +44,18 @@ bool Parse(std::string_view text, Fault* fault) {
   Words words(text);
   const std::string_view how = words.Next();
   bool known = false;
-  for (const How candidate : kOfLinks) {
+  for (const How candidate : kHows) {
     if (how != peer::Name(candidate)) continue;
     fault->how = candidate;
     known = true;
   }
   if (!known) return false;
-  Words ahead = words;
+  Words ahead = words, bit = words;
   if (ahead.Is("after")) {
     words = ahead;
+  } else if (fault->how == How::kBitFlip) {
+    if (!bit.Is("at bit") || !(fault->offset = bit.Number()) || !bit.Is("of")) return false;
+    words = bit;
   } else {
     fault->offset = words.Number();
     if (!fault->offset || !words.Is("bytes into")) return false;
@@ -68,6 +69,9 @@ bool Parse(std::string_view text, Fault* fault) {
   fault->from = side == "harness" ? Side::kHarness : Side::kSubject;
   // What the subject writes cannot be cut for it: only what is read of it.
   if (fault->offset && fault->from == Side::kSubject) return false;
+  const peer::Places places = peer::PlacesOf(fault->how);
+  if (!(fault->offset ? places.inside : places.after)) return false;
+  if (fault->from == Side::kSubject && !places.of_subject) return false;
   if (!words.Is("on link")) return false;
   const auto link = words.Number();
   if (!link || !words.Next().empty()) return false;
@@ -77,9 +81,17 @@ bool Parse(std::string_view text, Fault* fault) {
 
 }  // namespace
 
+std::string HowNames() {
+  std::string names;
+  for (const How how : kHows) names += (names.empty() ? "" : ", ") + std::string(peer::Name(how));
+  return names;
+}
+
 std::string ToText(const Fault& fault) {
   return std::string(peer::Name(fault.how)) +
-         (fault.offset ? " " + std::to_string(*fault.offset) + " bytes into" : " after") +
+         (!fault.offset                ? " after"
+          : fault.how == How::kBitFlip ? " at bit " + std::to_string(*fault.offset) + " of"
+                                       : " " + std::to_string(*fault.offset) + " bytes into") +
          " frame " + std::to_string(fault.ordinal) + " of the " +
          (fault.from == Side::kHarness ? "harness" : "subject") + " on link " +
          std::to_string(fault.generation);
@@ -91,8 +103,9 @@ Result<Fault> ParseFault(std::string_view text) {
   return Error{Error::Kind::kUsage,
                "'" + std::string(text) +
                    "' is no fault; expected, for example, 'rst after frame 7 of the subject on "
-                   "link 1' or 'fin 5 bytes into frame 3 of the harness on link 2' (rst, fin or "
-                   "half_close; only frames of the harness can be cut inside)"};
+                   "link 1', 'split 5 bytes into frame 3 of the harness on link 2' or 'bit_flip at "
+                   "bit 37 of frame 3 of the harness on link 1' (" +
+                   HowNames() + "; inside a frame only of the harness)"};
 }
 
 }  // namespace counterpart::explore

@@ -3,6 +3,7 @@
 //
 //   rst after frame 7 of the subject on link 1
 //   fin 5 bytes into frame 3 of the harness on link 2
+//   bit_flip at bit 37 of frame 3 of the harness on link 1
 //
 // Frames count from 1, per side and link; links count in the order in which they were opened.
 #ifndef COUNTERPART_EXPLORE_PLAN_H_
@@ -18,6 +19,14 @@
 namespace counterpart::explore {
 
 using Plan = std::vector<peer::Fault>;
+
+// Every kind of fault that a plan may have.
+inline constexpr peer::How kHows[] = {
+    peer::How::kRst,          peer::How::kFin,    peer::How::kHalfClose,   peer::How::kKill,
+    peer::How::kListenerDown, peer::How::kStop,   peer::How::kStopReading, peer::How::kSplit,
+    peer::How::kMerge,        peer::How::kBitFlip};
+// "rst, fin, …"
+std::string HowNames();
 
 std::string ToText(const peer::Fault& fault);
 // An error (kUsage) says what a fault reads like.

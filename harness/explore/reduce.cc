@@ -21,9 +21,11 @@ size_t PlaceOf(const Fault& fault, const std::vector<Moment>& moments) {
   return static_cast<size_t>(found - moments.begin());
 }
 
-Fault At(const Moment& moment, How how) {
+// The same fault there; inside the frame only if it can be done nowhere else.
+Fault At(const Moment& moment, const Fault& like) {
   Fault fault;
-  fault.how = how;
+  fault.how = like.how;
+  if (!peer::PlacesOf(like.how).after) fault.offset = like.offset;
   fault.from = moment.from;
   fault.ordinal = moment.ordinal;
   fault.generation = moment.generation;
@@ -46,7 +48,9 @@ std::vector<Plan> Smaller(const Plan& plan, const std::vector<Moment>& moments) 
     smaller.push_back(std::move(fewer));
   }
   for (size_t i = 0; i < plan.size(); ++i) {
+    const peer::Places places = peer::PlacesOf(plan[i].how);
     const auto with = [&](Fault fault) {
+      if (fault.from == peer::Side::kSubject && !peer::PlacesOf(fault.how).of_subject) return;
       Plan other = plan;
       other[i] = fault;
       smaller.push_back(std::move(other));
@@ -55,7 +59,7 @@ std::vector<Plan> Smaller(const Plan& plan, const std::vector<Moment>& moments) 
     const size_t place = std::min(PlaceOf(plan[i], moments), moments.size());
     if (i == 0) {
       for (size_t earlier = 0; earlier < place; ++earlier) {
-        with(At(moments[earlier], plan[i].how));
+        with(At(moments[earlier], plan[i]));
       }
     } else {
       for (uint32_t ordinal = 1; ordinal < plan[i].ordinal; ++ordinal) {
@@ -67,14 +71,14 @@ std::vector<Plan> Smaller(const Plan& plan, const std::vector<Moment>& moments) 
     if (plan[i].offset) {
       Fault whole = plan[i];
       whole.offset.reset();
-      with(whole);
+      if (places.after) with(whole);
       if (*plan[i].offset > 1) {
         Fault first = plan[i];
         first.offset = 1;
         with(first);
       }
     }
-    if (plan[i].how != How::kRst) {
+    if (plan[i].how != How::kRst && peer::EndsScenario(plan[i].how) && places.after) {
       Fault rst = plan[i];
       rst.how = How::kRst;
       with(rst);

@@ -74,6 +74,13 @@ class HandshakeMonitor : public Monitor {
         step = &transition;
       }
     }
+    const bool refusal = kind == "reject" || kind == "sorry";
+    if (step == nullptr && refusal && link.deliberate && state != Next::kNothing) {
+      // What it refuses was spoiled on its way, and is not among the frames that were seen.
+      state = Next::kNothing;
+      link.last_sent[Index(frame.from)] = true;
+      return;
+    }
     if (step == nullptr) {
       if (state == Next::kNothing) {
         judge.Violation("transport.prologue.reject-close", frame.from,

@@ -69,6 +69,19 @@ class JournalMonitor : public Monitor {
       if (event.session_id().empty() && !event.has_frame()) continue;  // of no session
       Told& told = told_[event.session_id()];
       const auto generation = static_cast<uint32_t>(event.generation());
+      // r[session.resume.fence]: once a newer attachment is bound, nothing of an older one is read.
+      if (event.has_frame() && !event.frame().sent()) {
+        if (generation < told.generations) {
+          judge.Violation("session.resume.fence", Side::kSubject,
+                          "took in " + event.frame().kind() + " " +
+                              std::to_string(event.frame().id()) + " of generation " +
+                              std::to_string(generation) + " after generation " +
+                              std::to_string(told.generations) + " was bound",
+                          nullptr);
+          return;
+        }
+        if (generation > 1) judge.Held("session.resume.fence");
+      }
       told.generations = std::max(told.generations, generation);
       if (event.has_frame()) {
         Counts& counts =

@@ -25,6 +25,8 @@ constexpr uint32_t kVersion = 1;
 constexpr size_t kKeyBytes = 16;
 // The one listener of a run, in which role the subject's connects arrive.
 constexpr uint32_t kListener = 1;
+// Of a planned fault: fewer than the dials that every scenario allows for.
+constexpr uint32_t kConnectsRefused = 2;
 
 }  // namespace
 
@@ -109,7 +111,9 @@ void Peer::RefuseConnects(uint32_t count) {
   Fault fault;
   fault.how = How::kListenerDown;
   fault.ordinal = count;
+  fault.generation = 0;
   Arm(std::move(fault));
+  faults_.back().refuse = count;
 }
 
 void Peer::StopListening() {
@@ -117,42 +121,142 @@ void Peer::StopListening() {
                     {.edge = "listener", .label = "stop listening", .text = ""});
 }
 
-std::optional<uint32_t> Peer::CountFrame(Link& link, Side from, const std::string& kind,
-                                         size_t frame_bytes, ArmedFault** due) {
+Peer::Due Peer::CountFrame(Link& link, Side from, const std::string& kind, size_t frame_bytes) {
   Moment& moment = moments_.emplace_back();
   moment.from = from;
   moment.generation = link.generation;
   moment.ordinal = ++frames_[{link.generation, from}];
   moment.kind = kind;
   moment.bytes = static_cast<uint32_t>(frame_bytes);
+  Due due;
+  ArmedFault* ending = nullptr;
   for (ArmedFault& armed : faults_) {
     const Fault& fault = armed.fault;
-    if (armed.fired || fault.how == How::kListenerDown || fault.from != from) continue;
+    if (armed.fired || armed.refuse > 0 || fault.from != from) continue;
     if (fault.generation != 0 && fault.generation != link.generation) continue;
     if (!fault.kind.empty() && fault.kind != kind) continue;
-    if (++armed.seen != fault.ordinal || *due != nullptr) continue;
-    *due = &armed;
-    if (fault.offset && from == Side::kHarness) {
-      return std::min<uint32_t>(*fault.offset, static_cast<uint32_t>(frame_bytes));
+    if (++armed.seen != fault.ordinal) continue;
+    if (!EndsScenario(fault.how)) {
+      due.faults.push_back(&armed);
+    } else if (ending == nullptr) {
+      ending = &armed;
     }
-    return std::nullopt;
   }
-  return std::nullopt;
+  if (ending != nullptr) due.faults.push_back(ending);
+  return due;
+}
+
+const ArmedFault* Peer::Due::Find(How how) const {
+  const auto found = std::find_if(faults.begin(), faults.end(), [how](const ArmedFault* armed) {
+    return armed->fault.how == how;
+  });
+  return found == faults.end() ? nullptr : *found;
+}
+
+std::optional<uint32_t> Peer::Due::cut() const {
+  if (faults.empty() || !EndsScenario(faults.back()->fault.how)) return {};
+  if (faults.back()->fault.how == How::kBitFlip) return {};
+  return faults.back()->fault.offset;
+}
+
+void Peer::FireAll(const Due& due, Link& link, const std::string& where) {
+  // The last of them may drop others.
+  for (ArmedFault* armed : due.faults) Fire(*armed, link, where);
+}
+
+void Peer::Request(Link& link, EffectKind kind, uint64_t number, std::string label) {
+  machine_->Request({.kind = kind, .id = link.id, .number = number, .bytes = ""},
+                    {.edge = Edge(link, true), .label = std::move(label), .text = ""});
+}
+
+ArmedFault& Peer::Apply(How how) {
+  ArmedFault& armed = faults_.emplace_back();
+  armed.fault.how = how;
+  armed.fired = true;
+  armed.where = "where the scenario wants it";
+  machine_->Note("fault", "fired " + std::string(Name(how)));
+  return armed;
+}
+
+void Peer::StopProcess() {
+  Apply(How::kStop);
+  process_stopped_ = true;
+  machine_->Request({.kind = EffectKind::kStopProcess, .id = 0, .number = 0, .bytes = ""},
+                    {.edge = "process", .label = "SIGSTOP", .text = ""});
+}
+
+void Peer::StopReadingUntilRest(Link& link) {
+  Apply(How::kStopReading).link = link.id;
+  Request(link, EffectKind::kStopReading, 1, "stop reading until the subject is at rest");
+}
+
+Link* Peer::SpoiledLink() {
+  for (const auto& [id, link] : links_) {
+    if (link->spoiled) return link.get();
+  }
+  return nullptr;
+}
+
+bool Peer::misread() const {
+  return std::any_of(links_.begin(), links_.end(), [](const auto& entry) {
+    const std::optional<Link::Spoiled>& spoiled = entry.second->spoiled;
+    return spoiled && spoiled->corruption.reads == Reads::kAsOther;
+  });
+}
+
+void Peer::OnProof(const Ingress& ingress) {
+  if (ingress.bytes == Name(How::kStop)) process_stopped_ = false;
+  for (ArmedFault& armed : faults_) {
+    // A wrong bit is proven by its having been read, like the first part of a split frame.
+    const std::string name =
+        armed.fault.how == How::kBitFlip ? Name(How::kSplit) : Name(armed.fault.how);
+    if (!armed.fired || !armed.proof.empty() || name != ingress.bytes) continue;
+    if (armed.link != ingress.id) continue;
+    window_was_closed_ |= ingress.number == 2;
+    if (ingress.number > 0) {
+      armed.proof = ingress.text;
+    } else {
+      armed.where += ": " + ingress.text;
+    }
+    return;
+  }
 }
 
 void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
+  const How how = armed.fault.how;
   armed.fired = true;
+  armed.link = how == How::kStop ? 0 : link.id;
   armed.where = "link " + std::to_string(link.id) + ", " + std::move(where);
-  machine_->Note("fault",
-                 "fired " + std::string(Name(armed.fault.how)) + " " + DescribeMoment(armed.fault));
-  if (armed.fault.how == How::kKill) {
-    Kill();
-  } else {
-    firing_plan_ = armed.planned;
-    Close(link, armed.fault.how);
-    firing_plan_ = false;
+  machine_->Note("fault", "fired " + std::string(Name(how)) + " " + DescribeMoment(armed.fault));
+  firing_plan_ = armed.planned;
+  proving_ = true;
+  switch (how) {
+    case How::kKill:
+      Kill();
+      break;
+    case How::kStop:
+      machine_->Request({.kind = EffectKind::kStopProcess, .id = 0, .number = 0, .bytes = ""},
+                        {.edge = "process", .label = "SIGSTOP", .text = ""});
+      break;
+    case How::kStopReading:
+      Request(link, EffectKind::kStopReading, 1, "stop reading until the subject is at rest");
+      break;
+    case How::kSplit:
+    case How::kMerge:
+    case How::kBitFlip:
+      break;  // done with the write
+    case How::kListenerDown:
+      // What shows it is that connects come and are reset.
+      proving_ = false;
+      armed.refuse = kConnectsRefused;
+      Close(link, How::kRst);
+      break;
+    default:
+      Close(link, how);
+      break;
   }
-  if (!armed.planned) return;
+  firing_plan_ = proving_ = false;
+  if (!armed.planned || !EndsScenario(how)) return;
   // The scenario's own faults go with the scenario.  (`armed` is not to be used after this.)
   std::erase_if(faults_, [](const ArmedFault& other) { return !other.planned && !other.fired; });
   for (const auto& [id, other] : links_) other->end_expected = true;
@@ -162,11 +266,13 @@ void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
 
 void Peer::ReportUnfiredFaults() {
   for (const ArmedFault& armed : faults_) {
-    if (armed.fired) continue;
+    if (armed.fired && !armed.proof.empty()) continue;
     machine::Finding finding;
     finding.level = Level::kInconclusive;
-    finding.text = "the fault never fired: " + std::string(Name(armed.fault.how)) + " " +
-                   DescribeMoment(armed.fault);
+    finding.text =
+        armed.fired ? "nothing shows that the fault has taken effect: " : "the fault never fired: ";
+    finding.text += std::string(Name(armed.fault.how)) + " " + DescribeMoment(armed.fault) +
+                    (armed.fired ? " (" + armed.where + ")" : "");
     finding.place = kUnfiredFault;
     machine_->Report(std::move(finding));
   }
@@ -272,7 +378,7 @@ Task<control::v1::CallOutcome> Peer::CallOutcomeOf(uint32_t id, std::string rule
 
 void Peer::Kill() {
   exit_expected_ = true;
-  killed_ = true;
+  killed_ = being_killed_ = true;
   machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "SIGKILL", .text = ""});
 }
@@ -284,7 +390,7 @@ Task<> Peer::Restart() {
   const uint32_t starts = starts_;
   restarting_ = true;
   co_await Until("the subject to start again", [this, starts] { return starts_ > starts; });
-  exit_expected_ = false;
+  exit_expected_ = being_killed_ = false;
   subject_port_ = 0;
   connect_question_ = 0;
 }
@@ -345,6 +451,7 @@ Task<> Peer::EnsureHarnessListens() {
 
 Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   if (options.harness_max_payload != 0) harness_max_payload_ = options.harness_max_payload;
+  if (options.subject_max_payload != 0) subject_max_payload_ = options.subject_max_payload;
   patience_ = std::max(patience_, std::chrono::milliseconds(options.backoff_max_ms));
   if (direction_ == Direction::kHarnessToSubject) {
     co_await EnsureSubjectListens(options);
@@ -381,7 +488,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   }
   // Whatever it was that should have made it dial.
   const bool refusing = std::any_of(faults_.begin(), faults_.end(), [](const ArmedFault& armed) {
-    return armed.fault.how == How::kListenerDown;
+    return armed.fault.how == How::kListenerDown && !armed.planned;
   });
   Machine::Wait connects;
   connects.rule = refusing              ? "session.initial-connect-waiting.retry"
@@ -396,42 +503,108 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
   co_return link;
 }
 
+uint64_t Peer::Write(Link& link, const std::string& bytes, const Due& due,
+                     const std::string& label) {
+  const ArmedFault* split = due.Find(How::kSplit);
+  size_t piece = link.segment == 0 ? std::max<size_t>(bytes.size(), 1) : link.segment;
+  if (split != nullptr) piece = *split->fault.offset;
+  if (due.Find(How::kMerge) != nullptr) {
+    Request(link, EffectKind::kMerge, 0, "with the next frame in one segment");
+  }
+  uint64_t entry = 0;
+  for (size_t at = 0; at < bytes.size();) {
+    Effect effect{
+        .kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = bytes.substr(at, piece)};
+    entry = machine_->Request(
+        std::move(effect), {.edge = Edge(link, true), .label = at == 0 ? label : "…", .text = ""});
+    at += piece;
+    if (split == nullptr || at != piece) continue;
+    Request(link, EffectKind::kSplit, 0, "the rest once that has been read");
+    piece = bytes.size();
+  }
+  if (due.Find(How::kBitFlip) != nullptr) Request(link, EffectKind::kSplit, 1, "nothing more");
+  return entry;
+}
+
 bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                        std::string label) {
-  if (link.end || link.half_closed) return false;
+  if (link.end || link.half_closed || link.spoiled) return false;
   broke_rule_ |= !frame.deliberate.empty();
-  const std::string framed = wire::Frame(bytes);
-  ArmedFault* due = nullptr;
-  const auto cut_at = CountFrame(link, Side::kHarness, kind, framed.size(), &due);
-  const std::string written = cut_at ? framed.substr(0, *cut_at) : framed;
+  std::string written = wire::Frame(bytes);
+  const size_t whole = written.size();
+  const Due due = CountFrame(link, Side::kHarness, kind, whole);
   frame.from = Side::kHarness;
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
   frame.payload_bytes = bytes.size();
-  frame.cut_short = written.size() < framed.size();
+  if (const ArmedFault* flip = due.Find(How::kBitFlip)) {
+    written = FlipBit(std::move(written), *flip->fault.offset);
+    Link::Spoiled& spoiled = link.spoiled.emplace();
+    spoiled.phase = frame.prologue    ? Phase::kPrologue
+                    : frame.handshake ? Phase::kHandshake
+                                      : Phase::kMessages;
+    spoiled.session = link.session;
+    spoiled.corruption =
+        ReadCorrupted(written, spoiled.phase,
+                      subject_max_payload_ == 0 ? wire::kDefaultMaxPayload : subject_max_payload_);
+    label += " (with a wrong bit, so that it " + std::string(Name(spoiled.corruption.reads)) + ")";
+  }
+  if (due.cut()) written.resize(std::min<size_t>(*due.cut(), whole));
+  frame.cut_short = written.size() < whole;
   if (frame.cut_short) {
-    label += " (cut after " + std::to_string(written.size()) + " of " +
-             std::to_string(framed.size()) + " bytes)";
+    label += " (cut after " + std::to_string(written.size()) + " of " + std::to_string(whole) +
+             " bytes)";
   }
-  uint64_t entry = 0;
-  const size_t piece = link.segment == 0 ? std::max<size_t>(written.size(), 1) : link.segment;
-  for (size_t at = 0; at == 0 || at < written.size(); at += piece) {
-    if (written.empty()) break;
-    Effect effect{
-        .kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = written.substr(at, piece)};
-    entry = machine_->Request(
-        std::move(effect), {.edge = Edge(link, true), .label = at == 0 ? label : "…", .text = ""});
+  frame.entry = Write(link, written, due, label);
+  if (link.spoiled) {
+    ObserveSpoiled(link, frame);
+  } else {
+    monitors_->OnFrame(frame);
   }
-  frame.entry = entry;
+  if (frame.cut_short && !written.empty()) happenings_.insert(std::string(kCutInsideAFrame));
+  FireAll(due, link,
+          frame.cut_short ? std::to_string(written.size()) + " of " + std::to_string(whole) +
+                                " bytes of " + label + " written"
+                          : label + " written");
+  return !frame.cut_short && !link.spoiled;
+}
+
+void Peer::ObserveSpoiled(Link& link, ObservedFrame frame) {
+  const Link::Spoiled& spoiled = *link.spoiled;
+  link.end_expected = true;
+  if (link.session != nullptr) link.session->ExpectProtocolError();
+  // From then on the subject owes nothing to what was meant.
+  broke_rule_ |= spoiled.corruption.reads != Reads::kAwaited;
+  frame.deliberate = "wire.envelope";
+  frame.cut_short = true;
   monitors_->OnFrame(frame);
-  if (due != nullptr) {
-    if (frame.cut_short && !written.empty()) happenings_.insert(std::string(kCutInsideAFrame));
-    Fire(*due, link,
-         frame.cut_short ? std::to_string(written.size()) + " of " + std::to_string(framed.size()) +
-                               " bytes of " + label + " written"
-                         : label + " written");
+  frame.cut_short = false;
+  for (const std::string& payload : spoiled.corruption.payloads) {
+    wire::v1::Prologue prologue;
+    wire::v1::Handshake handshake;
+    wire::v1::Message message;
+    frame.prologue = nullptr;
+    frame.handshake = nullptr;
+    frame.message = nullptr;
+    switch (spoiled.phase) {
+      case Phase::kPrologue:
+        prologue.ParseFromString(payload);
+        frame.prologue = &prologue;
+        break;
+      case Phase::kHandshake:
+        handshake.ParseFromString(payload);
+        frame.handshake = &handshake;
+        // It may open another session than was meant, and nobody can name it.
+        link.asked_for_session |= handshake.has_hello();
+        break;
+      case Phase::kMessages:
+        message.ParseFromString(payload);
+        frame.message = &message;
+        break;
+    }
+    frame.payload_bytes = payload.size();
+    monitors_->OnFrame(frame);
   }
-  return !frame.cut_short;
 }
 
 bool Peer::Send(Link& link, const wire::v1::Prologue& prologue, std::string deliberate) {
@@ -476,8 +649,7 @@ void Peer::Close(Link& link, How how) {
   const EffectKind kind = how == How::kFin         ? EffectKind::kFin
                           : how == How::kHalfClose ? EffectKind::kHalfClose
                                                    : EffectKind::kRst;
-  machine_->Request({.kind = kind, .id = link.id, .number = 0, .bytes = ""},
-                    {.edge = Edge(link, true), .label = Name(how), .text = ""});
+  Request(link, kind, proving_ ? 1 : 0, Name(how));
   if (how == How::kHalfClose) {
     link.half_closed = link.end_expected = true;
   } else if (!link.end) {
@@ -492,7 +664,8 @@ void Peer::Close(Link& link, How how) {
 void Peer::DetachCut() {
   for (const auto& session : sessions_) {
     const Link* link = session->link;
-    if (link != nullptr && (link->end || link->half_closed)) session->Detach();
+    if (link == nullptr) continue;
+    if (link->end || link->half_closed || link->spoiled) session->Detach();
   }
 }
 
@@ -670,6 +843,7 @@ Task<> Peer::TakeHelloYourself(Link& link, Session& session, const Link::Inbound
   wire::v1::Handshake lets_go;
   lets_go.mutable_lets_go();
   Send(link, lets_go);
+  if (link.spoiled) co_return;  // the handshake has not ended for the subject
   link.in = link.out = Link::Phase::kMessages;
   if (!link.end || machine_->superseded()) session.Attach(&link, link.generation);
 }
@@ -740,14 +914,17 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       Link* link = fresh.get();
       links_[ingress.id] = std::move(fresh);
       for (ArmedFault& armed : faults_) {
-        if (armed.fault.how != How::kListenerDown || armed.fired) continue;
+        if (armed.refuse == 0) continue;
         link->end_expected = true;
-        if (++armed.seen >= armed.fault.ordinal) {
+        // Of a plan it has fired with the cut before.
+        if (--armed.refuse == 0 && !armed.planned) {
           armed.fired = true;
-          armed.where = std::to_string(armed.seen) + " connects reset";
+          armed.where = std::to_string(armed.fault.ordinal) + " connects reset";
           machine_->Note("fault", "fired " + std::string(Name(armed.fault.how)) + " " +
                                       DescribeMoment(armed.fault));
         }
+        ++armed.refused;
+        armed.proof = "the subject has connected " + std::to_string(armed.refused) + " times";
         Close(*link, How::kRst);
         return reading;
       }
@@ -796,6 +973,9 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;
     case IngressKind::kExited:
       subject_exited_ = true;
+      for (ArmedFault& armed : faults_) {
+        if (armed.fired && armed.fault.how == How::kKill) armed.proof = ingress.text;
+      }
       exit_text_ = ingress.text;
       restarting_ = false;
       reading.edge = "process";
@@ -811,6 +991,10 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;
     case IngressKind::kExecutions:
       executions_[ingress.id] = ingress.bytes;
+      break;
+    case IngressKind::kProof:
+      reading.text = ingress.text;
+      OnProof(ingress);
       break;
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:
@@ -857,6 +1041,15 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
       frame.message = &*inbound.message;
       break;
   }
+  if (kind.empty() && link.spoiled && link.spoiled->phase == Phase::kPrologue) {
+    // Whoever reads no prologue where one is due may refuse it in that phase.
+    wire::v1::Prologue refusal;
+    if (refusal.ParseFromString(bytes) && refusal.has_reject()) {
+      link.spoiled->refusal = "transport_reject";
+      reading.label = Read(refusal);
+      return;
+    }
+  }
   if (kind.empty()) {
     inbound.malformed = "not a payload of this phase, " + std::to_string(bytes.size()) + " bytes";
     frame.prologue = nullptr;
@@ -875,14 +1068,20 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
   // A refusal is a reason: the link ends after it.  r[session.handshake.sorry]
   if (inbound.prologue && inbound.prologue->has_reject()) link.end_expected = true;
   if (inbound.handshake && inbound.handshake->has_sorry()) link.end_expected = true;
-  ArmedFault* due = nullptr;
-  CountFrame(link, Side::kSubject, kind, 0, &due);
+  if (link.spoiled) {
+    // What it makes of a wrong bit is between its frames and whoever sent it.
+    if (kind == "transport_reject" || kind == "sorry" || kind == "protocol_error") {
+      link.spoiled->refusal = kind;
+    }
+    return;
+  }
+  const Due due = CountFrame(link, Side::kSubject, kind, 0);
   if (inbound.message && link.session != nullptr) {
     link.session->OnMessage(*inbound.message, entry);
   } else {
     link.inbox.push_back(std::move(inbound));
   }
-  if (due != nullptr && !link.end) Fire(*due, link, reading.label + " read");
+  if (!link.end) FireAll(due, link, reading.label + " read");
 }
 
 void Peer::OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry) {

@@ -17,6 +17,7 @@
 
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/machine/machine.h"
+#include "harness/peer/corruption.h"
 #include "harness/peer/fault.h"
 #include "harness/peer/observed.h"
 #include "harness/peer/reading.h"
@@ -24,6 +25,7 @@
 
 namespace counterpart::peer {
 
+using effects::EffectKind;
 using machine::Task;
 
 // Happenings of a run that a campaign looks out for.
@@ -46,8 +48,8 @@ struct Link {
   bool asked_for_session = false;  // a new one, by Hello; not answered yet
   bool end_expected = false;       // else an end that the harness did not cause is a failure
   uint32_t generation = 0;         // of the session handshake it carries, from 1
-  enum class Phase : uint8_t { kPrologue, kHandshake, kMessages } in = Phase::kPrologue,
-                                                                  out = Phase::kPrologue;
+  using Phase = peer::Phase;
+  Phase in = Phase::kPrologue, out = Phase::kPrologue;
   // What came before a session took the link over.
   struct Inbound {
     std::optional<wire::v1::Prologue> prologue;
@@ -60,6 +62,15 @@ struct Link {
   Session* session = nullptr;
   // Writes of the harness are cut into pieces of this many bytes; 0 = not at all.
   uint32_t segment = 0;
+  // The harness has sent a frame with a wrong bit, and sends nothing more. What the subject makes
+  // of it is judged by the frame alone.
+  struct Spoiled {
+    Phase phase = Phase::kPrologue;
+    Corruption corruption;
+    Session* session = nullptr;  // whose link it was
+    std::string refusal;         // "transport_reject", "sorry" or "protocol_error", once read
+  };
+  std::optional<Spoiled> spoiled;
 };
 
 // What a session is asked to be.
@@ -114,6 +125,22 @@ class Peer : public machine::Observer {
   void ArmPlan(const std::vector<Fault>& faults, std::function<void()> on_fired);
   // Sessions whose link a plan has cut know it from now on.
   void DetachCut();
+  // SIGSTOP, now; it lasts until the subject has been sent everything there is for it.
+  void StopProcess();
+  // The subject may read from now on, if it was stopped.
+  bool process_stopped() const { return process_stopped_; }
+  // Nothing is read from the link until the subject is at rest.
+  void StopReadingUntilRest(Link& link);
+  // There was more for the harness to read than the sockets take.
+  bool window_was_closed() const { return window_was_closed_; }
+  // The link that a wrong bit was sent on; null if there is none.
+  Link* SpoiledLink();
+  // The harness has broken a rule on purpose: the subject may have given up the session.
+  void BreakRule() { broke_rule_ = true; }
+  // A frame with a wrong bit read as another one: what the subject knows is not known.
+  bool misread() const;
+  // The subject was killed by a fault, and has not been started again.
+  bool being_killed() const { return being_killed_; }
   const std::vector<ArmedFault>& faults() const { return faults_; }
   // Every frame so far that a fault could name, in order.
   const std::vector<Moment>& moments() const { return moments_; }
@@ -264,10 +291,23 @@ class Peer : public machine::Observer {
   void OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
   bool SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                    std::string label);
-  // Counts a frame against the armed faults. For a frame of the harness with an offset due,
-  // returns the bytes to write before the cut.
-  std::optional<uint32_t> CountFrame(Link& link, Side from, const std::string& kind,
-                                     size_t frame_bytes, ArmedFault** due);
+  // The faults that are due at one frame: one that ends the scenario's story, at most, and those
+  // that end nothing, which come first.
+  struct Due {
+    std::vector<ArmedFault*> faults;
+    const ArmedFault* Find(How how) const;
+    // What decides how much of the frame is written.
+    std::optional<uint32_t> cut() const;
+  };
+  Due CountFrame(Link& link, Side from, const std::string& kind, size_t frame_bytes);
+  void FireAll(const Due& due, Link& link, const std::string& where);
+  // One frame as a write, or as what the faults that are due make of it.
+  uint64_t Write(Link& link, const std::string& bytes, const Due& due, const std::string& label);
+  // Frames as the subject reads them, of a frame with a wrong bit.
+  void ObserveSpoiled(Link& link, ObservedFrame frame);
+  void Request(Link& link, EffectKind kind, uint64_t number, std::string label);
+  void OnProof(const effects::Ingress& ingress);
+  ArmedFault& Apply(How how);
   void Fire(ArmedFault& fault, Link& link, std::string where);
   void Unexpected(std::string rule, std::string text, std::string place, uint64_t entry);
   std::string Edge(const Link& link, bool out) const;
@@ -283,6 +323,7 @@ class Peer : public machine::Observer {
   std::vector<ArmedFault> faults_;
   std::function<void()> on_planned_fault_;
   bool firing_plan_ = false;
+  bool proving_ = false;  // what is done now is a fault, and to be proven
   std::vector<Moment> moments_;
   std::set<std::string> happenings_;
   std::map<std::pair<uint32_t, Side>, uint32_t> frames_;  // by generation
@@ -299,7 +340,7 @@ class Peer : public machine::Observer {
   uint64_t next_command_id_ = 1;
   uint32_t next_generation_ = 1;
   uint16_t subject_port_ = 0;
-  uint32_t harness_max_payload_ = 0;
+  uint32_t harness_max_payload_ = 0, subject_max_payload_ = 0;
   std::chrono::milliseconds patience_{0};
   uint32_t connect_question_ = 0;
   uint32_t links_accepted_ = 0;
@@ -309,7 +350,9 @@ class Peer : public machine::Observer {
   std::map<std::string, std::string> successors_;  // of resume keys the harness handed out
   bool subject_exited_ = false;
   bool exit_expected_ = false;
-  bool killed_ = false;
+  bool killed_ = false, being_killed_ = false;
+  bool process_stopped_ = false;
+  bool window_was_closed_ = false;
   bool restarting_ = false;
   uint32_t starts_ = 0;
   std::string exit_text_;

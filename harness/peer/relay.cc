@@ -371,6 +371,7 @@ Reading Relay::OnIngress(const Ingress& ingress, uint64_t entry) {
       break;
     case IngressKind::kStarted:
       break;  // nothing here restarts a subject
+    case IngressKind::kProof:
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:
     case IngressKind::kContradicted:

@@ -9,6 +9,7 @@
 
 #include "counterpart/testbed/v1/testbed.pb.h"
 #include "harness/judge/cut_outcomes.h"
+#include "harness/scenarios/spoiled.h"
 #include "harness/scenarios/vocabulary.h"
 
 namespace counterpart::scenarios {
@@ -305,8 +306,7 @@ Task<> Lose(Peer& peer, Session& session) {
 }
 
 // co_await: the session on a new link, or that it is rightly gone.
-Task<> ResumeOrLose(Peer& peer, Session& session) {
-  const bool in_doubt = !session.proven || session.goodbye_sent() || peer.broke_rule();
+Task<> ResumeOrLose(Peer& peer, Session& session, bool in_doubt) {
   SessionOptions options;
   options.resumable = session.resumable;
   Link* link = co_await peer.OpenLink(options);
@@ -341,7 +341,10 @@ Task<> AsCaller(Peer& peer) {
   Session* living = nullptr;
   for (Session* session : peer.sessions()) {
     if (session->id.empty() || session->ended()) continue;
-    if (!session->attached() && session->resumable) co_await ResumeOrLose(peer, *session);
+    const bool in_doubt = !session->proven || session->goodbye_sent() || peer.broke_rule();
+    if (!session->attached() && session->resumable) {
+      co_await ResumeOrLose(peer, *session, in_doubt);
+    }
     if (!session->attached()) {
       co_await Lose(peer, *session);
       continue;
@@ -441,7 +444,7 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
   co_await peer.Require(ok, "session.handshake", "the prologue is followed by Hello");
   const std::string key = hello->handshake->hello().resume_key();
   Session* known = nullptr;
-  bool unproven = peer.sessions().empty();
+  bool unproven = peer.sessions().empty() || peer.misread();
   for (Session* session : peer.sessions()) {
     if (MayPresent(*session, key, peer.SuccessorOf(session->resume_key))) known = session;
     unproven |= !session->proven;
@@ -459,7 +462,7 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
     for (const Session* session : peer.sessions()) options.resumable = session->resumable;
     known = peer.NewSession(options);
     known->id = peer.MintBytes("session", 16);
-  } else {
+  } else if (!peer.misread()) {
     co_await peer.Require(known != nullptr, "session.handshake.resume",
                           "the Hello of a redial presents the newest resume key it has read");
   }
@@ -467,7 +470,7 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
     wire::v1::Handshake sorry;
     sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
     peer.Send(link, sorry);
-    known->lost = true;
+    if (known != nullptr) known->lost = true;
     co_await peer.AwaitEnd(link, "session.resume.unknown");
     peer.Close(link, How::kFin);
     co_return nullptr;
@@ -671,6 +674,7 @@ Task<> LetGo(Peer& peer) {
 
 // co_await: what the application was told of each call that the cut left open is allowed.
 Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& before) {
+  if (peer.misread()) co_return;  // what was said of them, or by them, is not known
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     if (!open.contains(call.question)) continue;
     CallOutcome outcome = co_await peer.CallOutcomeOf(call.question);
@@ -722,7 +726,8 @@ Task<> AsCallee(Peer& peer) {
     branches[1].ready = [&peer] { return Unanswered(Attached(peer)) != nullptr; };
     branches[2].awaited = "the end of every call";
     branches[2].ready = [&peer, over] {
-      return CallsResolved(peer) && Answered(peer, peer.connect_question()) &&
+      // Who may have read anything may dial for anything: its last dial is waited for.
+      return !peer.misread() && CallsResolved(peer) && Answered(peer, peer.connect_question()) &&
              (Attached(peer) != nullptr || over);
     };
     branches[3].awaited = "quiescence";
@@ -764,10 +769,62 @@ Task<> AsCallee(Peer& peer) {
   co_await RequireCallWorks(peer, *session, kOutlives);
 }
 
+// ---------------------------------------------------------------- a process that was killed
+
+// co_await: the process is there again, and knows nothing of before.  r[session.resume.unknown]
+Task<> AfterKill(Peer& peer) {
+  co_await peer.Restart();
+  // Dials of the dead one.
+  while (Link* link = peer.TakeAccepted()) peer.Close(*link, How::kRst);
+  for (Session* session : peer.sessions()) {
+    session->Detach();
+    session->TakeRequests();
+    const bool resumable = !session->id.empty() && session->resumable && !session->ended();
+    if (resumable && peer.harness_calls()) {
+      co_await ResumeOrLose(peer, *session, /*in_doubt=*/true);
+      co_await peer.Require(session->lost, "session.resume.unknown",
+                            "the key of a session that a restart has ended is unknown");
+    }
+    session->lost = true;
+  }
+  Session* next = co_await peer.Establish();
+  if (peer.harness_calls()) {
+    co_await RequireAlive(peer, *next, "session.handshake");
+  } else {
+    co_await RequireCallWorks(peer, *next, "session.handshake");
+  }
+}
+
+// ---------------------------------------------------------------- a wrong bit
+
+// co_await: what the subject may have read for something else is over, whatever it was.
+Task<> DropMisread(Peer& peer) {
+  for (Session* session : peer.sessions()) {
+    if (session->attached()) peer.Close(*session->link, How::kFin);
+    if (peer.harness_calls() && !session->id.empty() && !session->ended()) {
+      control::v1::ExecuteRequest command;
+      command.mutable_expire_session()->set_session_id(session->id);
+      const uint32_t expiring = peer.Start(std::move(command));
+      co_await peer.Answered(expiring, "ExpireSession to be answered");
+    }
+    session->lost = true;
+  }
+}
+
 }  // namespace
 
 Task<> Aftermath(Peer& peer) {
   peer.DetachCut();
+  if (peer.being_killed()) {
+    co_await AfterKill(peer);
+    co_await peer.Epilogue();
+    co_return;
+  }
+  Link* spoiled = peer.SpoiledLink();
+  if (spoiled != nullptr && spoiled->end != peer::LinkEnd::kCutByHarness) {
+    co_await JudgeSpoiled(peer, *spoiled);
+    if (peer.misread()) co_await DropMisread(peer);
+  }
   if (peer.harness_calls()) {
     co_await AsCaller(peer);
   } else {

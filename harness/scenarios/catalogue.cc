@@ -37,9 +37,10 @@ const char* Name(Direction direction) {
 const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
-    for (auto* family : {&RpcScenarios, &EveryKindScenarios, &ChannelScenarios, &RetryScenarios,
-                         &SessionScenarios, &ConnectScenarios, &LinkScenarios, &SchemaScenarios,
-                         &ControlScenarios, &OperationScenarios, &RefusalScenarios}) {
+    for (auto* family :
+         {&RpcScenarios, &EveryKindScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
+          &ConnectScenarios, &LinkScenarios, &SchemaScenarios, &FaultScenarios, &ControlScenarios,
+          &OperationScenarios, &RefusalScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

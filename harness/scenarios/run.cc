@@ -42,6 +42,11 @@ Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
   machine_.AddRole("scenario", Play(scenario_, *peer_));
   peer_->ArmPlan(plan, [this] {
     cut_ = true;
+    for (const peer::ArmedFault& armed : peer_->faults()) {
+      const bool other =
+          armed.fault.how == peer::How::kKill || armed.fault.how == peer::How::kBitFlip;
+      session_lives_ &= !(armed.planned && armed.fired && other);
+    }
     machine_.Supersede("aftermath", Aftermath(*peer_));
   });
 }
@@ -61,6 +66,7 @@ std::vector<peer::FaultReport> Run::faults() const {
     report.ordinal = armed.fault.ordinal;
     report.fired = armed.fired;
     report.where = armed.where;
+    report.proof = armed.proof;
   }
   return reports;
 }
@@ -72,10 +78,13 @@ const std::string& Run::exit_text() const {
 void Run::Conclude() {
   // What a scenario promises to judge, it promises of an undisturbed run.
   static const std::vector<std::string> kOfACut = {"session.outlives-conduit"};
+  static const std::vector<std::string> kOfALostSession = {};
   if (pair_ != nullptr) {
     pair_->Conclude(scenario_.Rules(direction_));
   } else {
-    judge_->Conclude(cut_ ? kOfACut : scenario_.Rules(direction_));
+    judge_->Conclude(!cut_            ? scenario_.Rules(direction_)
+                     : session_lives_ ? kOfACut
+                                      : kOfALostSession);
   }
 }
 

@@ -54,6 +54,7 @@ class Run {
   const Scenario& scenario_;
   const Direction direction_;
   bool cut_ = false;                     // by a planned fault
+  bool session_lives_ = true;            // after all of them
   std::unique_ptr<judge::Judge> judge_;  // of one subject
   std::unique_ptr<judge::PairJudge> pair_;
   machine::Machine machine_;

@@ -65,6 +65,7 @@ std::vector<Scenario> SessionScenarios();
 std::vector<Scenario> ConnectScenarios();
 std::vector<Scenario> LinkScenarios();
 std::vector<Scenario> SchemaScenarios();
+std::vector<Scenario> FaultScenarios();
 std::vector<Scenario> ControlScenarios();
 std::vector<Scenario> OperationScenarios();
 std::vector<Scenario> RefusalScenarios();

@@ -44,7 +44,14 @@ std::vector<std::string> Texts(const Plan& plan) {
 TEST(PlanText, IsReadBackAsItWasWritten) {
   for (const char* text : {"rst after frame 7 of the subject on link 1",
                            "fin 5 bytes into frame 3 of the harness on link 2",
-                           "half_close after frame 1 of the harness on link 12"}) {
+                           "half_close after frame 1 of the harness on link 12",
+                           "sigkill 5 bytes into frame 3 of the harness on link 1",
+                           "sigstop after frame 2 of the subject on link 1",
+                           "stop_reading after frame 2 of the harness on link 1",
+                           "listener_down after frame 2 of the harness on link 1",
+                           "split 4 bytes into frame 3 of the harness on link 1",
+                           "merge after frame 3 of the harness on link 1",
+                           "bit_flip at bit 37 of frame 3 of the harness on link 1"}) {
     Result<Fault> fault = ParseFault(text);
     ASSERT_TRUE(fault.ok()) << fault.error().message;
     EXPECT_EQ(ToText(*fault), text);
@@ -57,7 +64,13 @@ TEST(PlanText, RefusesWhatIsNoFaultAndSaysWhatIs) {
         "rst after frame 0 of the harness on link 1", "rst after frame x of the harness on link 1",
         "rst after frame 1 of the weather on link 1",
         "rst after frame 1 of the harness on link 1 !",
-        "rst 5 bytes into frame 1 of the subject on link 1"}) {
+        "rst 5 bytes into frame 1 of the subject on link 1",
+        "split after frame 1 of the harness on link 1",
+        "merge 5 bytes into frame 1 of the harness on link 1",
+        "merge after frame 1 of the subject on link 1",
+        "sigstop 5 bytes into frame 1 of the harness on link 1",
+        "bit_flip 5 bytes into frame 1 of the harness on link 1",
+        "bit_flip at bit 5 of frame 1 of the subject on link 1"}) {
     Result<Fault> fault = ParseFault(text);
     ASSERT_FALSE(fault.ok()) << text;
     EXPECT_NE(fault.error().message.find("rst after frame 7 of the subject"), std::string::npos);
@@ -84,6 +97,36 @@ TEST(Enumerate, CutsInsideOnlyWhatTheHarnessSends) {
     EXPECT_FALSE(plan[0].offset && plan[0].from == Side::kSubject);
     EXPECT_FALSE(plan[0].offset && plan[0].ordinal == 3);
   }
+}
+
+TEST(Enumerate, DoesEachFaultWhereItCanBeDone) {
+  const auto count = [](How how) {
+    Options options;
+    options.faults = {how};
+    const std::vector<Plan> plans = Enumerate(SixFrames(), options);
+    for (const Plan& plan : plans) {
+      const Result<Fault> again = ParseFault(ToText(plan[0]));
+      EXPECT_TRUE(again.ok()) << ToText(plan[0]);
+    }
+    return plans.size();
+  };
+  for (const How how : {How::kStop, How::kStopReading, How::kKill, How::kListenerDown}) {
+    EXPECT_EQ(count(how), 6u) << peer::Name(how);  // after each frame
+  }
+  EXPECT_EQ(count(How::kMerge), 3u);  // after those of the harness
+  // Frames of 5, 7 and 4 bytes: in the length field, behind it, and before the last byte.
+  EXPECT_EQ(count(How::kSplit), 2u + 3u + 1u);
+  // Four bits of each length; of a body the first, one in the middle and the last.
+  EXPECT_EQ(count(How::kBitFlip), (4u + 1u) + (4u + 3u) + 4u);
+}
+
+TEST(Enumerate, FlipsABitOfEveryByteIfBytesAreAskedFor) {
+  Options options;
+  options.cuts = Cuts::kBytes;
+  options.faults = {How::kBitFlip};
+  options.messages_by_byte = 0;
+  // Bytes 2 to 5 of the prologue, besides the bits of each frame.
+  EXPECT_EQ(Enumerate(SixFrames(), options).size(), 4u + 5u + 7u + 4u);
 }
 
 TEST(Enumerate, PairsEveryCutWithOneInTheResumeThatFollows) {
@@ -148,6 +191,16 @@ TEST(Reduce, FindsTheEarliestFrameThatStillFails) {
   EXPECT_EQ(Texts(smallest),
             std::vector<std::string>{"rst after frame 2 of the subject on link 1"});
   EXPECT_LT(asked, 40u);
+}
+
+TEST(Reduce, KeepsAFaultWhereItCanBeDone) {
+  const Plan plan = {*ParseFault("split 3 bytes into frame 3 of the harness on link 1")};
+  const Plan smallest = Reduce(plan, SixFrames(), [](const Plan& candidate) {
+    EXPECT_TRUE(ParseFault(ToText(candidate[0])).ok()) << ToText(candidate[0]);
+    return candidate[0].how == How::kSplit && candidate[0].ordinal >= 2;
+  });
+  EXPECT_EQ(Texts(smallest),
+            std::vector<std::string>{"split 1 bytes into frame 2 of the harness on link 1"});
 }
 
 TEST(Reduce, KeepsBothFaultsOfABugThatNeedsBoth) {

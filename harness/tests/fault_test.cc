@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "harness/scenarios/run.h"
 #include "harness/wire/framing.h"
 
@@ -27,7 +29,8 @@ using peer::Side;
 constexpr char kRule[] = "control.scope";
 
 // A subject that does what it is told and holds nothing.
-std::vector<Ingress> Answer(const Effect& effect) {
+enum class Proof { kGiven, kOfNoEffect, kNone };
+std::vector<Ingress> Answer(const Effect& effect, Proof proof) {
   switch (effect.kind) {
     case EffectKind::kListen:
       return {{.kind = IngressKind::kListening, .id = effect.id, .number = 4000}};
@@ -35,6 +38,21 @@ std::vector<Ingress> Answer(const Effect& effect) {
       return {{.kind = IngressKind::kLinkUp, .id = effect.id}};
     case EffectKind::kReadExecutions:
       return {{.kind = IngressKind::kExecutions, .id = effect.id}};
+    case EffectKind::kRst:
+    case EffectKind::kFin:
+    case EffectKind::kHalfClose:
+    case EffectKind::kStopReading:
+      if (effect.number == 0) return {};
+      [[fallthrough]];
+    case EffectKind::kSplit:
+    case EffectKind::kMerge:
+    case EffectKind::kStopProcess:
+      if (proof == Proof::kNone) return {};
+      return {{.kind = IngressKind::kProof,
+               .id = effect.id,
+               .number = proof == Proof::kGiven ? 1u : 0u,
+               .bytes = effects::Name(effect.kind),
+               .text = "scripted"}};
     case EffectKind::kKill:
       return {{.kind = IngressKind::kExited, .text = "signal 9"}};
     case EffectKind::kAsk: {
@@ -64,7 +82,8 @@ struct Played {
 
 // Plays a scenario to its end. Whenever it waits for the outside and nothing is owed to it, the
 // next of `connects` arrives; after the last of them, nothing can happen any more.
-Played Play(Task<> (*body)(Peer&), Direction direction, uint32_t connects = 0) {
+Played Play(Task<> (*body)(Peer&), Direction direction, uint32_t connects = 0,
+            Proof proof = Proof::kGiven) {
   Scenario scenario;
   scenario.name = "scripted";
   scenario.rules_harness_to_subject = scenario.rules_subject_to_harness = {kRule};
@@ -77,7 +96,7 @@ Played Play(Task<> (*body)(Peer&), Direction direction, uint32_t connects = 0) {
     std::vector<Ingress> batch;
     for (const Effect& effect : run.machine().TakeEffects()) {
       played.effects.push_back(effect);
-      for (Ingress& ingress : Answer(effect)) batch.push_back(std::move(ingress));
+      for (Ingress& ingress : Answer(effect, proof)) batch.push_back(std::move(ingress));
     }
     if (step == Step::kAllDone) break;
     if (batch.empty() && connects > 0) {
@@ -145,7 +164,7 @@ Task<> TwoConnectsRefused(Peer& peer) {
 TEST(Fault, AListenerIsDownForSoManyConnects) {
   const Played once = Play(&TwoConnectsRefused, Direction::kSubjectToHarness, 1);
   EXPECT_EQ(once.level, Level::kInconclusive);
-  EXPECT_EQ(once.faults.at(0).seen, 1u);
+  EXPECT_EQ(once.faults.at(0).refused, 1u);
   const Played twice = Play(&TwoConnectsRefused, Direction::kSubjectToHarness, 2);
   EXPECT_EQ(twice.level, Level::kPass);
   EXPECT_TRUE(twice.faults.at(0).fired);
@@ -252,6 +271,78 @@ TEST(Fault, AKilledSubjectIsNoCrash) {
   const Played played = Play(&Killed, Direction::kHarnessToSubject);
   EXPECT_EQ(played.level, Level::kPass) << played.reason.text;
   EXPECT_TRUE(played.faults.at(0).fired);
+}
+
+// ---------------------------------------------------------------- faults that end nothing
+
+template <How how>
+Task<> PlainlyUnder(Peer& peer) {
+  Fault fault = At(how, Side::kHarness, "transport_hello");
+  if (how == How::kSplit) fault.offset = 3;
+  if (how == How::kBitFlip) fault.offset = 35;
+  co_await HelloInto(peer, std::move(fault));
+}
+
+size_t Count(const Played& played, EffectKind kind) {
+  return static_cast<size_t>(
+      std::count_if(played.effects.begin(), played.effects.end(),
+                    [kind](const Effect& effect) { return effect.kind == kind; }));
+}
+
+std::string Written(const Played& played) {
+  std::string bytes;
+  for (const Effect& effect : played.effects) {
+    if (effect.kind == EffectKind::kWrite) bytes += effect.bytes;
+  }
+  return bytes;
+}
+
+TEST(Fault, ASplitFrameIsWrittenInTwoAndWhole) {
+  const Played whole = Play(&PlainlyUnder<How::kMerge>, Direction::kHarnessToSubject);
+  const Played split = Play(&PlainlyUnder<How::kSplit>, Direction::kHarnessToSubject);
+  EXPECT_EQ(split.level, Level::kPass) << split.reason.text;
+  EXPECT_EQ(Count(split, EffectKind::kSplit), 1u);
+  EXPECT_EQ(Count(split, EffectKind::kWrite), 2u);
+  EXPECT_EQ(Written(split), Written(whole));
+  EXPECT_EQ(Count(whole, EffectKind::kMerge), 1u);
+  EXPECT_EQ(whole.faults.at(0).proof, "scripted");
+}
+
+TEST(Fault, AWrongBitIsOneBitAndTheLastThingSent) {
+  const Played whole = Play(&PlainlyUnder<How::kMerge>, Direction::kHarnessToSubject);
+  const Played wrong = Play(&PlainlyUnder<How::kBitFlip>, Direction::kHarnessToSubject);
+  EXPECT_EQ(wrong.level, Level::kPass) << wrong.reason.text;
+  std::string expected = Written(whole);
+  expected[4] = static_cast<char>(expected[4] ^ 4);
+  EXPECT_EQ(Written(wrong), expected);
+}
+
+TEST(Fault, AStoppedProcessAndAnUnreadLinkAreAskedForOnce) {
+  const Played stopped = Play(&PlainlyUnder<How::kStop>, Direction::kHarnessToSubject);
+  EXPECT_EQ(stopped.level, Level::kPass) << stopped.reason.text;
+  EXPECT_EQ(Count(stopped, EffectKind::kStopProcess), 1u);
+  const Played unread = Play(&PlainlyUnder<How::kStopReading>, Direction::kHarnessToSubject);
+  EXPECT_EQ(unread.level, Level::kPass) << unread.reason.text;
+  EXPECT_EQ(Count(unread, EffectKind::kStopReading), 1u);
+}
+
+// ---------------------------------------------------------------- proofs
+
+TEST(Fault, OneThatNothingShowsIsNotGreen) {
+  for (const auto& play :
+       {&PlainlyUnder<How::kRst>, &PlainlyUnder<How::kFin>, &PlainlyUnder<How::kHalfClose>,
+        &PlainlyUnder<How::kStop>, &PlainlyUnder<How::kStopReading>, &PlainlyUnder<How::kSplit>,
+        &PlainlyUnder<How::kMerge>, &PlainlyUnder<How::kBitFlip>}) {
+    for (const bool answered : {false, true}) {
+      const Played played =
+          Play(play, Direction::kHarnessToSubject, 0, answered ? Proof::kOfNoEffect : Proof::kNone);
+      SCOPED_TRACE(peer::Name(played.faults.at(0).fault.how));
+      EXPECT_EQ(played.level, Level::kInconclusive);
+      EXPECT_EQ(played.reason.place, "unfired fault");
+      EXPECT_TRUE(played.faults.at(0).fired);
+      EXPECT_EQ(played.faults.at(0).proof, "");
+    }
+  }
 }
 
 }  // namespace

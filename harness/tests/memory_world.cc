@@ -31,6 +31,10 @@ void MemoryWorld::Arrived(IngressKind kind, uint32_t id, uint64_t number, std::s
   arrived_.push_back(std::move(ingress));
 }
 
+void MemoryWorld::Prove(const Effect& effect) {
+  Arrived(IngressKind::kProof, effect.id, 1, effects::Name(effect.kind), "in memory");
+}
+
 std::vector<Ingress> MemoryWorld::TakeArrivals() { return std::exchange(arrived_, {}); }
 
 void MemoryWorld::Execute(const Effect& effect) {
@@ -63,9 +67,19 @@ void MemoryWorld::Execute(const Effect& effect) {
       if (link.closed_by_harness) break;
       link.closed_by_harness = effect.kind != EffectKind::kHalfClose;
       if (peer_ != nullptr) peer_->OnEnd(effect.id);
+      if (effect.number == 1) Prove(effect);
       break;
     }
+    case EffectKind::kSplit:
+    case EffectKind::kMerge:
+    case EffectKind::kStopProcess:
+      Prove(effect);  // nothing here is ever late
+      break;
     case EffectKind::kStopReading:
+      if (effect.number == 1) {
+        Prove(effect);
+        break;
+      }
       links_[effect.id].reading = false;
       break;
     case EffectKind::kResumeReading:

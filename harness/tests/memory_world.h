@@ -44,6 +44,7 @@ class MemoryWorld : public PeerOutput {
   };
 
   void Read(uint32_t id, Link& link);
+  void Prove(const effects::Effect& effect);
   void Arrived(effects::IngressKind kind, uint32_t id, uint64_t number = 0, std::string bytes = {},
                std::string text = {});
   std::string ExecutionsOf(const std::string& sessions) const;

@@ -211,7 +211,9 @@ class Domain::Accepting : public LinkUser {
     if (presented_.empty()) {  // it opens the session, unless the key has done so
       if (session_->generation() > 0) return link_->Close();
     } else {  // r[session.resume.bind]
-      if (session_->current_key != presented_ && !Mutated("retires_key_at_hello")) {
+      if (session_->current_key != presented_ && !Mutated("retires_key_at_hello") &&
+          !Mutated("binds_with_a_retired_key")) {
+        if (Mutated("lets_both_attachments_live")) return;
         return link_->Close();
       }
       if (Mutated("accepts_used_resume_key")) session_->retired_key = presented_;

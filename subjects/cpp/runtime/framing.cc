@@ -1,5 +1,7 @@
 #include "runtime/framing.h"
 
+#include <algorithm>
+
 #include "runtime/mutation.h"
 
 namespace subject {
@@ -33,7 +35,10 @@ size_t Decoder::missing() const {
 }
 
 std::optional<std::string> Decoder::Next() {
-  if (oversize_ || buffer_.size() - at_ < kLengthBytes) return std::nullopt;
+  if (oversize_ || buffer_.size() - at_ < kLengthBytes) {
+    if (Mutated("forgets_half_a_length")) at_ = buffer_.size();
+    return std::nullopt;
+  }
   uint32_t length = LengthIn(fragment());
   // The mutant marks a payload whose rest is still to come, in the length field.
   const bool torn = Mutated("drops_a_payload_in_pieces") && length >= kTornMark;
@@ -41,6 +46,9 @@ std::optional<std::string> Decoder::Next() {
   if (length > limit_ && !Mutated("waits_for_oversized_body")) {
     oversize_ = true;
     return std::nullopt;
+  }
+  if (Mutated("takes_what_is_there_for_a_payload") && buffer_.size() - at_ > kLengthBytes) {
+    length = std::min(length, static_cast<uint32_t>(buffer_.size() - at_ - kLengthBytes));
   }
   if (buffer_.size() - at_ - kLengthBytes < length) {
     if (Mutated("drops_a_payload_in_pieces")) buffer_[at_ + kLengthBytes - 1] |= '\x80';

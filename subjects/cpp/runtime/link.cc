@@ -60,6 +60,7 @@ void Link::Deliver() {
     if (payload) {
       delivered_ = true;
       user->OnPayload(*payload);
+      if (Mutated("takes_one_payload_per_read")) return;
     } else {
       if (decoder_.oversize()) user->OnOversize();
       return;
@@ -69,6 +70,7 @@ void Link::Deliver() {
 
 void Link::Write(std::string_view payload) {
   if (!open_ || finishing_) return;
+  if (!writing_.empty() && congested() && Mutated("drops_what_does_not_fit_the_window")) return;
   output_ += Framed(payload);
   Flush();
 }

@@ -130,7 +130,11 @@ void Session::Detach() {
   }
   if (Mutated("keeps_announcements_of_streams_across_a_cut")) older_ = attachment;
   ends_detached = static_cast<uint32_t>(attachment->ends.size());
-  if (!Mutated("leaves_superseded_link_open")) attachment->link->Close();
+  if (Mutated("executes_bytes_of_a_superseded_link")) {
+    asio::post(runtime_.loop.io(), [link = attachment->link] { link->Close(); });
+  } else if (!Mutated("leaves_superseded_link_open")) {
+    attachment->link->Close();
+  }
   attachment->DetachEnds();
   callee_.Detached(*attachment);
   caller_.Detached(*attachment);
