@@ -255,7 +255,8 @@ int Impersonate(Context& context, ReplayOptions& options) {
     return campaign::MakeRecordedWorld(std::move(subject), &told);
   };
   campaign::Trials trials(&cell, std::move(worker));
-  const std::vector<campaign::FinishedRun> runs = trials.Run(recorded->run.seed, recorded->run.plan, 1);
+  const std::vector<campaign::FinishedRun> runs =
+      trials.Run(recorded->run.seed, recorded->run.plan, 1);
   if (runs.empty()) return kHarnessError;  // interrupted
   const report::v1::Exec& exec = *runs.front().exec;
   if (exec.ending() == report::v1::ENDING_NO_START) {
