@@ -1076,8 +1076,16 @@ Calm EpollLiveWorld::Contradicted(microseconds horizon, const Settled& said,
     calm.fixpoint = Bytes(contradiction_->at_rest, how);
     return calm;
   }
+  // What the question itself set in motion comes to rest first.
   Control control = Control::kUnknown;
-  const KernelView view = AskKernel(horizon, Certainty::kSustained, &control);
+  KernelView view;
+  for (const auto began = Clock::now();;) {
+    view = AskKernel(horizon, Certainty::kSustained, &control);
+    if (view.state != KernelView::State::kBusy || view.retry_after > kPatience) break;
+    if (Clock::now() - began > kPatience) break;
+    Look(view.retry_after);
+    if (!undelivered_.empty()) return NotYet(microseconds(0));
+  }
   // By what was seen of its threads, and without a doubt.
   if (view.state == KernelView::State::kQuiescent && view.tier == 1 &&
       control == Control::kDelivered && sink_.empty()) {
