@@ -125,7 +125,7 @@ def kill_once(campaign: Campaign, chance: random.Random) -> tuple[bool, int]:
             time.sleep(0.002)
         time.sleep(pause)
         alive = len(campaign.processes())
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # unless it has come to its end by itself
         process.wait()
         assert process.returncode in (0, -signal.SIGKILL), process.stderr.read()
     campaign.nobody_stays()
