@@ -31,6 +31,7 @@ std::string RefusalIn(const Link& link) {
 Task<> JudgeSpoiled(Peer& peer, Link& link) {
   Link* spoiled = &link;
   const peer::Corruption& corruption = link.spoiled->corruption;
+  if (!link.end) peer.ResumeReading(link);  // a scenario may have stopped
   if (corruption.reads != Reads::kRefused) {
     // r[link.rx.eof]: what has not ended when the link does was no message.
     co_await peer.Settle();
