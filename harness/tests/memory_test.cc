@@ -86,6 +86,8 @@ std::vector<const char*> Playable() {
         "link_too_large_fails_locally",               // mind the limit of the other side
         "control_probe_tells_what_is_unsupported",    // describe itself
         "session_loss_ends_every_kind_of_call",       // open a session after one that it lost
+        "link_wrong_bit_in_a_length",
+        "link_wrong_bit_in_a_body",
         "link_closed_window_loses_nothing",           // have a window
         "session_resume_stale_bytes_change_nothing",  // read late
         "session_resume_race_has_one_winner",

@@ -320,7 +320,9 @@ class Domain::Greeting : public LinkUser {
     hello->mutable_settings()->set_max_concurrent_requests(
         establishment_->settings.max_concurrent_requests);
     hello->set_protocol_schema(ProtocolSchema());
-    hello->set_resume_key(establishment_->session->resume_key);
+    hello->set_resume_key(Mutated("presents_a_key_it_never_got")
+                              ? std::string(16, 'k')
+                              : establishment_->session->resume_key);
     Send(*link_, handshake);
   }
 

@@ -82,6 +82,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "one_handler_at_a_time",
     "opens_any_connection",
     "over_credit",
+    "presents_a_key_it_never_got",
     "presents_the_old_resume_key",
     "reexecutes_non_idem_after_resume",
     "refuses_unknown_metadata",
