@@ -109,8 +109,7 @@ TEST_F(ProofTest, OfASplitIsThatThePartWasReadBeforeTheRestWasWritten) {
   Do(EffectKind::kWrite, link, 0, wire::Frame("and another"));
   const Ingress proof = Proof(EffectKind::kSplit);
   EXPECT_EQ(proof.number, 1u);
-  EXPECT_NE(proof.text.find("all 3 bytes before the rest"), std::string::npos)
-      << proof.text;
+  EXPECT_NE(proof.text.find("all 3 bytes before the rest"), std::string::npos) << proof.text;
   EXPECT_EQ(Until(IngressKind::kPayload).bytes, "in two");
   EXPECT_EQ(Until(IngressKind::kPayload).bytes, "and another");
 }
