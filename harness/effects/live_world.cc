@@ -456,9 +456,19 @@ uint64_t EpollLiveWorld::AddLink(Lane lane, uint32_t id, UniqueFd fd, bool diall
 
 void EpollLiveWorld::OnLinkEffect(Lane lane, LaneState& state, const Effect& effect) {
   const auto key = state.links.find(effect.id);
-  if (key == state.links.end()) return;
-  const auto held = links_.find(key->second);
-  if (held == links_.end()) return;
+  const auto held = key == state.links.end() ? links_.end() : links_.find(key->second);
+  if (held == links_.end()) {
+    const bool cuts = effect.kind == EffectKind::kFin || effect.kind == EffectKind::kRst ||
+                      effect.kind == EffectKind::kHalfClose;
+    if (cuts && effect.number == 1) {
+      Deliver(lane, {.kind = IngressKind::kProof,
+                     .id = effect.id,
+                     .number = 1,
+                     .bytes = Name(effect.kind),
+                     .text = "the connection had ended by then"});
+    }
+    return;
+  }
   LiveLink& link = held->second.link;
   LiveLink::Events events;
   const bool lasts = effect.kind == EffectKind::kSplit || effect.kind == EffectKind::kMerge;

@@ -199,7 +199,7 @@ Link* Peer::SpoiledLink() {
 
 bool Peer::misread() const {
   return std::any_of(links_.begin(), links_.end(), [](const auto& entry) {
-    const std::optional<Link::Spoiled>& spoiled = entry.second->spoiled;
+    const std::optional<Spoiled>& spoiled = entry.second->spoiled;
     return spoiled && spoiled->corruption.reads == Reads::kAsOther;
   });
 }
@@ -539,7 +539,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   frame.payload_bytes = bytes.size();
   if (const ArmedFault* flip = due.Find(How::kBitFlip)) {
     written = FlipBit(std::move(written), *flip->fault.offset);
-    Link::Spoiled& spoiled = link.spoiled.emplace();
+    Spoiled& spoiled = link.spoiled.emplace();
     spoiled.phase = frame.prologue    ? Phase::kPrologue
                     : frame.handshake ? Phase::kHandshake
                                       : Phase::kMessages;
@@ -570,7 +570,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
 }
 
 void Peer::ObserveSpoiled(Link& link, ObservedFrame frame) {
-  const Link::Spoiled& spoiled = *link.spoiled;
+  const Spoiled& spoiled = *link.spoiled;
   link.end_expected = true;
   if (link.session != nullptr) link.session->ExpectProtocolError();
   // From then on the subject owes nothing to what was meant.

@@ -36,6 +36,14 @@ inline constexpr std::string_view kResumedUnanswered = "a resume with a call una
 // kBidirectional: two subjects, one of which dials; both call, and the harness stands between them.
 enum class Direction : uint8_t { kHarnessToSubject, kSubjectToHarness, kBidirectional };
 
+// A frame with a wrong bit, sent by the harness, and what came of it.
+struct Spoiled {
+  Phase phase = Phase::kPrologue;
+  Corruption corruption;
+  Session* session = nullptr;  // whose link it was
+  std::string refusal;         // "transport_reject", "sorry" or "protocol_error", once read
+};
+
 // One TCP connection, as far as the harness has seen it.
 struct Link {
   uint32_t id = 0;
@@ -62,14 +70,8 @@ struct Link {
   Session* session = nullptr;
   // Writes of the harness are cut into pieces of this many bytes; 0 = not at all.
   uint32_t segment = 0;
-  // The harness has sent a frame with a wrong bit, and sends nothing more. What the subject makes
-  // of it is judged by the frame alone.
-  struct Spoiled {
-    Phase phase = Phase::kPrologue;
-    Corruption corruption;
-    Session* session = nullptr;  // whose link it was
-    std::string refusal;         // "transport_reject", "sorry" or "protocol_error", once read
-  };
+  // Once the harness has sent such a frame it sends nothing more, and what the subject makes of it
+  // is judged by the frame alone.
   std::optional<Spoiled> spoiled;
 };
 

@@ -250,7 +250,8 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
 )
 def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> None:
     """One sentence, exit 2."""
-    ended = counterpart(*words, *cpp(), cwd=tmp_path)
+    subject = [] if words[0] == "coverage" else cpp()
+    ended = counterpart(*words, *subject, cwd=tmp_path)
     assert ended.returncode == USAGE, ended.stderr
     assert said in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
