@@ -92,7 +92,19 @@ void Peer::Unexpected(std::string rule, std::string text, std::string place, uin
 
 // ---------------------------------------------------------------- faults
 
+namespace {
+
+// Whether a planned fault has ended the scenario: what that still had in mind is no more.
+bool IsOver(const std::vector<ArmedFault>& faults) {
+  return std::any_of(faults.begin(), faults.end(), [](const ArmedFault& armed) {
+    return armed.planned && armed.fired && EndsScenario(armed.fault.how);
+  });
+}
+
+}  // namespace
+
 void Peer::Arm(Fault fault) {
+  if (IsOver(faults_)) return;
   machine_->Note("fault", "armed " + std::string(Name(fault.how)) + " " + DescribeMoment(fault));
   ArmedFault armed;
   armed.fault = std::move(fault);
@@ -108,6 +120,7 @@ void Peer::ArmPlan(const std::vector<Fault>& faults, std::function<void()> on_fi
 }
 
 void Peer::RefuseConnects(uint32_t count) {
+  if (IsOver(faults_)) return;
   Fault fault;
   fault.how = How::kListenerDown;
   fault.ordinal = count;
@@ -258,7 +271,9 @@ void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
   firing_plan_ = proving_ = false;
   if (!armed.planned || !EndsScenario(how)) return;
   // The scenario's own faults go with the scenario.  (`armed` is not to be used after this.)
-  std::erase_if(faults_, [](const ArmedFault& other) { return !other.planned && !other.fired; });
+  std::erase_if(faults_, [](const ArmedFault& other) {
+    return !other.planned && (!other.fired || other.proof.empty());
+  });
   for (const auto& [id, other] : links_) other->end_expected = true;
   for (auto& [id, listener] : listeners_) std::erase(listener.accepted, link.id);
   on_planned_fault_();

@@ -234,8 +234,10 @@ Task<> Settle(Peer& peer, Session& session, Open& open) {
   std::string wanted = "operation " + std::to_string(call.operation_id) + " ends with " +
                        judge::DescribeEndings(outcome.endings);
   co_await peer.Require(allowed, outcome.rule, std::move(wanted));
-  const bool ran_and_crashed = Panics(ProgramOf(call.method, call.arguments));
-  if (IsIndeterminate(response) && !ran_and_crashed) outcome.least = outcome.most = 0;
+  const bool crashes = Panics(ProgramOf(call.method, call.arguments));
+  if (IsIndeterminate(response) && !crashes) outcome.least = outcome.most = 0;
+  // r[retry.duplicate.indeterminate.idem]: one that has crashed has no value, and runs again.
+  if (crashes && call.method->idem) outcome.most = std::max(outcome.most, 1u);
   // Refused before a handler could start: it leaves no record and runs nothing.
   if (response.has_runtime_error() && !IsIndeterminate(response)) outcome.least = 0;
 }
