@@ -588,9 +588,12 @@ Task<Taken> TakeAll(Peer& peer, std::string handle, uint32_t field, uint32_t att
       questions.push_back(receive.question);
     }
   }
-  questions.push_back(peer.Start(ReceiveItems(handle, field, 0, attempt)));
   Taken taken;
-  for (const uint32_t question : questions) {
+  for (size_t i = 0; i <= questions.size(); ++i) {
+    // One after the other: which of two that wait at once is given an item, nobody can say.
+    const bool last = i == questions.size();
+    const uint32_t question =
+        last ? peer.Start(ReceiveItems(handle, field, 0, attempt)) : questions[i];
     std::string awaited = "the end of a stream that was cut to reach the application";
     co_await peer.Until(
         std::move(awaited), [&peer, question] { return Answered(peer, question); },
