@@ -1,5 +1,8 @@
 #include "harness/machine/normal_form.h"
 
+#include <set>
+#include <utility>
+
 namespace counterpart::machine {
 namespace {
 
@@ -14,12 +17,32 @@ uint64_t HashField(std::string_view bytes, uint64_t hash) {
   return HashBytes(bytes, HashNumber(bytes.size(), hash));
 }
 
+using LinkOfSubject = std::pair<uint8_t, uint32_t>;
+
+std::set<LinkOfSubject> ClosedByFin(const std::vector<Entry>& entries) {
+  std::set<LinkOfSubject> links;
+  for (const Entry& entry : entries) {
+    if (entry.kind == EntryKind::kEffect && entry.effect.kind == effects::EffectKind::kFin) {
+      links.emplace(entry.effect.subject, entry.effect.id);
+    }
+  }
+  return links;
+}
+
+bool IsFin(const Entry& entry) {
+  return entry.kind == EntryKind::kIngress && entry.ingress.kind == effects::IngressKind::kEof;
+}
+
 }  // namespace
 
 NormalForm Normalise(const std::vector<Entry>& entries) {
+  const std::set<LinkOfSubject> closed = ClosedByFin(entries);
   NormalForm form;
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (!entries[i].reading.edge.empty()) form[entries[i].reading.edge].push_back(i);
+    const Entry& entry = entries[i];
+    if (entry.reading.edge.empty()) continue;
+    if (IsFin(entry) && closed.contains({entry.ingress.subject, entry.ingress.id})) continue;
+    form[entry.reading.edge].push_back(i);
   }
   return form;
 }

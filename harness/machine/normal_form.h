@@ -6,7 +6,9 @@
 // What is kept: of every entry that belongs to an edge (an ordered stream: one direction of one
 // link, one question to the control plane, the faults) its label, in the order of that edge. Labels
 // name random values by their first occurrence and leave times and ports out. What is dropped: the
-// order between edges, rounds, times, texts, entries without an edge (choices, calm, findings).
+// order between edges, rounds, times, texts, entries without an edge (choices, calm, findings), and
+// the other side's FIN on a link that we closed with a FIN too: after our own nothing is heard of
+// it, and which of the two came first is not ours to say.
 //
 // Pure. Works alike on the trace of a run that has just ended and on one read from a file.
 #ifndef COUNTERPART_MACHINE_NORMAL_FORM_H_

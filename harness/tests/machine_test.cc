@@ -332,5 +332,27 @@ TEST(Trace, NormalisedHashForgetsInterleavingOnly) {
   EXPECT_NE(hash({a1, b1}), hash({a2, b1}));
 }
 
+// Two runs of one seed: in one the other side's FIN came just before ours, in the other after it.
+TEST(Trace, NormalisedHashForgetsWhoClosedALinkFirstWhenBothDid) {
+  const auto hash = [](bool theirs_on_1, bool ours_on_1) {
+    Trace trace;
+    const auto fin = [&trace](uint32_t link, bool ours) {
+      Entry entry{.kind = ours ? EntryKind::kEffect : EntryKind::kIngress};
+      (ours ? entry.effect.id : entry.ingress.id) = link;
+      if (ours) entry.effect.kind = effects::EffectKind::kFin;
+      if (!ours) entry.ingress.kind = effects::IngressKind::kEof;
+      entry.reading.edge = "link" + std::to_string(link) + (ours ? ".out" : ".in");
+      trace.Append(std::move(entry));
+    };
+    fin(2, true);
+    if (theirs_on_1) fin(1, false);
+    if (ours_on_1) fin(1, true);
+    return trace.NormalisedHash();
+  };
+  EXPECT_EQ(hash(true, true), hash(false, true));
+  EXPECT_NE(hash(true, false), hash(true, true));
+  EXPECT_NE(hash(true, false), hash(false, false));
+}
+
 }  // namespace
 }  // namespace counterpart::machine
