@@ -185,10 +185,6 @@ Task<> EveryKind(Peer& peer) {
 
 // ---------------------------------------------------------------- session_loss_ends_…
 
-How CutBySeed(Peer& peer) {
-  return peer.machine().Choose(2, "cut by") == 0 ? How::kRst : How::kFin;
-}
-
 // co_await: what the application is told of a call, and of its stream, that a lost session left.
 Task<> RequireLost(Peer& peer, const Kind& kind, uint32_t question, uint32_t receiving) {
   const std::string rule = kind.idem ? "retry.session-lost.policy" : "retry.session-lost";

@@ -34,15 +34,6 @@ void ArmAtNext(Peer& peer, How how, const char* kind, uint32_t offset) {
   peer.Arm(std::move(fault));
 }
 
-Task<> RequireExecuted(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule) {
-  size_t ran = 0;
-  std::vector<ObservedEnd::Execution> executions = co_await peer.ReadExecutions();
-  for (const auto& execution : executions) ran += execution.operation_id == operation_id;
-  std::string wanted = "operation " + std::to_string(operation_id) + " is executed " +
-                       std::to_string(times) + " times, not " + std::to_string(ran);
-  co_await peer.Require(ran == times, rule, std::move(wanted));
-}
-
 // co_await: a session after whatever became of the one before; the subject may be dialling yet.
 Task<Session*> EstablishAnew(Peer& peer) {
   Session* session = nullptr;
@@ -61,15 +52,6 @@ Task<Session*> EstablishAnew(Peer& peer) {
     session = co_await peer.Establish();
   }
   co_return session;
-}
-
-// co_await: one call in the direction of this run goes through.
-Task<> RequireOneCall(Peer& peer, Session& session, const std::string& rule) {
-  if (peer.harness_calls()) {
-    co_await RequireAlive(peer, session, rule);
-  } else {
-    co_await RequireCallWorks(peer, session, rule);
-  }
 }
 
 // co_await: the subject tells its application that the session died of what was sent to it.
@@ -98,7 +80,7 @@ Task<> WrongBitInLength(Peer& peer) {
     ArmAtNext(peer, How::kBitFlip, "request", awaited);
     Call* torn = session->StartCall("Echo", Echo("never ends"));
     co_await JudgeSpoiled(peer, *session->link);
-    co_await RequireExecuted(peer, torn->operation_id, 0, "link.rx.eof");
+    co_await RequireExecutions(peer, torn->operation_id, 0, "link.rx.eof");
     co_await peer.Resume(*session);
     Call* whole = session->Reattempt(*torn);
     Response response = co_await session->ResponseTo(*whole, "link.rx.eof");
@@ -106,7 +88,7 @@ Task<> WrongBitInLength(Peer& peer) {
     ArmAtNext(peer, How::kBitFlip, "request", refused);
     Call* over = session->StartCall("Echo", Echo("too long"));
     co_await JudgeSpoiled(peer, *session->link);
-    co_await RequireExecuted(peer, over->operation_id, 0, "link.limit");
+    co_await RequireExecutions(peer, over->operation_id, 0, "link.limit");
   } else {
     const uint32_t question =
         peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "torn");
@@ -202,7 +184,7 @@ Task<> WrongBitInBody(Peer& peer) {
   if (session != nullptr && peer.harness_calls()) {
     Call* call = session->StartCall("Echo", Echo("unreadable"));
     co_await JudgeSpoiled(peer, *session->link);
-    co_await RequireExecuted(peer, call->operation_id, 0, rule);
+    co_await RequireExecutions(peer, call->operation_id, 0, rule);
   } else if (session != nullptr) {
     const uint32_t question =
         peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "call");
@@ -376,7 +358,7 @@ Task<> StaleBytes(Peer& peer) {
   co_await RequireEcho(peer, response, "stale");
   co_await session->Fence();
   co_await peer.Settle();
-  co_await RequireExecuted(peer, stale->operation_id, 1, rule);
+  co_await RequireExecutions(peer, stale->operation_id, 1, rule);
   co_await RequireAlive(peer, *session, "session.resume.bind");
 }
 

@@ -26,10 +26,6 @@ constexpr uint32_t kCutAfter = 20;
 // More than any credit granted before the cut allows: the handler cannot have returned by then.
 constexpr uint32_t kItems = 100;
 
-How CutBySeed(Peer& peer) {
-  return peer.machine().Choose(2, "cut by") == 0 ? How::kRst : How::kFin;
-}
-
 // The connection dies after the 20th channel item of the first attachment.
 void CutAfterItem(Peer& peer, Side sender) {
   Fault fault;
@@ -45,17 +41,6 @@ testbed::v1::GenerateRequest Generate(uint32_t count) {
   request.set_first(1);
   request.set_count(count);
   return request;
-}
-
-Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule) {
-  size_t ran = 0;
-  std::vector<ObservedEnd::Execution> executions = co_await peer.ReadExecutions();
-  for (const ObservedEnd::Execution& execution : executions) {
-    ran += execution.operation_id == operation_id;
-  }
-  std::string wanted = "operation " + std::to_string(operation_id) + " is executed " +
-                       std::to_string(times) + " times, not " + std::to_string(ran);
-  co_await peer.Require(ran == times, rule, std::move(wanted));
 }
 
 // co_await: what the application took of a stream that was cut is a prefix of it, and then it saw

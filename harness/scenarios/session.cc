@@ -17,19 +17,6 @@ using peer::SessionOptions;
 using peer::Side;
 using wire::v1::Response;
 
-How CutBySeed(Peer& peer) {
-  return peer.machine().Choose(2, "cut by") == 0 ? How::kRst : How::kFin;
-}
-
-// co_await: one call in the direction of this run goes through.
-Task<> RequireOneCall(Peer& peer, Session& session, const std::string& rule) {
-  if (peer.harness_calls()) {
-    co_await RequireAlive(peer, session, rule);
-  } else {
-    co_await RequireCallWorks(peer, session, rule);
-  }
-}
-
 // co_await: a Hello with this key is answered by Sorry(UNKNOWN_SESSION), then the link closes.
 Task<> RequireUnknownSession(Peer& peer, Session& session, std::string key) {
   Link* link = co_await peer.OpenLink(SessionOptions());

@@ -72,6 +72,10 @@ std::vector<uint64_t> Sequence(uint64_t first, uint32_t count) {
   return values;
 }
 
+peer::How CutBySeed(Peer& peer) {
+  return peer.machine().Choose(2, "cut by") == 0 ? peer::How::kRst : peer::How::kFin;
+}
+
 Task<> RequireEcho(Peer& peer, const Response& response, const std::string& text) {
   testbed::v1::EchoResponse reply;
   const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) && reply.text() == text;
@@ -102,6 +106,23 @@ Task<> RequireCallWorks(Peer& peer, Session& session, const std::string& rule) {
   session.RespondOk(*incoming, EchoReply(kText));
   control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
   co_await RequireOk(peer, outcome, EchoReply(kText).SerializeAsString());
+}
+
+Task<> RequireOneCall(Peer& peer, Session& session, const std::string& rule) {
+  if (peer.harness_calls()) {
+    co_await RequireAlive(peer, session, rule);
+  } else {
+    co_await RequireCallWorks(peer, session, rule);
+  }
+}
+
+Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule) {
+  size_t ran = 0;
+  std::vector<peer::ObservedEnd::Execution> executions = co_await peer.ReadExecutions();
+  for (const auto& execution : executions) ran += execution.operation_id == operation_id;
+  std::string wanted = "operation " + std::to_string(operation_id) + " is executed " +
+                       std::to_string(times) + " times, not " + std::to_string(ran);
+  co_await peer.Require(ran == times, rule, std::move(wanted));
 }
 
 }  // namespace counterpart::scenarios

@@ -31,6 +31,9 @@ control::v1::ExecuteRequest ResetEnd(const std::string& handle, uint32_t field,
 // first, first+1, …
 std::vector<uint64_t> Sequence(uint64_t first, uint32_t count);
 
+// How a link is cut where the scenario leaves it open.
+peer::How CutBySeed(Peer& peer);
+
 // co_await: a response that is an Echo's ok with this text.
 Task<> RequireEcho(Peer& peer, const wire::v1::Response& response, const std::string& text);
 // co_await: the subject's application was given this value.
@@ -39,6 +42,10 @@ Task<> RequireOk(Peer& peer, const control::v1::CallOutcome& outcome, const std:
 Task<> RequireAlive(Peer& peer, peer::Session& session, const std::string& rule);
 // co_await: a call of the subject still goes through; `rule` says it must.
 Task<> RequireCallWorks(Peer& peer, peer::Session& session, const std::string& rule);
+// co_await: one call in the direction of this run goes through.
+Task<> RequireOneCall(Peer& peer, peer::Session& session, const std::string& rule);
+// co_await: the subject's handlers have run so often for this operation of the harness.
+Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule);
 
 }  // namespace counterpart::scenarios
 
