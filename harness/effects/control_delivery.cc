@@ -46,8 +46,8 @@ std::map<pid_t, std::string> ReadCounters() {
 bool ControlDelivery::Begin(uint16_t port, size_t connections, OurEnds* ends) {
   counters_ = ReadCounters();
   if (counters_.empty()) return false;
-  ends->library = TcpDiag().ConnectionsTo(port);
-  return connections > 0 && ends->library.size() == connections;
+  ends->control = TcpDiag().ConnectionsTo(port);
+  return connections > 0 && ends->control.size() == connections;
 }
 
 bool ControlDelivery::End() const {

@@ -981,7 +981,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
 }
 
 OurEnds EpollLiveWorld::Ends() {
-  OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_), .library = {}};
+  OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_), .control = {}};
   for (const auto& [key, held] : links_) {
     const LiveLink& link = held.link;
     if (link.closed() || link.dialling()) continue;
@@ -1012,7 +1012,7 @@ KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, 
   if (control != nullptr && subject_ != nullptr) {
     delivered = subject_->asks_directly() ||
                 delivery.Begin(subject_->port(), subject_->control().connections(), &ends);
-    if (!delivered) ends.library.clear();
+    if (!delivered) ends.control.clear();
   }
   KernelView view = witness_->Look(&ends, horizon, certainty);
   if (delivered && (subject_->asks_directly() || delivery.End()) && sink_.empty()) {

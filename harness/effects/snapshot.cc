@@ -247,7 +247,7 @@ bool Snapshotter::Bytes(OurEnds* ours, Snapshot* snapshot) {
     snapshot->signature += std::to_string(subject->sent) + "/" + std::to_string(subject->received) +
                            "/" + std::to_string(subject->unread) + " ";
   }
-  for (const TcpPath& path : ours->library) {
+  for (const TcpPath& path : ours->control) {
     const std::optional<TcpEnd> subject = reader_.SubjectEnd(path);
     const std::optional<TcpEnd> own = reader_.SubjectEnd(Reversed(path));
     snapshot->busy = InFlightBetween(own, subject);

@@ -32,7 +32,7 @@ struct OurEnds {
   std::vector<TcpPath> departed;
   // Connections that a library of ours has with the subject: their bytes are accounted for between
   // the kernels of both ends.
-  std::vector<TcpPath> library;
+  std::vector<TcpPath> control;
 };
 
 // The steps of the check. Tests take one out each, to see that a wrong verdict follows.

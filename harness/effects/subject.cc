@@ -143,7 +143,7 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
     }
     ControlDelivery delivery;
     bool delivered = port_ != 0 && delivery.Begin(port_, control_->connections(), &ends);
-    if (!delivered) ends.library.clear();
+    if (!delivered) ends.control.clear();
     const KernelView view = witness_->Look(&ends, kStartHorizon, Certainty::kSustained);
     delivered = delivered && delivery.End();
     look(0);  // the view is of a moment when nothing had come
