@@ -197,8 +197,10 @@ TEST(StartTest, WaitsForAFileLockThatAnotherProcessHolds) {
   const int held = mkostemp(path.data(), O_CLOEXEC);  // else the subject would have it too
   ASSERT_GE(held, 0);
   ASSERT_EQ(flock(held, LOCK_EX), 0);
-  // Long enough for a check that would not ask to be wrong; nothing depends on it.
-  std::thread release([&path, held] {
+  std::atomic<bool> over = false;  // whatever came of it: nobody waits for the lock any more
+  // Held for long enough that a check that would not ask who holds it is wrong; a longer or shorter
+  // time changes nothing for one that asks.
+  std::thread release([&path, &over, held] {
     const auto blocked = [&path] {
       struct stat about = {};
       stat(path.c_str(), &about);
@@ -211,13 +213,14 @@ TEST(StartTest, WaitsForAFileLockThatAnotherProcessHolds) {
       }
       return false;
     };
-    while (!blocked()) std::this_thread::yield();
+    while (!blocked() && !over) std::this_thread::yield();
     std::this_thread::sleep_for(300ms);
     close(held);
   });
   // The harness's own process holds it: its threads are at work, so the holder gets on.
   Result<std::unique_ptr<LiveWorld>> world =
       LiveWorld::Start(Shell("exec 9<>" + path + "; flock 9; exec " + FAKE_SUBJECT + " stdio"));
+  over = true;
   release.join();
   EXPECT_TRUE(world.ok()) << world.error().message;
   unlink(path.c_str());

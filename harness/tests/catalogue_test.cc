@@ -35,5 +35,22 @@ TEST(Catalogue, NamesRulesAndNeedsAreWellFormed) {
   }
 }
 
+TEST(Rules, SayHowTheyAreObservedAndWhyNot) {
+  size_t excluded = 0;
+  for (const judge::Rule& rule : judge::Rules()) {
+    SCOPED_TRACE(rule.id);
+    EXPECT_TRUE(std::regex_match(rule.observed, std::regex("[WCJ]( [WCJ])*"))) << rule.observed;
+    EXPECT_EQ(rule.text.find("_Excluded:_"), std::string::npos);
+    if (rule.excluded.empty()) continue;
+    ++excluded;
+    EXPECT_TRUE(rule.excluded.ends_with(".")) << rule.excluded;
+  }
+  EXPECT_GT(excluded, 0u);
+  ASSERT_NE(judge::FindRule("control.lifecycle.no-preflight"), nullptr);
+  EXPECT_TRUE(judge::FindRule("control.lifecycle.no-preflight")
+                  ->excluded.starts_with("it binds the harness, not a subject"));
+  EXPECT_EQ(judge::FindRule("link.message")->excluded, "");
+}
+
 }  // namespace
 }  // namespace counterpart::scenarios

@@ -27,7 +27,7 @@ CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.
 BACKSTOP_SECONDS = 200
 
-USAGE, NO_SUBJECT, HARNESS = 2, 3, 4
+OK, USAGE, NO_SUBJECT, HARNESS = 0, 2, 3, 4
 
 
 def counterpart(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -99,6 +99,28 @@ def test_a_broken_subjects_file(tmp_path: Path, text: str, place: str, sentence:
     assert ended.returncode == USAGE
 
 
+def test_rules_tells_what_a_run_has_tested(tmp_path: Path) -> None:
+    """By subject and direction, of the rules asked for; a rule that there is not is named."""
+    ended = counterpart("run", CELL, "--subject", STDIO_SUBJECT, "--out", "out", cwd=tmp_path)
+    assert ended.returncode == OK, ended.stderr
+    asked = ("rules", "--run", "out/run.jsonl")
+    told = json.loads(
+        counterpart(*asked, "rpc.*", "link.message", "--format", "json", cwd=tmp_path).stdout
+    )
+    [subject] = told["totals"]
+    rules = {rule["id"]: rule["subjects"][subject] for rule in told["rules"]}
+    assert rules["rpc.response.one-per-request"]["status"] == "tested"
+    assert rules["rpc.response.one-per-request"]["harness_to_subject"]
+    assert not rules["rpc.response.one-per-request"]["subject_to_harness"]
+    assert rules["rpc.metadata.sensitive"]["status"] == "untested"
+    assert "schema.type-id" not in rules
+    count = [rule["status"] for rule in rules.values()].count("tested")
+    assert told["totals"][subject]["tested"] == count
+    wrong = counterpart(*asked, "rpc.no-such-rule", cwd=tmp_path)
+    assert "no rule of spec/rules matches 'rpc.no-such-rule'" in only_sentence(wrong)
+    assert wrong.returncode == USAGE
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -111,6 +133,7 @@ def test_a_broken_subjects_file(tmp_path: Path, text: str, place: str, sentence:
         (("run", CELL, "--for", "soon", "--subjects", str(SUBJECTS)), "expected a time such as"),
         (("check",), "name your subject's command after `--`"),
         (("mutants", "no_such_mutant", "--subjects", str(SUBJECTS)), "no mutant"),
+        (("rules", "--run", "nowhere.jsonl"), "nowhere.jsonl: cannot read"),
     ],
 )
 def test_wrong_words(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:

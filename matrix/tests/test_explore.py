@@ -77,6 +77,18 @@ def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
     assert re.search(r"^ +11 +22 +0 +0 {2}lang_cpp", ended.stdout, re.MULTILINE), ended.stdout
 
 
+def test_a_cut_takes_the_faults_of_the_scenario_with_it(tmp_path: Path) -> None:
+    """A scenario that was cut short owes no fault of its own: only the planned one may be missed."""
+    cell = "lang_cpp_*::direction_harness_to_subject::channel_retry_idem_reruns_*"
+    ended = counterpart("explore", cell, *cpp(), "--out", str(tmp_path), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    cut = [row for row in lines(tmp_path, "exec") if "plan" in row]
+    early = [row for row in cut if "after frame 3 of the harness on link 1" in row["plan"][0]]
+    assert len(early) == 2
+    for row in early:
+        assert row.get("verdict") == "VERDICT_PASS", row
+
+
 def coverage(folder: Path) -> dict[str, Any]:
     """Read what an exploration has covered."""
     ended = counterpart("coverage", str(folder), "--format", "json", cwd=folder)
