@@ -78,7 +78,7 @@ def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
 
 
 def test_a_cut_takes_the_faults_of_the_scenario_with_it(tmp_path: Path) -> None:
-    """A scenario that was cut short owes no fault of its own: only the planned one may be missed."""
+    """A scenario cut short owes no fault of its own: only the planned one may be missed."""
     cell = "lang_cpp_*::direction_harness_to_subject::channel_retry_idem_reruns_*"
     ended = counterpart("explore", cell, *cpp(), "--out", str(tmp_path), cwd=tmp_path)
     assert ended.returncode == OK, ended.stdout
