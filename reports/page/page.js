@@ -1463,34 +1463,29 @@
     );
   }
 
+  // Rows of cells, each a text, a node or a list of these. Nothing at all where there is no row.
+  function listTable(heads, rows) {
+    const line = (tag, attributes, cells) =>
+      el(
+        "tr",
+        null,
+        cells.map((cell) => el(tag, attributes, cell)),
+      );
+    if (!rows.length) return null;
+    return el(
+      "table",
+      { class: "list" },
+      el("thead", null, line("th", { scope: "col" }, heads)),
+      el(
+        "tbody",
+        null,
+        rows.map((row) => line("td", null, row)),
+      ),
+    );
+  }
+
   // What was seen of a subject when nothing could come of it any more, or when it was given up.
   function fixpointDetails(fixpoint) {
-    const table = (heads, rows) =>
-      rows.length > 0 &&
-      el(
-        "table",
-        { class: "list" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            heads.map((text) => el("th", { scope: "col" }, text)),
-          ),
-        ),
-        el(
-          "tbody",
-          null,
-          rows.slice(0, 200).map((row) =>
-            el(
-              "tr",
-              null,
-              row.map((text) => el("td", null, text)),
-            ),
-          ),
-        ),
-      );
     const threads = objects(fixpoint.threads);
     const bytes = (count) => grouped(number(count));
     return el(
@@ -1501,28 +1496,34 @@
         null,
         `${fixpoint.given_up ? "Given up" : "At rest"}: ${short(fixpoint.subject, 80)}, ${plural(threads.length, "thread")}`,
       ),
-      table(
+      listTable(
         ["Thread", "Name", "State", "Blocked in", "Until"],
-        threads.map((thread) => [
-          `${number(thread.process)}/${number(thread.thread)}`,
-          short(thread.name, 40) + (thread.housekeeping ? " (housekeeping)" : ""),
-          short(thread.state, 4),
-          short(thread.blocked_in, 80),
-          short(thread.until, 80),
-        ]),
+        threads
+          .slice(0, 200)
+          .map((thread) => [
+            `${number(thread.process)}/${number(thread.thread)}`,
+            short(thread.name, 40) + (thread.housekeeping ? " (housekeeping)" : ""),
+            short(thread.state, 4),
+            short(thread.blocked_in, 80),
+            short(thread.until, 80),
+          ]),
       ),
-      table(
+      listTable(
         ["Timer", "Due in"],
-        objects(fixpoint.timers).map((timer) => [
-          short(timer.what, 200),
-          `${grouped(Math.round(number(timer.due_us) / 1000))} ms`,
-        ]),
+        objects(fixpoint.timers)
+          .slice(0, 200)
+          .map((timer) => [
+            short(timer.what, 200),
+            `${grouped(Math.round(number(timer.due_us) / 1000))} ms`,
+          ]),
       ),
-      table(
+      listTable(
         ["Bytes sent", "read", "Bytes written", "received", "not taken"],
-        objects(fixpoint.links).map((link) =>
-          [link.sent, link.read, link.written, link.received, link.unread].map(bytes),
-        ),
+        objects(fixpoint.links)
+          .slice(0, 200)
+          .map((link) =>
+            [link.sent, link.read, link.written, link.received, link.unread].map(bytes),
+          ),
       ),
       fixpoint.settle && el("p", null, "Its own word: ", prose(fixpoint.settle, "Settle")),
     );
@@ -1607,40 +1608,18 @@
     return section(
       "Faults",
       "",
-      el(
-        "table",
-        { class: "list" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            ["#", "At", "How", "Fired"].map((text) => el("th", { scope: "col" }, text)),
-          ),
-        ),
-        el(
-          "tbody",
-          null,
-          faults
-            .slice(0, 100)
-            .map((fault) =>
-              el(
-                "tr",
-                null,
-                el("td", null, string(number(fault.ordinal))),
-                el("td", null, prose(fault.at, "At")),
-                el("td", null, el("code", null, short(fault.how))),
-                el(
-                  "td",
-                  null,
-                  fault.fired
-                    ? [el("span", { class: "mark pass" }, "✓"), " ", prose(fault.where, "Proof")]
-                    : [el("span", { class: "mark inconclusive" }, "?"), " never fired"],
-                ),
-              ),
-            ),
-        ),
+      listTable(
+        ["#", "At", "How", "Fired"],
+        faults
+          .slice(0, 100)
+          .map((fault) => [
+            string(number(fault.ordinal)),
+            prose(fault.at, "At"),
+            el("code", null, short(fault.how)),
+            fault.fired
+              ? [el("span", { class: "mark pass" }, "✓"), " ", prose(fault.where, "Proof")]
+              : [el("span", { class: "mark inconclusive" }, "?"), " never fired"],
+          ]),
       ),
     );
   }
