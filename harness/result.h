@@ -14,6 +14,7 @@ struct Error {
   enum class Kind : uint8_t {
     kUsage,    // what was asked for makes no sense
     kSubject,  // a subject could not be started or talked to
+    kStarved,  // a subject was given too little CPU time for anything to be said of it
     kHarness,  // our own fault, or the machine's
     kStale,    // an expectation that no longer holds
   };

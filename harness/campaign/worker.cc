@@ -152,9 +152,11 @@ bool Worker::Unsupported(const std::vector<RunKey>& batch) {
 }
 
 void Worker::CannotStart(const std::vector<RunKey>& batch, const Error& error) {
+  const bool starved = error.kind == Error::Kind::kStarved;
   for (const RunKey& key : batch) {
     report::v1::Exec exec;
-    exec.set_verdict(report::v1::VERDICT_ERROR);
+    exec.set_verdict(starved ? report::v1::VERDICT_INCONCLUSIVE : report::v1::VERDICT_ERROR);
+    if (starved) exec.set_unjudged("starved");
     exec.set_ending(report::v1::ENDING_NO_START);
     exec.set_reason(error.message);
     exec.set_signature("- @ subject start");

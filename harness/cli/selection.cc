@@ -50,6 +50,7 @@ int Complain(const Error& error) {
     case Error::Kind::kUsage:
       return kUsage;
     case Error::Kind::kSubject:
+    case Error::Kind::kStarved:
       return kNoSubject;
     case Error::Kind::kHarness:
       return kHarnessError;

@@ -16,7 +16,8 @@
 //   "dive"                           wait where no signal reaches: state D, for ever
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
 // AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
-// "grpc", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an answer.
+// "grpc", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an answer; or
+// "dives" as by the verb, before it has said anything.
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
@@ -137,6 +138,13 @@ int ListenAnywhere(const std::string& how) {
     while ((link = accept(fd, nullptr, nullptr)) >= 0) std::thread(Behave, link, how).detach();
   }).detach();
   return ntohs(address.sin_port);
+}
+
+// Until its child has a memory of its own, which it never will.
+void Dive() {
+  if (vfork() == 0) {
+    while (true) pause();
+  }
 }
 
 void Spin(int ms) {
@@ -270,12 +278,7 @@ class Fake {
     }
     if (verb == "stop") raise(SIGSTOP);
     if (verb == "dive") {
-      // Until its child has a memory of its own, which it never will.
-      std::thread([] {
-        if (vfork() == 0) {
-          while (true) pause();
-        }
-      }).detach();
+      std::thread(Dive).detach();
     }
     if (verb == "spin") Spin(std::atoi(how.c_str()));
     if (verb == "fork") {
@@ -390,6 +393,7 @@ void ServeGrpc(Fake& fake, bool wrapped) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
+  if (std::string_view(argv[1]) == "dives") Dive();
   static Fake fake;  // never destroyed under its detached threads
   fake.silent = std::string_view(argv[1]) == "silent";
   const bool wrapped = argc > 2 && std::string_view(argv[2]) == "wrapped";

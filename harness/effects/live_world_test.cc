@@ -232,6 +232,17 @@ TEST(StartTest, KnowsThatASubjectDoesNotAnswerDescribe) {
   EXPECT_NE(error.find("is waiting and has not answered Describe"), std::string::npos) << error;
 }
 
+// That it cannot be told says nothing of the subject.
+TEST(StartTest, ASubjectThatIsStarvedIsNoSubjectsFault) {
+  SubjectSpec spec = Fake("dives");
+  spec.watchdog.span = 1s;
+  Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start(spec);
+  ASSERT_FALSE(world.ok());
+  EXPECT_EQ(world.error().kind, Error::Kind::kStarved);
+  EXPECT_NE(world.error().message.find("starved: never at rest"), std::string::npos)
+      << world.error().message;
+}
+
 TEST(StartTest, RefusesAClosedStdout) {
   const std::string error = StartError(Shell("exec >&-; exec sleep 1000"));
   EXPECT_NE(error.find("closed its stdout"), std::string::npos) << error;

@@ -155,9 +155,13 @@ std::vector<Fixpoint::Thread> Snapshotter::Dump() {
 void Snapshotter::Remember(const ThreadId& id, const std::string& counters) {
   const auto [entry, fresh] = memory_.try_emplace({id.pid, id.tid});
   Memory& memory = entry->second;
-  const uint64_t run_ns = std::strtoull(counters.c_str(), nullptr, 10);
+  char* rest = nullptr;
+  const uint64_t run_ns = std::strtoull(counters.c_str(), &rest, 10);
+  const uint64_t queued_ns = std::strtoull(rest, nullptr, 10);
   if (!fresh && run_ns > memory.run_ns) cpu_ns_ += run_ns - memory.run_ns;
+  if (!fresh && queued_ns > memory.queued_ns) queued_ns_ += queued_ns - memory.queued_ns;
   memory.run_ns = run_ns;
+  memory.queued_ns = queued_ns;
   if (memory.counters == counters) return;
   memory.counters = counters;
   memory.first_seen_ns = reader_.NowNs();

@@ -112,13 +112,16 @@ class Snapshotter {
 
   // CPU time that threads were seen to have used, in all looks so far.
   uint64_t cpu_ns() const { return cpu_ns_; }
+  // Time that threads were seen to have waited for a CPU until they got one; of several at once,
+  // the sum.
+  uint64_t queued_ns() const { return queued_ns_; }
 
  private:
   // What earlier looks have seen of a thread.
   struct Memory {
     std::string counters;
     uint64_t first_seen_ns = 0;  // with these counters, so in this wait
-    uint64_t run_ns = 0;
+    uint64_t run_ns = 0, queued_ns = 0;
   };
   struct HeldTimerFd {
     pid_t pid;
@@ -142,7 +145,7 @@ class Snapshotter {
   std::map<std::pair<pid_t, pid_t>, Memory> memory_;
   std::vector<std::string> lines_;  // of the first pass
   uint64_t baseline_ = 0;           // incarnations up to this may be housekeeping
-  uint64_t cpu_ns_ = 0;
+  uint64_t cpu_ns_ = 0, queued_ns_ = 0;
   // A timerfd that is due and has not fired reads as disarmed. So what was read at rest holds for
   // as long as no thread has run: while the threads' signature is this one.
   std::vector<HeldTimerFd> timer_fds_;

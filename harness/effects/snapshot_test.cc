@@ -771,6 +771,20 @@ TEST_F(GivenUpTest, WhatIsNeverGivenACpuIsStarved) {
   EXPECT_EQ(view.fixpoint->threads.at(0).blocked_in, "running");
 }
 
+// It gets a thousandth of a CPU: no more than that is wrong with it.
+TEST_F(GivenUpTest, WhatIsGivenItsCpuLateGetsOn) {
+  state_.model.Wake(1);
+  EXPECT_EQ(Look().state, KernelView::State::kBusy);
+  for (int i = 0; i < 200; ++i) {
+    state_.model.threads.at(1).run_ns += 2'000'000;
+    state_.model.threads.at(1).delay_ns += 1'998'000'000;
+    Pass(2'000);
+    ASSERT_EQ(Look().state, KernelView::State::kBusy) << "after " << 2 * i << " s";
+  }
+  Pass(62'000);
+  EXPECT_EQ(Look().state, KernelView::State::kUnjudgeable);
+}
+
 TEST_F(GivenUpTest, WhatHasNoThreadLeftIsDead) {
   state_.model.threads.at(1).state = 'Z';
   state_.model.threads.at(1).syscall = "-1 0x0 0x0\n";

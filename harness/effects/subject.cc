@@ -115,7 +115,7 @@ bool Subject::DrainStderr() {
   return any;
 }
 
-std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
+std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
   pollfd wait[5] = {{stdout_fd(), POLLIN, 0},
                     {stderr_fd(), POLLIN, 0},
                     {process_->exit_fd(), POLLIN, 0},
@@ -134,7 +134,8 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
   // That it writes to stderr is no progress: it may do nothing else for ever.
   if (wait[1].revents != 0) DrainStderr();
   if (stderr_tail_.appended() > kMostErrors) {
-    return "floods its stderr (" + std::to_string(stderr_tail_.appended() >> 20) + " MiB)";
+    return Hopeless{"floods its stderr (" + std::to_string(stderr_tail_.appended() >> 20) +
+                    " MiB)"};
   }
   if (!something_came()) {
     OurEnds ends;  // of its output only: one that waits for us to read is not at rest
@@ -148,7 +149,10 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
     delivered = delivered && delivery.End();
     look(0);  // the view is of a moment when nothing had come
     if (!something_came()) {
-      if (view.state == KernelView::State::kUnjudgeable) return "goes on and on: " + view.evidence;
+      if (view.state == KernelView::State::kUnjudgeable) {
+        return Hopeless{"goes on and on: " + view.evidence,
+                        view.fixpoint && view.fixpoint->given_up == "starved"};
+      }
       if (view.state == KernelView::State::kBusy) {
         idle_since_.reset();
         return std::nullopt;
@@ -157,13 +161,13 @@ std::optional<std::string> Subject::AwaitAnything(ControlSink* sink) {
       if (!idle_since_) idle_since_ = now;
       // Its silence is all that can be seen, and it may be starved.
       if (view.needs_settle) {
-        if (now - *idle_since_ > patience_) return "has been silent for too long";
+        if (now - *idle_since_ > patience_) return Hopeless{"has been silent for too long"};
         return std::nullopt;
       }
       // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
       // it all.
-      if (sink == nullptr || stdio_ != nullptr || delivered) return "is waiting";
-      if (now - *idle_since_ > kStallCeiling) return "is waiting";
+      if (sink == nullptr || stdio_ != nullptr || delivered) return Hopeless{"is waiting"};
+      if (now - *idle_since_ > kStallCeiling) return Hopeless{"is waiting"};
       return std::nullopt;
     }
   }
@@ -202,7 +206,9 @@ Result<StartLine> Subject::AwaitStartLine() {
     }
     if (!stdout_open_) return StartLineMissing(first_output_, "closed its stdout");
     if (const auto hopeless = AwaitAnything(nullptr)) {
-      return StartLineNotSaid(first_output_, *hopeless);
+      Error error = StartLineNotSaid(first_output_, hopeless->state);
+      error.kind = hopeless->kind();
+      return error;
     }
   }
 }
@@ -219,7 +225,8 @@ Status Subject::AwaitDescription(ControlSink* sink) {
       return failed("the subject " + Ending() + " before it answered Describe");
     }
     if (const auto hopeless = AwaitAnything(sink)) {
-      return failed("the subject " + *hopeless + " and has not answered Describe");
+      return Error{hopeless->kind(),
+                   "the subject " + hopeless->state + " and has not answered Describe"};
     }
   }
   const ControlCompletion& completion = completions.front();

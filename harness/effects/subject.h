@@ -59,9 +59,14 @@ class Subject {
   Subject() = default;
   Result<StartLine> AwaitStartLine();
   Status AwaitDescription(ControlSink* sink);
-  // Waits for output, its end, an answer or the exit, and takes the output in. Otherwise says why
-  // nothing can come any more: "is waiting", or what the kernel's view could not tell.
-  std::optional<std::string> AwaitAnything(ControlSink* sink);
+  // Why nothing can come any more: "is waiting", or what the kernel's view could not tell.
+  struct Hopeless {
+    std::string state;
+    bool starved = false;  // it was not given the time: this says nothing of it
+    Error::Kind kind() const { return starved ? Error::Kind::kStarved : Error::Kind::kSubject; }
+  };
+  // Waits for output, its end, an answer or the exit, and takes the output in.
+  std::optional<Hopeless> AwaitAnything(ControlSink* sink);
   std::string Ending();
   Error WithOutput(Error error) const;
 

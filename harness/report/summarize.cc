@@ -162,7 +162,9 @@ void Summary::Add(const v1::Exec& exec) {
     return;
   }
   if (exec.ending() == v1::ENDING_UNREACHED) return;
-  if (exec.ending() == v1::ENDING_NO_START) tally.no_start = true;
+  if (exec.ending() == v1::ENDING_NO_START && exec.verdict() == v1::VERDICT_ERROR) {
+    tally.no_start = true;
+  }
   if (exec.has_again()) {
     ++state_->driven_again;
     if (!exec.again().divergence().empty()) ++state_->diverged;
