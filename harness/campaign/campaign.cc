@@ -13,7 +13,7 @@
 #include "harness/campaign/plan_file.h"
 #include "harness/campaign/schedule.h"
 #include "harness/campaign/worker.h"
-#include "harness/effects/cpu_time.h"
+#include "harness/effects/resource_use.h"
 #include "harness/effects/hogs.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
@@ -299,6 +299,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   *last.mutable_footer() = summary.MakeFooter(now_us(), interrupted);
   last.mutable_footer()->set_harness_cpu_us(cpu_used.own_us);
   last.mutable_footer()->set_subject_cpu_us(cpu_used.children_us);
+  last.mutable_footer()->set_harness_peak_bytes(effects::PeakMemoryBytes());
   CampaignResult result;
   result.exit_code = static_cast<int>(last.footer().exit_code());
   result.run_jsonl = path;
