@@ -1,5 +1,6 @@
 #include "harness/campaign/subjects.h"
 
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -121,6 +122,31 @@ Result<effects::SubjectSpec> ParseSubject(const std::string& text) {
   if (in_word) subject.command.push_back(word);
   if (subject.command.empty()) return Usage("--subject '" + text + "': the command is empty");
   return subject;
+}
+
+void MakeAbsolute(std::vector<std::string>* command, const std::string& folder,
+                  const std::string& path) {
+  namespace fs = std::filesystem;
+  const auto is_file = [](const fs::path& file) {
+    std::error_code ignored;
+    return fs::is_regular_file(file, ignored);
+  };
+  std::string& program = command->front();
+  if (program.find('/') != std::string::npos) {
+    program = (fs::path(folder) / program).lexically_normal().string();
+  } else {
+    std::istringstream folders(path);
+    for (std::string where; std::getline(folders, where, ':');) {
+      const fs::path found = fs::path(folder) / where / program;
+      if (!is_file(found) || access(found.c_str(), X_OK) != 0) continue;
+      program = found.lexically_normal().string();
+      break;
+    }
+  }
+  for (auto word = command->begin() + 1; word != command->end(); ++word) {
+    const fs::path file = fs::path(folder) / *word;
+    if (!word->empty() && is_file(file)) *word = file.lexically_normal().string();
+  }
 }
 
 }  // namespace counterpart::campaign

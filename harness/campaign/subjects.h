@@ -22,6 +22,12 @@ Result<std::vector<effects::SubjectSpec>> ReadSubjects(
 // "id=command with arguments", split at spaces as a shell would, quotes understood.
 Result<effects::SubjectSpec> ParseSubject(const std::string& text);
 
+// A command as it was typed in `folder`, for a process that is started elsewhere: words that name a
+// file there become absolute; a program without a slash is looked up in `path`, a list of folders
+// separated by colons. A program that is nowhere stays as it is.
+void MakeAbsolute(std::vector<std::string>* command, const std::string& folder,
+                  const std::string& path);
+
 }  // namespace counterpart::campaign
 
 #endif  // COUNTERPART_CAMPAIGN_SUBJECTS_H_

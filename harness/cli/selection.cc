@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -113,8 +114,14 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
     if (!subject.ok()) return subject.error();
     subjects.push_back(std::move(subject).value());
   }
+  // Subjects are started in folders of their own: a path is of where the user is.
+  const char* path = std::getenv("PATH");
   std::set<std::string> own;
-  for (const effects::SubjectSpec& subject : subjects) own.insert(subject.id);
+  for (effects::SubjectSpec& subject : subjects) {
+    own.insert(subject.id);
+    campaign::MakeAbsolute(&subject.command, std::filesystem::current_path().string(),
+                           path == nullptr ? "" : path);
+  }
   if (subjects.empty() || with_listed) {
     Result<std::vector<effects::SubjectSpec>> read =
         campaign::ReadSubjects(subjects_file.empty() ? DefaultSubjectsFile(context) : subjects_file,
@@ -125,7 +132,6 @@ Result<std::vector<campaign::Cell>> Selection::Resolve(const Context& context) {
       if (!own.contains(subject.id)) subjects.push_back(std::move(subject));
     }
   }
-  // Subjects are started in folders of their own: a path is of where the user is.
   for (effects::SubjectSpec& subject : subjects) {
     std::string& program = subject.command.front();
     if (program.find('/') != std::string::npos) {

@@ -70,6 +70,28 @@ TEST(Subjects, CommandsAreSplitAsAShellWould) {
   EXPECT_FALSE(ParseSubject("my=").ok());
 }
 
+// It is typed in one folder and started in another.
+TEST(Subjects, WordsThatNameFilesBecomeAbsolute) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "words";
+  fs::remove_all(folder);
+  fs::create_directories(folder / "bin/program");  // a folder is no program
+  fs::create_directories(folder / "later");
+  for (const char* file : {"mine.py", "later/program"}) std::ofstream(folder / file) << "#";
+  fs::permissions(folder / "later/program", fs::perms::owner_all);
+  const auto absolute = [&folder](std::vector<std::string> command, const std::string& path) {
+    MakeAbsolute(&command, folder.string(), path);
+    return command;
+  };
+  using Words = std::vector<std::string>;
+  const std::string here = folder.string();
+  EXPECT_EQ(absolute({"program", "mine.py", "bin", "other.py", ""}, "bin:later"),
+            (Words{here + "/later/program", here + "/mine.py", "bin", "other.py", ""}));
+  EXPECT_EQ(absolute({"program"}, here + "/bin"), Words{"program"});
+  EXPECT_EQ(absolute({"./mine"}, ""), Words{here + "/mine"});
+  EXPECT_EQ(absolute({"/usr/bin/env"}, ""), Words{"/usr/bin/env"});
+}
+
 // The error of a subjects file with this text, without its folder.
 std::string SubjectsError(const std::string& text) {
   const std::string path = testing::TempDir() + "subjects_under_test.yaml";
