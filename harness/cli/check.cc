@@ -1,8 +1,12 @@
 // check: for someone with a half-finished subject: what works, what is missing, in a minute.
+#include <algorithm>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/campaign.h"
@@ -12,9 +16,15 @@
 namespace counterpart::cli {
 namespace {
 
-// Groups in the order in which a runtime is best built.
-constexpr const char* kOrder[] = {"link",    "session", "rpc",           "schema",
-                                  "channel", "retry",   "channel_retry", "control"};
+// Groups in the order in which a runtime is best built, as spec/guide/README.md says. Those that
+// are not named here come after them.
+constexpr std::string_view kOrder[] = {"link",    "rpc",        "schema",  "session",      "retry",
+                                       "channel", "connection", "control", "channel_retry"};
+
+size_t PlaceInOrder(const std::string& group) {
+  return static_cast<size_t>(std::find(std::begin(kOrder), std::end(kOrder), group) -
+                             std::begin(kOrder));
+}
 
 int Check(Context& context, Selection& selection) {
   selection.own_command = {};
@@ -79,10 +89,9 @@ int Check(Context& context, Selection& selection) {
   Result<campaign::CampaignResult> result = campaign::RunCampaign(std::move(options));
   if (!result.ok()) return Complain(result.error());
   const Seen* next = nullptr;
-  for (const char* group : kOrder) {
-    const auto found = groups.find(group);
-    if (found == groups.end()) continue;
-    const Seen& seen = found->second;
+  std::vector<std::pair<std::string, Seen>> in_order(groups.begin(), groups.end());
+  std::ranges::stable_sort(in_order, {}, [](const auto& row) { return PlaceInOrder(row.first); });
+  for (const auto& [group, seen] : in_order) {
     std::cout << (seen.red > 0      ? "✗ "
                   : seen.passed > 0 ? "✓ "
                                     : "– ")
