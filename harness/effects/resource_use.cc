@@ -24,8 +24,8 @@ CpuTime ReadCpuTime() {
   return {.own_us = UsedBy(RUSAGE_SELF), .children_us = UsedBy(RUSAGE_CHILDREN)};
 }
 
-// Not getrusage(): its greatest value is handed on through exec, so a small program that a large one
-// started would show the large one's.
+// Not getrusage(): its greatest value is handed on through exec, so a small program that a large
+// one started would show the large one's.
 uint64_t PeakMemoryBytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
