@@ -15,9 +15,11 @@ namespace counterpart::campaign {
 // One row; one that runs in pairs as well makes two.
 struct Mutant {
   std::string subject, id, wrong;
-  std::vector<std::string> rules;  // any of which may name it; none: a canary, must stay green
-  bool paired = false;             // with a sound subject, or alone
-  std::vector<std::string> cells;  // patterns of cells, of the one kind or the other
+  std::vector<std::string> rules;   // any of which may name it; none: a canary, must stay green
+  bool wreck = false;               // nothing of it works: no run may pass, whatever says so
+  bool paired = false;              // with a sound subject, or alone
+  std::vector<std::string> cells;   // patterns of cells, of the one kind or the other; none: all
+  std::vector<std::string> except;  // patterns of cells that are left out
   // Only a cut reveals it: these plans, in place of undisturbed runs, which must stay green.
   std::optional<explore::Options> explore;
 

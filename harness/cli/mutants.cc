@@ -29,6 +29,7 @@ struct Outcome {
   uint32_t runs = 0;
   std::map<std::string, uint32_t> red_by_rule;
   std::string first_reason, first_cell, no_start;
+  std::vector<std::string> passed;  // cells of a wreck that some run of passed
   // Of a mutant that is explored: the plan of the first red run, and its rule.
   std::vector<std::string> plan;
   std::string rule;
@@ -43,13 +44,16 @@ enum class Fate {
   kCanaryRed,
   kNotStarted,
   kNoCutNeeded,
-  kNotReduced
+  kNotReduced,
+  kGreenNowhere,
+  kGreenSomewhere
 };
 
 Fate FateOf(const Mutant& mutant, const Outcome& outcome) {
   if (!outcome.no_start.empty()) return Fate::kNotStarted;
   const bool red = !outcome.red_by_rule.empty();
   if (outcome.red_undisturbed) return Fate::kNoCutNeeded;
+  if (mutant.wreck) return outcome.passed.empty() ? Fate::kGreenNowhere : Fate::kGreenSomewhere;
   if (mutant.rules.empty()) return red ? Fate::kCanaryRed : Fate::kCanaryGreen;
   if (!red) return Fate::kSurvived;
   for (const std::string& rule : mutant.rules) {
@@ -86,6 +90,8 @@ std::vector<effects::SubjectSpec> WithMutant(std::vector<effects::SubjectSpec> s
                                              const Mutant& mutant) {
   for (effects::SubjectSpec& subject : subjects) {
     if (subject.id != mutant.subject) continue;
+    // It is known to be beyond help: nothing is gained by patience.
+    if (mutant.wreck) subject.watchdog.span = std::chrono::seconds(1);
     subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
   }
   return subjects;
@@ -96,11 +102,11 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   subjects = WithMutant(std::move(subjects), mutant);
   campaign::CampaignOptions options;
   const std::vector<campaign::Cell> all = campaign::AllCells(subjects);
-  Result<std::vector<campaign::Cell>> cells =
-      campaign::SelectCells(CellsOf(all, mutant.subject, mutant.paired), mutant.cells, {});
+  Result<std::vector<campaign::Cell>> cells = campaign::SelectCells(
+      CellsOf(all, mutant.subject, mutant.paired), mutant.cells, mutant.except);
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
-  options.runs = runs;
+  options.runs = mutant.wreck ? 1 : runs;
   options.explore = mutant.explore;
   options.stop_at_first_red = mutant.explore.has_value();
   options.most_runs = mutant.explore ? kMostRuns : 0;
@@ -121,6 +127,11 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
     ++outcome.runs;
     const report::v1::Exec& exec = line.exec();
     if (exec.ending() == report::v1::ENDING_NO_START) outcome.no_start = exec.reason();
+    if (mutant.wreck && exec.verdict() == report::v1::VERDICT_INCONCLUSIVE) {
+      ++outcome.red_by_rule["not judged"];
+    } else if (mutant.wreck && exec.verdict() != report::v1::VERDICT_FAIL) {
+      outcome.passed.push_back(exec.cell());
+    }
     if (exec.verdict() != report::v1::VERDICT_FAIL) return;
     const std::string rule = RuleOf(exec, mutant.subject);
     if (outcome.red_by_rule.empty()) {
@@ -219,11 +230,13 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
       minimum = Shrink(context, mutant, selection.subjects, *outcome);
       if (minimum->plan.size() > kMostFaults || minimum->sound_red) fate = Fate::kNotReduced;
     }
-    const bool ok = fate == Fate::kKilled || fate == Fate::kCanaryGreen;
+    const bool ok =
+        fate == Fate::kKilled || fate == Fate::kCanaryGreen || fate == Fate::kGreenNowhere;
     ++(ok ? good : bad);
     static constexpr const char* kWords[] = {
-        "killed",     "killed by another rule", "SURVIVED",          "canary stayed green",
-        "CANARY RED", "did not start",          "RED WITHOUT A CUT", "NOT REDUCED"};
+        "killed",           "killed by another rule", "SURVIVED",          "canary stayed green",
+        "CANARY RED",       "did not start",          "RED WITHOUT A CUT", "NOT REDUCED",
+        "green in no cell", "GREEN IN SOME CELL"};
     std::cout << (ok ? "✓ " : "✗ ") << mutant.Title() << ": " << kWords[static_cast<int>(fate)];
     for (const auto& [rule, times] : outcome->red_by_rule) {
       std::cout << " · " << (rule.empty() ? "(no rule)" : rule) << " ×" << times;
@@ -240,7 +253,10 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     if (!ok) {
       std::cout << "    " << mutant.wrong << "\n    wanted:";
       for (const std::string& rule : mutant.rules) std::cout << " r[" << rule << "]";
-      std::cout << (mutant.rules.empty() ? " nothing red\n" : "\n");
+      std::cout << (mutant.wreck           ? " nothing green\n"
+                    : mutant.rules.empty() ? " nothing red\n"
+                                           : "\n");
+      for (const std::string& cell : outcome->passed) std::cout << "    green: " << cell << "\n";
       if (!outcome->first_reason.empty()) {
         std::cout << "    first: " << outcome->first_cell << ": " << outcome->first_reason << "\n";
       }

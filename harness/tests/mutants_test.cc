@@ -14,19 +14,20 @@ namespace {
 
 struct Mutant {
   std::string subject, id;
-  std::vector<std::string> rules, cells, pairs;
+  std::vector<std::string> rules, cells, except, pairs;
   bool explored = false;  // its cells are green until something is cut
+  bool wreck = false;
 };
 
 std::vector<Mutant> ReadMutants() {
   std::vector<Mutant> mutants;
+  using Words = std::vector<std::string>;
   const YAML::Node document = YAML::LoadFile(SOURCE_ROOT "/subjects/mutants/catalog.yaml");
   for (const YAML::Node& row : document["mutants"]) {
     mutants.push_back({row["subject"].as<std::string>("cpp"), row["id"].as<std::string>(),
-                       row["rules"].as<std::vector<std::string>>(),
-                       row["cells"].as<std::vector<std::string>>(),
-                       row["pairs"].as<std::vector<std::string>>(std::vector<std::string>()),
-                       row["explore"].IsDefined()});
+                       row["rules"].as<Words>(Words()), row["cells"].as<Words>(Words{"**"}),
+                       row["except"].as<Words>(Words()), row["pairs"].as<Words>(Words()),
+                       row["explore"].IsDefined(), row["wreck"].as<bool>(false)});
   }
   return mutants;
 }
@@ -64,6 +65,19 @@ TEST(Mutants, EachIsNamedOnceAndRunsSomewhereByARuleThatExists) {
     EXPECT_TRUE(std::any_of(Catalogue().begin(), Catalogue().end(),
                             [&](const Scenario& scenario) { return RunsIn(mutant, scenario); }));
   }
+}
+
+// Nothing else is left out of them: what a wreck passes is mended, not listed.
+TEST(Mutants, WrecksAreRunInEveryCellOfTheWire) {
+  size_t wrecks = 0;
+  for (const Mutant& mutant : ReadMutants()) {
+    if (!mutant.wreck) continue;
+    SCOPED_TRACE(mutant.id);
+    ++wrecks;
+    EXPECT_EQ(mutant.cells, std::vector<std::string>{"**"});
+    EXPECT_EQ(mutant.except, std::vector<std::string>{"**::control_*"});
+  }
+  EXPECT_GE(wrecks, 8u);
 }
 
 // What kills its subject on its own plays its own faults, and is not explored.

@@ -1,5 +1,8 @@
 #include "runtime/link.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
 #include <utility>
 
 #include "runtime/mutation.h"
@@ -18,16 +21,28 @@ Link::Link(asio::ip::tcp::socket socket)
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
 }
 
-void Link::Start() { Read(); }
+void Link::Start() {
+  if (Mutated("wreck_closes")) return Lost();
+  if (Mutated("wreck_resets")) {
+    std::error_code ignored;
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    return Lost();
+  }
+  if (!Mutated("wreck_never_reads")) Read();
+}
 
 void Link::Read() {
   socket_.async_read_some(asio::buffer(input_),
                           [self = shared_from_this()](std::error_code error, size_t size) {
                             if (!self->open_) return;
                             if (error) return self->ReadFailed(error);
+                            if (Mutated("wreck_crashes")) std::abort();
                             if (self->finishing_) {
                               self->discarded_ += size;
                               if (self->discarded_ > kMostDiscarded) return self->Close();
+                            } else if (Mutated("wreck_echoes")) {
+                              self->output_.append(self->input_.data(), size);
+                              self->Flush();
                             } else {
                               self->decoder_.Feed({self->input_.data(), size});
                               self->Deliver();
@@ -59,6 +74,9 @@ void Link::Deliver() {
     const std::shared_ptr<LinkUser> user = user_;  // it may be replaced by what it reads
     if (payload) {
       delivered_ = true;
+      while (Mutated("wreck_spins")) {
+      }
+      while (Mutated("wreck_hangs")) pause();
       user->OnPayload(*payload);
       if (Mutated("takes_one_payload_per_read")) return;
     } else {
@@ -69,7 +87,7 @@ void Link::Deliver() {
 }
 
 void Link::Write(std::string_view payload) {
-  if (!open_ || finishing_) return;
+  if (!open_ || finishing_ || Mutated("wreck_mute")) return;
   if (!writing_.empty() && congested() && Mutated("drops_what_does_not_fit_the_window")) return;
   output_ += Framed(payload);
   Flush();
