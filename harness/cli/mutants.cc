@@ -106,7 +106,7 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
       CellsOf(all, mutant.subject, mutant.paired), mutant.cells, mutant.except);
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
-  options.runs = mutant.wreck ? 1 : runs;
+  options.runs = mutant.cells.empty() ? 1 : runs;  // of every cell there is
   options.explore = mutant.explore;
   options.stop_at_first_red = mutant.explore.has_value();
   options.most_runs = mutant.explore ? kMostRuns : 0;
@@ -285,7 +285,7 @@ void AddMutants(CLI::App& app, Context& context) {
       ->type_name("PATTERN");
   verb->add_option("--catalogue", *catalogue, "Default: subjects/mutants/catalog.yaml")
       ->type_name("FILE");
-  verb->add_option("--runs", *runs, "Runs of each cell it should be red in")->capture_default_str();
+  verb->add_option("--runs", *runs, "Runs of each cell that the catalogue names; where it names none, each is run once")->capture_default_str();
   verb->callback([&context, selection, catalogue, wanted, runs] {
     context.exit_code = Mutants(context, *selection, *catalogue, *wanted, *runs);
   });

@@ -217,7 +217,8 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
     }
   }
   operation->execution = execution;
-  session_->runtime().loop.Post([this, operation, weak = std::weak_ptr(execution)] {
+  Loop& loop = session_->runtime().loop;
+  const auto begin = [this, operation, weak = std::weak_ptr(execution)] {
     const auto current = weak.lock();
     if (Mutated("one_handler_at_a_time") &&
         std::any_of(operations_.begin(), operations_.end(), [](const auto& entry) {
@@ -226,10 +227,15 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
       return;
     }
     if (current && operation->execution == current) Begin(operation);
-  });
+  };
+  if (Mutated("canary_starts_handlers_late")) {
+    loop.After("start of a handler", std::chrono::milliseconds(3), begin);
+  } else {
+    loop.Post(begin);
+  }
   if (Mutated("old_generation_finalizer_closes_new_channel") && execution->number > 1) {
     // The finalizer of the execution before, late: it asks the operation, not its own execution.
-    session_->runtime().loop.Post([operation] {
+    loop.Post([operation] {
       if (operation->execution) EndAll(operation->execution->ends);
     });
   }

@@ -104,6 +104,28 @@ void Link::Flush() {
   }
   const bool was_congested = congested();
   writing_.swap(output_);
+  if (Mutated("canary_writes_late")) {
+    const auto late = std::make_shared<asio::steady_timer>(socket_.get_executor());
+    late->expires_after(std::chrono::milliseconds(2));
+    late->async_wait([self = shared_from_this(), late](std::error_code) {
+      if (self->open_) self->WriteOut();
+    });
+  } else {
+    WriteOut();
+  }
+  if (was_congested && on_drained_) on_drained_();
+}
+
+void Link::WriteOut() {
+  if (Mutated("canary_writes_byte_by_byte")) {
+    constexpr size_t kOneByOne = 256;  // of what leaves at once; a larger rest follows whole
+    std::error_code error;
+    const size_t bytes = std::min(writing_.size() - 1, kOneByOne);
+    socket_.non_blocking(false, error);
+    for (size_t i = 0; i < bytes && !error; ++i)
+      socket_.send(asio::buffer(&writing_[i], 1), 0, error);
+    writing_.erase(0, bytes);
+  }
   asio::async_write(socket_, asio::buffer(writing_),
                     [self = shared_from_this()](std::error_code error, size_t) {
                       if (!self->open_) return;
@@ -111,7 +133,6 @@ void Link::Flush() {
                       if (error) return self->Lost();
                       self->Flush();
                     });
-  if (was_congested && on_drained_) on_drained_();
 }
 
 void Link::Finish() {

@@ -62,6 +62,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void ReadFailed(std::error_code error);
   void Deliver();
   void Flush();
+  void WriteOut();
   void Lost();
 
   asio::ip::tcp::socket socket_;

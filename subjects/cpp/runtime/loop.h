@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "runtime/mutation.h"
+
 namespace subject {
 
 // Post may be called from any thread, everything else on the loop only.
@@ -55,10 +57,15 @@ class Loop {
   // Makes the calling thread the loop, for good.
   [[noreturn]] void Run() {
     const auto forever = asio::make_work_guard(io_);
+    if (Mutated("canary_wakes_for_ever")) Maintain();
     for (;;) io_.run();
   }
 
  private:
+  void Maintain() {
+    After("maintenance", std::chrono::milliseconds(5), [this] { Maintain(); });
+  }
+
   asio::io_context io_;
   std::atomic<uint32_t> queued_{0};
   std::list<Timer> timers_;

@@ -1,5 +1,10 @@
 #include "runtime/mutation.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 
@@ -27,6 +32,11 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "backoff_does_not_double",
     "binds_with_a_retired_key",
     "canary_grants_one_by_one",
+    "canary_runs_in_a_grandchild",
+    "canary_starts_handlers_late",
+    "canary_wakes_for_ever",
+    "canary_writes_byte_by_byte",
+    "canary_writes_late",
     "cancel_closes_channels",
     "cancel_leaves_it_live",
     "counts_a_resume_twice",
@@ -128,12 +138,28 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
 });
 std::string_view active;
 
+// Goes on as a grandchild of the process that was started, which waits, and then ends as it has.
+void GoOnInAGrandchild() {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (fork() != 0) _exit(0);
+    return;
+  }
+  for (int status = 0; wait(&status) > 0;) {
+    if (WIFSIGNALED(status)) kill(getpid(), WTERMSIG(status));
+    if (WEXITSTATUS(status) != 0) _exit(WEXITSTATUS(status));
+  }
+  _exit(0);
+}
+
 }  // namespace
 
 bool ActivateMutation(std::string_view name) {
   const auto* found = std::find(kCatalogue.begin(), kCatalogue.end(), name);
   if (found == kCatalogue.end()) return false;
   active = *found;
+  if (Mutated("canary_runs_in_a_grandchild")) GoOnInAGrandchild();
   return true;
 }
 
