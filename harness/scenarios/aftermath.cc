@@ -771,6 +771,11 @@ Task<> AsCallee(Peer& peer) {
     session = co_await peer.Establish();
   }
   co_await session->Fence();
+  // All calls may have been resolved before what is attempted again without need has arrived.
+  while (Incoming* late = Unanswered(session)) {
+    co_await Serve(peer, *session, *late);
+    session->TakeRequests();
+  }
   co_await RequireCallWorks(peer, *session, kOutlives);
 }
 
