@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -26,7 +27,7 @@ constexpr size_t kMostFaults = 2;
 constexpr uint64_t kMostRuns = 2000;
 
 struct Outcome {
-  uint32_t runs = 0;
+  uint32_t runs = 0, runs_to_red = 0;
   std::map<std::string, uint32_t> red_by_rule;
   std::string first_reason, first_cell, no_start;
   std::vector<std::string> passed;  // cells of a wreck that some run of passed
@@ -137,6 +138,7 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
     if (outcome.red_by_rule.empty()) {
       outcome.first_reason = exec.reason();
       outcome.first_cell = exec.cell();
+      outcome.runs_to_red = outcome.runs;
       outcome.rule = rule;
       outcome.plan.assign(exec.plan().begin(), exec.plan().end());
     }
@@ -147,6 +149,54 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   if (!result.ok()) return result.error();
   return outcome;
 }
+
+// What the catalogue as a whole proves: which rule caught which mutant, and how soon.
+class KillMatrix {
+ public:
+  // Of a mutant that has rules, once it was red.
+  void Add(const Mutant& mutant, const Outcome& outcome) {
+    ++killed_;
+    const auto own = [&mutant](const std::string& rule) {
+      return std::ranges::find(mutant.rules, rule) != mutant.rules.end();
+    };
+    attributed_ += own(outcome.rule);
+    runs_to_red_.push_back(outcome.runs_to_red);
+    for (const auto& [rule, times] : outcome.red_by_rule) {
+      kills_[rule][mutant.Title()] = outcome.red_by_rule.size() == 1;
+    }
+  }
+
+  std::string Summary() {
+    if (killed_ == 0) return "";
+    std::ranges::sort(runs_to_red_);
+    return "the first red run named a rule of its own for " + std::to_string(attributed_) + " of " +
+           std::to_string(killed_) + " (" + std::to_string(100 * attributed_ / killed_) +
+           " %); runs to the first red one: median " +
+           std::to_string(runs_to_red_[runs_to_red_.size() / 2]) + ", most " +
+           std::to_string(runs_to_red_.back());
+  }
+
+  // By rule: the mutants that it alone caught, and the others that it caught.
+  std::string Markdown() const {
+    std::string text =
+        "# What each rule has caught\n\n| rule | by it alone | and by others |\n| --- | --- | --- "
+        "|\n";
+    for (const auto& [rule, mutants] : kills_) {
+      std::string alone, shared;
+      for (const auto& [mutant, only] : mutants) {
+        std::string& into = only ? alone : shared;
+        into += (into.empty() ? "" : ", ") + mutant;
+      }
+      text += "| " + (rule.empty() ? "(none)" : rule) + " | " + alone + " | " + shared + " |\n";
+    }
+    return text;
+  }
+
+ private:
+  size_t killed_ = 0, attributed_ = 0;
+  std::vector<uint32_t> runs_to_red_;
+  std::map<std::string, std::map<std::string, bool>> kills_;  // by rule; caught by nothing else
+};
 
 // The smallest plan found that convicts a mutant by the same rule.
 struct Minimum {
@@ -202,6 +252,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
   Result<std::vector<Mutant>> mutants = campaign::ReadMutants(path);
   if (!mutants.ok()) return Complain(mutants.error());
   uint32_t good = 0, bad = 0, skipped = 0;
+  KillMatrix kills;
   for (const Mutant& mutant : *mutants) {
     if (context.interrupted) return kHarnessError;
     if (!wanted.empty() &&
@@ -225,6 +276,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
     Result<Outcome> outcome = Try(context, mutant, selection.subjects, runs);
     if (!outcome.ok()) return Complain(outcome.error());
     Fate fate = FateOf(mutant, *outcome);
+    if (!mutant.rules.empty() && !outcome->red_by_rule.empty()) kills.Add(mutant, *outcome);
     std::optional<Minimum> minimum;
     if (fate == Fate::kKilled && mutant.explore) {
       minimum = Shrink(context, mutant, selection.subjects, *outcome);
@@ -267,6 +319,11 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
   if (good + bad + skipped == 0) {
     return Complain({Error::Kind::kUsage, "no mutant of the catalogue matches; see " + path});
   }
+  const std::string table = "reports/out/mutants/kills.md";
+  if (const std::string summary = kills.Summary(); !summary.empty()) {
+    std::ofstream(table) << kills.Markdown();
+    std::cout << summary << "\nby rule: " << table << "\n";
+  }
   std::cout << good << " passed, " << bad << " failed, " << skipped << " skipped\n";
   return bad == 0 ? kOk : kRed;
 }
@@ -285,7 +342,10 @@ void AddMutants(CLI::App& app, Context& context) {
       ->type_name("PATTERN");
   verb->add_option("--catalogue", *catalogue, "Default: subjects/mutants/catalog.yaml")
       ->type_name("FILE");
-  verb->add_option("--runs", *runs, "Runs of each cell that the catalogue names; where it names none, each is run once")->capture_default_str();
+  verb->add_option(
+          "--runs", *runs,
+          "Runs of each cell that the catalogue names; where it names none, each is run once")
+      ->capture_default_str();
   verb->callback([&context, selection, catalogue, wanted, runs] {
     context.exit_code = Mutants(context, *selection, *catalogue, *wanted, *runs);
   });
