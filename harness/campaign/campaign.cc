@@ -13,8 +13,9 @@
 #include "harness/campaign/plan_file.h"
 #include "harness/campaign/schedule.h"
 #include "harness/campaign/worker.h"
-#include "harness/effects/resource_use.h"
+#include "harness/effects/control_delivery.h"
 #include "harness/effects/hogs.h"
+#include "harness/effects/resource_use.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
 #include "harness/report/run_file.h"
@@ -260,6 +261,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     std::vector<std::thread> workers;
     for (uint32_t slot = 0; slot < std::max(options.jobs, 1u); ++slot) {
       workers.emplace_back([&, slot] {
+        effects::MarkOwnThread();
         Worker::Options worker_options;
         worker_options.slot = slot;
         worker_options.keep_all_traces = options.keep_all_traces;

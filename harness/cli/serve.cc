@@ -14,6 +14,7 @@
 #include "counterpart/runner/v1/runner.grpc.pb.h"
 #include "harness/campaign/campaign.h"
 #include "harness/cli/command.h"
+#include "harness/effects/control_delivery.h"
 
 namespace counterpart::cli {
 namespace {
@@ -105,7 +106,10 @@ class RunCalls {
   void Start() {
     started_ = true;
     AwaitCall();
-    loop_ = std::thread([this] { Loop(); });
+    loop_ = std::thread([this] {
+      effects::MarkOwnThread();
+      Loop();
+    });
   }
 
   // Ends every campaign in order. The server has been shut down: all calls are cancelled.
@@ -189,6 +193,7 @@ class RunCalls {
       ++running_;
     }
     call.thread = std::thread([this, &call] {
+      effects::MarkOwnThread();
       const grpc::Status status = service_.RunAll(
           call.request, call.interrupted,
           [this, &call](const runner::v1::RunResponse& response) { return Write(call, response); });

@@ -1,11 +1,13 @@
 #include "harness/effects/control_delivery.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "harness/effects/housekeeping.h"
 #include "harness/effects/process_table.h"
 #include "harness/effects/tcp_diag.h"
 
@@ -13,6 +15,7 @@ namespace counterpart::effects {
 namespace {
 
 constexpr char kOurThreads[] = "/proc/self/task/";
+constexpr char kOwnName[] = "counterpart_own";
 
 std::string Line(pid_t tid, const char* file) {
   std::ifstream in(kOurThreads + std::to_string(tid) + "/" + file);
@@ -34,14 +37,15 @@ std::map<pid_t, std::string> ReadCounters() {
   for (std::filesystem::directory_iterator entry(kOurThreads, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     const pid_t tid = std::atoi(entry->path().filename().c_str());
-    const std::string name = Line(tid, "comm");
-    if (name != kAnswersThread && !IsOfGrpc(name)) continue;
+    if (tid == getpid() || Line(tid, "comm") == kOwnName) continue;
     counters[tid] = Line(tid, "schedstat");
   }
   return counters;
 }
 
 }  // namespace
+
+void MarkOwnThread() { pthread_setname_np(pthread_self(), kOwnName); }
 
 bool ControlDelivery::Begin(uint16_t port, size_t connections, OurEnds* ends) {
   counters_ = ReadCounters();

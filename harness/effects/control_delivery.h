@@ -5,6 +5,9 @@
 // threads ran or could run, and no byte was between the two kernels, it held nothing. That instant
 // is found as for a subject: counters, then everything else, then state and the same counters. A
 // look at the subject goes in between, so that it is the same instant.
+//
+// Its threads are all of our process but those that are known to be our own. The other way round
+// will not do: a thread that has been made and has not run yet has no name of its own.
 #ifndef COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
 #define COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
 
@@ -13,14 +16,15 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 
 #include "harness/effects/snapshot.h"
 
 namespace counterpart::effects {
 
-// What the threads call themselves that take answers off our library's queue.
-inline constexpr std::string_view kAnswersThread = "control_answers";
+// To be called first of all by every thread of ours that is not the library's and not the main one.
+// Until then, and without it, it counts as the library's: nothing is taken for delivered while it
+// runs.
+void MarkOwnThread();
 
 class ControlDelivery {
  public:

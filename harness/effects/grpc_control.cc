@@ -10,7 +10,6 @@
 
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "counterpart/control/v1/control.pb.h"
-#include "harness/effects/control_delivery.h"
 
 namespace counterpart::effects {
 namespace {
@@ -125,7 +124,7 @@ class GrpcControl final : public ControlClient {
   }
 
   void Complete() {
-    pthread_setname_np(pthread_self(), kAnswersThread.data());
+    pthread_setname_np(pthread_self(), "control_answers");
     void* tag = nullptr;
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {

@@ -31,10 +31,4 @@ bool IsHousekeeping(std::string_view thread_name) {
   });
 }
 
-bool IsOfGrpc(std::string_view thread_name) {
-  return std::any_of(std::begin(kTable), std::end(kTable), [&](const HousekeepingThreads& row) {
-    return row.runtime == kGrpc && thread_name.starts_with(row.name);
-  });
-}
-
 }  // namespace counterpart::effects

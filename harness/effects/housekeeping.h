@@ -19,9 +19,6 @@ std::span<const HousekeepingThreads> HousekeepingTable();
 
 bool IsHousekeeping(std::string_view thread_name);
 
-// Of these the ones of gRPC's core, which the harness has too.
-bool IsOfGrpc(std::string_view thread_name);
-
 }  // namespace counterpart::effects
 
 #endif  // COUNTERPART_EFFECTS_HOUSEKEEPING_H_

@@ -17,6 +17,7 @@
 
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/effects/control_client.h"
+#include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/executions.h"
 #include "harness/effects/output_tail.h"
@@ -789,6 +790,7 @@ TEST(ThreadsTest, HaveWorldsOfTheirOwn) {
   std::vector<std::thread> threads;
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([] {
+      MarkOwnThread();
       Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(Fake("grpc"));
       ASSERT_TRUE(started.ok()) << started.error().message;
       LiveWorld& world = **started;

@@ -609,8 +609,6 @@ TEST(HousekeepingTest, TimersOfEveryRowAreLeftOutOfAccountAndOthersAreNot) {
     EXPECT_EQ(state_with("my " + std::string(row.name)), KernelView::State::kBusy) << row.name;
     EXPECT_LE(row.name.size(), 15u) << row.name << " is longer than the kernel keeps";
   }
-  EXPECT_TRUE(IsOfGrpc("event_engine"));
-  EXPECT_FALSE(IsOfGrpc("VM Thread"));
 }
 
 TEST(StepTest, HousekeepingThatRunsIsARunningThread) {

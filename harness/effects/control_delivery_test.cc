@@ -1,0 +1,94 @@
+// What counts as a thread of our library, against the real kernel.
+#include "harness/effects/control_delivery.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <thread>
+
+#include "harness/effects/unique_fd.h"
+
+namespace counterpart::effects {
+namespace {
+
+// One connection to a port, and a thread of a library that sleeps until the end.
+class DeliveryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    listener_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(bind(listener_.get(), generic, size), 0);
+    ASSERT_EQ(listen(listener_.get(), 1), 0);
+    ASSERT_EQ(getsockname(listener_.get(), generic, &size), 0);
+    port_ = ntohs(address.sin_port);
+    client_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(client_.get(), generic, size), 0);
+    library_ = std::thread([this] { over_.wait(false); });
+  }
+  void TearDown() override {
+    over_ = true;
+    over_.notify_all();
+    library_.join();
+  }
+
+  // Whether, some time, an instant is found at which nothing is on its way.
+  bool EverDelivered() {
+    for (int i = 0; i < 2000; ++i) {
+      OurEnds ends;
+      ControlDelivery delivery;
+      if (delivery.Begin(port_, 1, &ends) && delivery.End()) return true;
+    }
+    return false;
+  }
+
+  uint16_t port_ = 0;
+
+ private:
+  UniqueFd listener_, client_;
+  std::atomic<bool> over_ = false;
+  std::thread library_;
+};
+
+TEST_F(DeliveryTest, SleepingThreadsHoldNothing) { EXPECT_TRUE(EverDelivered()); }
+
+TEST_F(DeliveryTest, MoreConnectionsThanThereShouldBeAreNotUnderstood) {
+  OurEnds ends;
+  EXPECT_FALSE(ControlDelivery().Begin(port_, 2, &ends));
+}
+
+// One that has just been made is called like the thread that made it, and may hold anything.
+TEST_F(DeliveryTest, AThreadWithoutANameMayBeTheLibrarys) {
+  std::atomic<bool> over = false;
+  std::thread fresh([&over] {
+    while (!over) {
+    }
+  });
+  EXPECT_FALSE(EverDelivered());
+  over = true;
+  fresh.join();
+}
+
+TEST_F(DeliveryTest, OurOwnThreadsMayRun) {
+  std::atomic<bool> own = false, over = false;
+  std::thread worker([&own, &over] {
+    MarkOwnThread();
+    own = true;
+    own.notify_all();
+    while (!over) {
+    }
+  });
+  own.wait(false);
+  EXPECT_TRUE(EverDelivered());
+  over = true;
+  worker.join();
+}
+
+}  // namespace
+}  // namespace counterpart::effects
