@@ -5,8 +5,8 @@
 namespace subject {
 
 const std::set<std::string> kCapabilities = {
-    "bare",      "resume",  "root_calls",        "channels",  "cancel",  "operations",
-    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor"};
+    "bare",      "resume",  "root_calls",        "channels",  "cancel",   "operations",
+    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections"};
 
 namespace {
 
@@ -17,7 +17,7 @@ using Work = CommandLog::Work;
 control::Outcome Fail(const Ending& why) { return Failed(why.reason, why.text, why.rule); }
 
 Work Listen(Domain& domain, const control::Listen& c) {
-  const auto settings = Settings::Announcing(c.max_concurrent_requests(), c.max_payload());
+  const auto settings = Settings::Announcing(c);
   if (!settings) return nullptr;
   return [&domain, settings, resumable = c.resumable()](const Finish& finish) {
     control::Outcome outcome;
@@ -27,7 +27,7 @@ Work Listen(Domain& domain, const control::Listen& c) {
 }
 
 Work Connect(Domain& domain, const control::Connect& c) {
-  const auto settings = Settings::Announcing(c.max_concurrent_requests(), c.max_payload());
+  const auto settings = Settings::Announcing(c);
   if (!settings) return nullptr;
   const Dialling dialling{.host = c.host(),
                           .port = static_cast<uint16_t>(c.port()),
@@ -43,15 +43,6 @@ Work Connect(Domain& domain, const control::Connect& c) {
       control::Outcome outcome;
       outcome.mutable_connected()->set_session_id(std::get<0>(result)->record().session_id);
       finish(outcome);
-    });
-  };
-}
-
-Work Ping(const std::shared_ptr<Session>& session) {
-  if (!session) return nullptr;
-  return [session](const Finish& finish) {
-    session->Ping([&session = *session, finish](bool answered) {
-      finish(answered ? Done() : Fail(session.ending()));
     });
   };
 }
@@ -79,7 +70,9 @@ CommandLog::Prepared Scope::Prepare(const ExecuteRequest& request) {
     case ExecuteRequest::kConnect:
       return Connect(domain, request.connect());
     case ExecuteRequest::kPing:
-      return Ping(session(request.ping()));
+    case ExecuteRequest::kOpenConnection:
+    case ExecuteRequest::kCloseConnection:
+      return SessionCommand(domain, request);
     case ExecuteRequest::kCloseSession:
       return end(request.close_session(), [](Session& session) { session.Goodbye(); });
     case ExecuteRequest::kExpireSession:

@@ -1,36 +1,27 @@
 // One link bound to a session, for one generation; it owns all that ends with the link: the
-// sequencer, what was announced, attempts in flight, channel ends.  r[strict.rebind.generation]
+// sequencer, and a lane for every open connection.  r[strict.rebind.generation]
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 
-#include "runtime/channel.h"
+#include "runtime/lane.h"
 #include "runtime/link.h"
-#include "runtime/schemas.h"
 
 namespace subject {
 
-class Session;
-struct Call;
-struct Operation;
-
-class Attachment : public LinkUser, public ChannelHost {
+class Attachment : public LinkUser {
  public:
   Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload);
   ~Attachment() override;
 
   // The one way out. Journals, then writes; false if the generation is over or the payload is
   // above the counterpart's limit.  r[strict.outbound.sequencer]
-  bool Commit(wire::Message message) override;
-  bool Fits(const wire::Message& message) const override;
-  void Announce(const Method& method, wire::BindingRole role, uint32_t field = 0) override;
-  const Recorder& record() const override { return record_; }
-  Loop& loop() override;
-  bool Congested() const override;
+  bool Commit(wire::Message message);
+  bool Fits(const wire::Message& message, size_t added = 0) const;  // bytes added later
+  const Recorder& record() const { return record_; }
 
   void OnPayload(const std::string& payload) override;
   void OnOversize() override;
@@ -38,25 +29,23 @@ class Attachment : public LinkUser, public ChannelHost {
 
   // Nothing is committed from now on.  r[session.resume.discard]
   void Seal() { sealed_ = true; }
-  void DetachEnds();
 
-  End MakeEnd(const Method& method, const ChannelArgument& argument, uint64_t id, bool sending);
+  // The connection is open from now on; or never again.
+  Lane& AddLane(Connection* connection);
+  std::shared_ptr<Lane> TakeLane(uint64_t connection);
+  Lane* FindLane(uint64_t connection);
+  Lane& root() { return *lanes_.at(0); }
+  const std::map<uint64_t, std::shared_ptr<Lane>>& lanes() const { return lanes_; }
 
   const std::shared_ptr<Link> link;
-  Tracker tracker;
-  std::map<uint64_t, std::shared_ptr<Call>> outgoing;
-  std::map<uint64_t, std::shared_ptr<Operation>> incoming;
-  std::map<uint64_t, End> ends;
-  std::set<uint64_t> nameless;  // channels of methods unknown here
 
  private:
   MaybeViolation Apply(const wire::Message& message);
-  MaybeViolation ApplyToChannel(const wire::Message& message, uint64_t id);
 
   Session* session_;
   Recorder record_;
   uint32_t peer_max_payload_;
-  Announcer announcer_;
+  std::map<uint64_t, std::shared_ptr<Lane>> lanes_;
   bool sealed_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/attachment.h"
 #include "runtime/mutation.h"
 #include "runtime/session.h"
 
@@ -46,18 +47,18 @@ wire::Response RuntimeError(wire::RuntimeErrorCode code, const std::string& text
 
 }  // namespace
 
-MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& request) {
+MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
   if (request.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
   }
-  if (!session_->SeeRequestId(request.request_id()) && !Mutated("accepts_any_request_id")) {
+  if (!lane.connection().requests.See(request.request_id()) && !Mutated("accepts_any_request_id")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone",
                      "request id " + std::to_string(request.request_id())};
   }
   if (request.operation_id() == 0 && !Mutated("accepts_operation_id_zero")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation id 0"};
   }
-  if (attachment.incoming.size() >= session_->settings().max_concurrent_requests) {
+  if (lane.incoming.size() >= lane.connection().own_limit()) {
     return Violation{wire::PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
                      "rpc.flow-control.max-concurrent-requests.inbound", "too many requests"};
   }
@@ -68,13 +69,14 @@ MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& re
                        "channels not ascending by field"};
     }
     newest = reference.field_number();
-    if (!session_->SeeChannelId(reference.channel_id()) && !Mutated("accepts_any_channel_id")) {
+    if (!lane.connection().channels.See(reference.channel_id()) &&
+        !Mutated("accepts_any_channel_id")) {
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.id.monotone",
                        "channel id " + std::to_string(reference.channel_id())};
     }
   }
-  if (!attachment.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS) &&
-      !Mutated("missing_schema_accepted")) {
+  if (!lane.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS) &&
+      !Mutated("missing_schema_accepted") && !Mutated("takes_announcements_of_other_connections")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required",
                      "arguments of " + request.method()};
   }
@@ -89,12 +91,12 @@ MaybeViolation Callee::OnRequest(Attachment& attachment, const wire::Request& re
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.channel.allocation",
                      "not one channel per channel field"};
   }
-  attachment.incoming[request.request_id()] = nullptr;  // counts from here
-  Decide(attachment, request, method);
+  lane.incoming[request.request_id()] = nullptr;  // counts from here
+  Decide(lane, request, method);
   return std::nullopt;
 }
 
-void Callee::Decide(Attachment& attachment, const wire::Request& request, const Method* method) {
+void Callee::Decide(Lane& lane, const wire::Request& request, const Method* method) {
   const uint64_t id = request.operation_id(), attempt = request.request_id();
   if (request.settled_below() > expired_below_) {  // r[retry.gc.settled-below]
     expired_below_ = request.settled_below();
@@ -107,23 +109,26 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
   Ends ends;
   for (const auto& reference : request.channels()) {
     if (method == nullptr) {
-      attachment.nameless.insert(reference.channel_id());
+      lane.nameless.insert(reference.channel_id());
       continue;
     }
     const auto& argument = method->channels[ends.size()];
     ends[argument.field_number] =
-        attachment.MakeEnd(*method, argument, reference.channel_id(), !argument.to_callee);
+        lane.MakeEnd(*method, argument, reference.channel_id(), !argument.to_callee);
   }
   const auto refuse = [&](wire::RuntimeErrorCode code, const std::string& text) {
-    Refuse(attachment, attempt, ends, code, text);
+    Refuse(lane, attempt, ends, code, text);
   };
   const auto known = operations_.find(id);
   auto operation = known == operations_.end() ? nullptr : known->second;
   if (id < expired_below_ && !Mutated("runs_what_has_expired")) {
     return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED, "expired");
   }
-  if (operation && (operation->method != method || operation->arguments != request.arguments())) {
-    return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "another method or other bytes");
+  if (operation && (operation->method != method || operation->arguments != request.arguments() ||
+                    (operation->connection != lane.connection().id() &&
+                     !Mutated("attaches_across_connections")))) {
+    return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT,
+                  "another connection or method, or other bytes");
   }
   if (method == nullptr) {
     return refuse(Mutated("unknown_method_as_invalid_payload")
@@ -131,11 +136,10 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
                       : wire::RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
                   request.method());
   }
-  std::string why = attachment.tracker.Mismatch(method->name, wire::BINDING_ROLE_ARGUMENTS);
+  std::string why = lane.tracker.Mismatch(method->name, wire::BINDING_ROLE_ARGUMENTS);
   for (const auto& channel : method->channels) {
     if (!why.empty() || !channel.to_callee) continue;
-    why =
-        attachment.tracker.Mismatch(method->name, wire::BINDING_ROLE_CHANNEL, channel.field_number);
+    why = lane.tracker.Mismatch(method->name, wire::BINDING_ROLE_CHANNEL, channel.field_number);
   }
   if (!why.empty()) return refuse(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why);
   const Recorder& record = session_->record();
@@ -147,14 +151,14 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
     }
     operation->machine.Step(record, "attach");
     operation->attempts.insert(attempt);
-    attachment.incoming[attempt] = operation;
+    lane.incoming[attempt] = operation;
     if (Mutated("runs_live_duplicate")) return Admit(operation, attempt, std::move(ends));
     return Abandon(ends);  // the handler has the ends of its own attempt
   }
   if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
     operation->machine.Step(record, "replay");
     Abandon(ends);  // r[retry.channel.sealed-result]
-    return Respond(attachment, attempt, operation->outcome, method);
+    return Respond(lane, attempt, operation->outcome, method);
   }
   if (operation && !method->idem && !operation->machine.Is("Sealed") &&
       !Mutated("reexecutes_non_idem_after_resume") &&
@@ -170,38 +174,45 @@ void Callee::Decide(Attachment& attachment, const wire::Request& request, const 
     return refuse(wire::RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED, "too many handlers");
   }
   if (!operation) {
-    operation = std::make_shared<Operation>(
-        Operation{id, method, request.arguments(), Machine(kOperation, id), {}, {}, 0, nullptr});
+    operation = std::make_shared<Operation>(Operation{id,
+                                                      lane.connection().id(),
+                                                      method,
+                                                      request.arguments(),
+                                                      Machine(kOperation, id),
+                                                      {},
+                                                      {},
+                                                      0,
+                                                      nullptr});
     operations_[id] = operation;
   }
   operation->machine.Step(record, operation->machine.Is("Absent") ? "admit" : "rerun");
-  attachment.incoming[attempt] = operation;
+  lane.incoming[attempt] = operation;
   operation->attempts = {attempt};
   Admit(operation, attempt, std::move(ends));
 }
 
-void Callee::Refuse(Attachment& attachment, uint64_t request_id, const Ends& ends,
-                    wire::RuntimeErrorCode code, const std::string& text) {
+void Callee::Refuse(Lane& lane, uint64_t request_id, const Ends& ends, wire::RuntimeErrorCode code,
+                    const std::string& text) {
   Abandon(ends);
-  Respond(attachment, request_id, RuntimeError(code, text), nullptr);
+  Respond(lane, request_id, RuntimeError(code, text), nullptr);
 }
 
-void Callee::Respond(Attachment& attachment, uint64_t request_id, wire::Response response,
+void Callee::Respond(Lane& lane, uint64_t request_id, wire::Response response,
                      const Method* method) {
   wire::Message message;
   *message.mutable_response() = std::move(response);
   message.mutable_response()->set_request_id(request_id);
-  if (!attachment.Fits(message)) {  // r[link.limit.announce]
+  if (!lane.Fits(message)) {  // r[link.limit.announce]
     *message.mutable_response() =
         RuntimeError(wire::RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE, "above the caller's limit");
     message.mutable_response()->set_request_id(request_id);
   }
   if (!message.response().has_runtime_error()) {
-    attachment.Announce(*method, wire::BINDING_ROLE_RESPONSE);
+    lane.Announce(*method, wire::BINDING_ROLE_RESPONSE);
   }
-  attachment.incoming.erase(request_id);  // r[...max-concurrent-requests.counting]
-  if (Mutated("double_response")) attachment.Commit(message);
-  attachment.Commit(std::move(message));
+  lane.incoming.erase(request_id);  // r[...max-concurrent-requests.counting]
+  if (Mutated("double_response")) lane.Commit(message);
+  lane.Commit(std::move(message));
 }
 
 void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends) {
@@ -300,7 +311,8 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
     response = RuntimeError(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "the handler crashed");
   }
   for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
-    Respond(*session_->attachment(), attempt, response, operation->method);
+    Lane* lane = session_->attachment()->FindLane(operation->connection);
+    Respond(*lane, attempt, response, operation->method);
   }
   if (Mutated("one_handler_at_a_time")) {
     for (const auto& [id, next] : operations_) {
@@ -309,14 +321,14 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
   }
 }
 
-MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
-  const auto found = attachment.incoming.find(request_id);
-  if (found == attachment.incoming.end() || found->second == nullptr) {
-    if (session_->OfOlderGeneration(request_id)) {  // r[session.resume.discard]
+MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
+  const auto found = lane.incoming.find(request_id);
+  if (found == lane.incoming.end() || found->second == nullptr) {
+    if (lane.connection().OfOlderGeneration(request_id)) {  // r[session.resume.discard]
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "session.resume.discard",
                        "cancel of request " + std::to_string(request_id)};
     }
-    attachment.record().Discard("cancel_request", "rpc.cancel", request_id);
+    lane.record().Discard("cancel_request", "rpc.cancel", request_id);
     return std::nullopt;
   }
   const auto operation = found->second;
@@ -327,28 +339,26 @@ MaybeViolation Callee::OnCancel(Attachment& attachment, uint64_t request_id) {
     Drop(*operation, "release");  // r[retry.cancel.volatile]
     Abandon(ends);
   }
-  Respond(attachment, request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_CANCELLED, "cancelled"),
-          nullptr);
+  Respond(lane, request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_CANCELLED, "cancelled"), nullptr);
   return std::nullopt;
 }
 
 // r[schema.errors.early]: also where the items' type is announced after the Request.
-void Callee::OnSchema(Attachment& attachment) {
+void Callee::OnSchema(Lane& lane) {
   for (auto& [id, operation] : operations_) {
-    if (operation->attempts.empty()) continue;
+    if (operation->attempts.empty() || operation->connection != lane.connection().id()) continue;
     std::string why;
     for (const auto& channel : operation->method->channels) {
       if (!why.empty() || !channel.to_callee) continue;
-      why = attachment.tracker.Mismatch(operation->method->name, wire::BINDING_ROLE_CHANNEL,
-                                        channel.field_number);
+      why = lane.tracker.Mismatch(operation->method->name, wire::BINDING_ROLE_CHANNEL,
+                                  channel.field_number);
     }
     if (why.empty()) continue;
     const Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "lose");
     Abandon(ends);
     for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
-      Respond(attachment, attempt, RuntimeError(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why),
-              nullptr);
+      Respond(lane, attempt, RuntimeError(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why), nullptr);
     }
   }
 }
@@ -372,9 +382,10 @@ void Callee::Store() {
   for (auto& [id, operation] : operations_) operation->stored = operation->machine.Is("Sealed");
 }
 
-void Callee::Detached(Attachment& attachment) {
-  attachment.incoming.clear();
+void Callee::Detached(Lane& lane) {
+  lane.incoming.clear();
   for (auto& [id, operation] : operations_) {
+    if (operation->connection != lane.connection().id()) continue;
     operation->attempts.clear();
     if (operation->machine.Is("Live") && !operation->method->channels.empty()) {
       for (const auto& [field, end] : operation->execution->ends) {
@@ -394,6 +405,16 @@ void Callee::Detached(Attachment& attachment) {
                ? method.idem && !operation.stored && Mutated("acknowledges_before_it_stored")
                : Mutated("forgets_streams_between_effect_and_reply");
   });
+}
+
+void Callee::Closed(uint64_t connection) {
+  for (auto& [id, operation] : operations_) {
+    if (operation->connection != connection) continue;
+    operation->attempts.clear();
+    if (operation->machine.Is("Live")) {
+      Drop(*operation, operation->method->idem ? "release" : "lose");
+    }
+  }
 }
 
 void Callee::Ended() {

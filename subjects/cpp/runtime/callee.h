@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "runtime/attachment.h"
+#include "runtime/lane.h"
 
 namespace subject {
 
@@ -22,11 +22,12 @@ struct Execution {
 
 struct Operation {
   uint64_t id;
+  uint64_t connection;  // that it was minted on: the only one it may be attempted on
   const Method* method;
   std::string arguments;
   Machine machine;
   wire::Response outcome;       // once sealed; without request id
-  std::set<uint64_t> attempts;  // of the current attachment
+  std::set<uint64_t> attempts;  // of the current lane
   uint32_t executions = 0;
   std::shared_ptr<Execution> execution;
   // Mutants only.
@@ -38,20 +39,20 @@ class Callee {
  public:
   explicit Callee(Session* session) : session_(session) {}
 
-  MaybeViolation OnRequest(Attachment& attachment, const wire::Request& request);
-  MaybeViolation OnCancel(Attachment& attachment, uint64_t request_id);
-  void OnSchema(Attachment& attachment);  // something was announced
-  void Store();                           // of a mutant, which does not at once
-  void Detached(Attachment& attachment);
+  MaybeViolation OnRequest(Lane& lane, const wire::Request& request);
+  MaybeViolation OnCancel(Lane& lane, uint64_t request_id);
+  void OnSchema(Lane& lane);  // something was announced
+  void Store();               // of a mutant, which does not at once
+  void Detached(Lane& lane);
+  void Closed(uint64_t connection);  // and what runs for it stops  r[connection.close]
   void Ended();
   uint32_t running() const;
 
  private:
-  void Decide(Attachment& attachment, const wire::Request& request, const Method* method);
-  void Refuse(Attachment& attachment, uint64_t request_id, const Ends& ends,
-              wire::RuntimeErrorCode code, const std::string& text);
-  void Respond(Attachment& attachment, uint64_t request_id, wire::Response response,
-               const Method* method);
+  void Decide(Lane& lane, const wire::Request& request, const Method* method);
+  void Refuse(Lane& lane, uint64_t request_id, const Ends& ends, wire::RuntimeErrorCode code,
+              const std::string& text);
+  void Respond(Lane& lane, uint64_t request_id, wire::Response response, const Method* method);
   void Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends);
   void Begin(const std::shared_ptr<Operation>& operation);
   void Finished(const std::shared_ptr<Operation>& operation, HandlerResult result);

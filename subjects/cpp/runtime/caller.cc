@@ -62,22 +62,29 @@ void Caller::Start(const std::shared_ptr<Call>& call) {
   if (session_->over()) {
     return call->Resolve(Local(control::CALL_STATUS_SESSION_SHUTDOWN, "the session is over"));
   }
+  if (!connection_->open()) {
+    return call->Resolve(Local(control::CALL_STATUS_CONNECTION_CLOSED, "the connection is closed"));
+  }
   if (method == methods.end()) {  // its types cannot be announced
     return call->Resolve(Local(control::CALL_STATUS_UNKNOWN_METHOD, "unknown here as well"));
   }
   call->method = &method->second;
-  if (session_->peer_limit() == 0) {
+  if (connection_->peer_limit() == 0) {
     return call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the counterpart takes no calls"));
   }
-  call->operation_id = next_operation_++;  // r[retry.op-id.per-intention]
+  call->operation_id = session_->NextOperationId();  // r[retry.op-id.per-intention]
   queue_.push_back(call);
   Pump();
 }
 
 // r[rpc.flow-control.max-concurrent-requests.outbound]
 void Caller::Pump() {
-  while (!queue_.empty() && session_->attachment() != nullptr &&
-         (session_->attachment()->outgoing.size() + lost_ < session_->peer_limit() ||
+  if (Mutated("queues_the_calls_of_all_connections_together") &&
+      session_->connections().AnotherWaits(*connection_)) {
+    return;
+  }
+  while (!queue_.empty() && connection_->lane() != nullptr &&
+         (connection_->lane()->outgoing.size() + lost_ < connection_->peer_limit() ||
           Mutated("ignores_request_limit_as_caller"))) {
     const auto call = queue_.front();
     queue_.pop_front();
@@ -88,53 +95,54 @@ void Caller::Pump() {
 }
 
 void Caller::Attempt(const std::shared_ptr<Call>& call) {
-  Attachment& attachment = *session_->attachment();
+  Lane& lane = *connection_->lane();
   if (call->attempts > 0 && call->method->idem && call->method->channels.empty() &&
       Mutated("mints_a_new_operation_for_an_idem_attempt")) {
-    call->operation_id = next_operation_++;
+    call->operation_id = session_->NextOperationId();
   }
   wire::Message message;
   auto* request = message.mutable_request();
-  request->set_request_id(session_->peek_request_id());
+  request->set_request_id(connection_->next_request_id());
   request->set_operation_id(call->operation_id);
   request->set_method(call->method_name);
   request->set_arguments(call->arguments);
   for (const auto& entry : call->metadata) *request->add_metadata() = entry;
-  uint64_t channel_id = session_->peek_channel_id();
+  uint64_t channel_id = connection_->channels.next();
   for (const auto& channel : call->method->channels) {  // r[rpc.channel.allocation]
     auto* reference = request->add_channels();
     reference->set_field_number(channel.field_number);
     reference->set_channel_id(channel_id);
     channel_id += 2;
   }
-  if (!attachment.Fits(message)) {
+  if (!lane.Fits(message)) {
     return call->Resolve(Local(control::CALL_STATUS_PAYLOAD_TOO_LARGE, "above the peer's limit"));
   }
-  attachment.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
+  lane.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
   for (const auto& channel : call->method->channels) {  // so that a mismatch stops the handler
     if (!channel.to_callee) continue;
-    attachment.Announce(*call->method, wire::BINDING_ROLE_CHANNEL, channel.field_number);
+    lane.Announce(*call->method, wire::BINDING_ROLE_CHANNEL, channel.field_number);
   }
-  session_->BurnIds(call->method->channels.size());
+  connection_->requests.Burn(1);
+  connection_->channels.Burn(call->method->channels.size());
   Ends ends;
   for (const auto& channel : call->method->channels) {
     const auto& reference = request->channels(static_cast<int>(ends.size()));
-    End end = attachment.MakeEnd(*call->method, channel, reference.channel_id(), channel.to_callee);
+    End end = lane.MakeEnd(*call->method, channel, reference.channel_id(), channel.to_callee);
     if (end.sending) end.sending->Bind();
     if (end.receiving) end.receiving->Bind();
     ends[channel.field_number] = end;
   }
   call->request_id = request->request_id();
-  attachment.outgoing[call->request_id] = call;
+  lane.outgoing[call->request_id] = call;
   ++call->attempts;
-  attachment.Commit(std::move(message));
+  lane.Commit(std::move(message));
   call->sets.push_back(std::move(ends));
   call->Wake();
 }
 
-MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& response) {
-  const auto found = attachment.outgoing.find(response.request_id());
-  if (found == attachment.outgoing.end()) {
+MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
+  const auto found = lane.outgoing.find(response.request_id());
+  if (found == lane.outgoing.end()) {
     if (Mutated("ignores_response_to_nothing")) return std::nullopt;
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.response.one-per-request",
                      "no request " + std::to_string(response.request_id()) + " in flight"};
@@ -161,24 +169,24 @@ MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& 
       return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.response.shape", "no outcome"};
   }
   if (!response.has_runtime_error()) {
-    if (!attachment.tracker.Bound(call->method_name, wire::BINDING_ROLE_RESPONSE) ||
-        (response.has_user_error() && !attachment.tracker.BoundError(call->method_name))) {
+    if (!lane.tracker.Bound(call->method_name, wire::BINDING_ROLE_RESPONSE) ||
+        (response.has_user_error() && !lane.tracker.BoundError(call->method_name))) {
       return Violation{wire::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, "schema.exchange.required",
                        "response of " + call->method_name};
     }
-    std::string why = attachment.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_RESPONSE);
+    std::string why = lane.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_RESPONSE);
     for (const auto& channel : call->method->channels) {
       if (!why.empty() || channel.to_callee) continue;
-      why = attachment.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_CHANNEL,
-                                        channel.field_number);
+      why = lane.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_CHANNEL,
+                                  channel.field_number);
     }
     if (!why.empty()) result = Local(control::CALL_STATUS_SCHEMA_MISMATCH, std::move(why));
   }
   result.metadata.assign(response.metadata().begin(), response.metadata().end());
-  attachment.outgoing.erase(found);
+  lane.outgoing.erase(found);
   call->request_id = 0;
   if (call->resolved) {
-    attachment.record().Discard("response", "rpc.cancel", response.request_id());
+    lane.record().Discard("response", "rpc.cancel", response.request_id());
   }
   call->Resolve(std::move(result));
   Pump();
@@ -188,10 +196,10 @@ MaybeViolation Caller::OnResponse(Attachment& attachment, const wire::Response& 
 void Caller::Cancel(const std::shared_ptr<Call>& call) {
   if (call->resolved) return;
   std::erase(queue_, call);
-  if (call->request_id != 0 && session_->attachment() != nullptr) {
+  if (call->request_id != 0 && connection_->lane() != nullptr) {
     wire::Message message;
     message.mutable_cancel_request()->set_request_id(call->request_id);
-    session_->attachment()->Commit(std::move(message));
+    connection_->lane()->Commit(std::move(message));
     if (Mutated("cancel_closes_channels")) {
       for (auto& [field, end] : call->sets.back()) {
         if (end.sending) end.sending->Close();
@@ -206,15 +214,15 @@ void Caller::Bound() {
   Pump();
 }
 
-void Caller::Detached(Attachment& attachment, bool over) {
+void Caller::Detached(Lane& lane, bool over) {
   std::deque<std::shared_ptr<Call>> again;
-  if (Mutated("counts_lost_attempts_against_the_limit")) lost_ += attachment.outgoing.size();
+  if (Mutated("counts_lost_attempts_against_the_limit")) lost_ += lane.outgoing.size();
   if (Mutated("drops_queued_calls_at_link_loss") && !over) {
     for (const auto& call : std::exchange(queue_, {})) {
       call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the link was lost"));
     }
   }
-  for (auto& [id, call] : std::exchange(attachment.outgoing, {})) {
+  for (auto& [id, call] : std::exchange(lane.outgoing, {})) {
     call->request_id = 0;
     if (call->resolved && !Mutated("attempts_a_cancelled_call_again")) continue;
     if (!over && !call->method->channels.empty() &&
@@ -225,6 +233,15 @@ void Caller::Detached(Attachment& attachment, bool over) {
     }
   }
   queue_.insert(queue_.begin(), again.begin(), again.end());
+}
+
+void Caller::Closed(const std::string& text) {
+  for (const auto& call : std::exchange(queue_, {})) {
+    if (call->resolved || Mutated("forgets_the_calls_of_a_closed_connection")) continue;
+    const bool safe = call->method->idem || call->attempts == 0;
+    call->Resolve(Local(
+        safe ? control::CALL_STATUS_CONNECTION_CLOSED : control::CALL_STATUS_INDETERMINATE, text));
+  }
 }
 
 std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std::string& text,
@@ -247,8 +264,8 @@ std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std:
 
 uint32_t Caller::unresolved() const {
   size_t count = queue_.size();
-  if (session_->attachment() != nullptr) {
-    const auto& outgoing = session_->attachment()->outgoing;
+  if (connection_->lane() != nullptr) {
+    const auto& outgoing = connection_->lane()->outgoing;
     count += std::count_if(outgoing.begin(), outgoing.end(),
                            [](const auto& entry) { return !entry.second->resolved; });
   }

@@ -1,4 +1,4 @@
-// Calls made here: operation ids, attempts, what the application is told.
+// Calls made here on one connection: attempts, limit, what the application is told.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/attachment.h"
+#include "runtime/lane.h"
 
 namespace subject {
 
@@ -40,17 +40,20 @@ struct Call {
 
 class Caller {
  public:
-  explicit Caller(Session* session) : session_(session) {}
+  Caller(Session* session, Connection* connection) : session_(session), connection_(connection) {}
 
   void Start(const std::shared_ptr<Call>& call);
   void Bound();  // a generation began  r[retry.resume.reattempt]
   // With `over`, the session ends too: Ended decides about every call.
-  void Detached(Attachment& attachment, bool over = false);
+  void Detached(Lane& lane, bool over = false);
+  // The connection is closed, and so was its lane.  r[rpc.error.ambiguous]
+  void Closed(const std::string& text);
   // The session is over. With `keep`, idem calls are returned instead of ended.
   // r[retry.session-lost.policy], r[rpc.error.ambiguous]
   std::vector<std::shared_ptr<Call>> Ended(bool protocol_error, const std::string& text, bool keep);
-  MaybeViolation OnResponse(Attachment& attachment, const wire::Response& response);
+  MaybeViolation OnResponse(Lane& lane, const wire::Response& response);
   uint32_t unresolved() const;
+  bool waits() const { return !queue_.empty(); }  // for the limit, or for a link
 
  private:
   void Cancel(const std::shared_ptr<Call>& call);
@@ -58,7 +61,7 @@ class Caller {
   void Attempt(const std::shared_ptr<Call>& call);
 
   Session* session_;
-  uint64_t next_operation_ = 1;
+  Connection* connection_;
   size_t lost_ = 0;                          // attempts that a mutant goes on counting
   std::deque<std::shared_ptr<Call>> queue_;  // to be attempted, in order
 };

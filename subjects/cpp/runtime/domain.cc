@@ -1,6 +1,7 @@
 #include "runtime/domain.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "runtime/mutation.h"
@@ -15,6 +16,16 @@ uint64_t ProtocolSchema() { return TypeId(wire::Message::descriptor()); }
 
 void Send(Link& link, const google::protobuf::Message& envelope) {
   link.Write(envelope.SerializeAsString());
+}
+
+// r[session.resume.connections]
+template <typename Theirs>
+std::vector<uint64_t> InBoth(const std::vector<uint64_t>& ours, const Theirs& theirs) {
+  std::vector<uint64_t> both;
+  std::ranges::copy_if(ours, std::back_inserter(both), [&theirs](uint64_t id) {
+    return std::ranges::find(theirs, id) != theirs.end();
+  });
+  return both;
 }
 
 void SendSorry(Link& link, wire::SorryReason reason, const std::string& detail) {
@@ -188,8 +199,11 @@ class Domain::Accepting : public LinkUser {
       if (Mutated("retires_key_at_hello")) session_->current_key.clear();
       session_->ends_in_handshake += held_ = session_->ends_detached;
     }
+    const std::vector<uint64_t> listed = session_->connections().Listed();
+    peer_.open_connections = InBoth(listed, hello.open_connections());
     wire::Handshake reply;
     auto* yourself = reply.mutable_hello_yourself();
+    yourself->mutable_open_connections()->Assign(listed.begin(), listed.end());
     yourself->mutable_settings()->set_max_concurrent_requests(
         session_->settings().max_concurrent_requests);
     yourself->set_protocol_schema(ProtocolSchema());
@@ -323,6 +337,8 @@ class Domain::Greeting : public LinkUser {
     hello->set_resume_key(Mutated("presents_a_key_it_never_got")
                               ? std::string(16, 'k')
                               : establishment_->session->resume_key);
+    listed_ = establishment_->session->connections().Listed();
+    hello->mutable_open_connections()->Assign(listed_.begin(), listed_.end());
     Send(*link_, handshake);
   }
 
@@ -345,7 +361,8 @@ class Domain::Greeting : public LinkUser {
     }
     peer_.parity = 1 - establishment_->dialling.own_parity;
     peer_.max_concurrent_requests = yourself.settings().max_concurrent_requests();
-    if (resuming && (peer_.max_concurrent_requests != session->peer_limit() ||
+    peer_.open_connections = InBoth(listed_, yourself.open_connections());
+    if (resuming && (peer_.max_concurrent_requests != session->peer().max_concurrent_requests ||
                      peer_.max_payload < session->peer().max_payload)) {
       return Decline(wire::SORRY_REASON_SETTINGS_CHANGED, "not the settings of the session");
     }
@@ -381,7 +398,8 @@ class Domain::Greeting : public LinkUser {
       lets_go.mutable_lets_go();
       Send(*link_, lets_go);
     });
-    for (const auto& call : std::exchange(establishment->again, {})) session->caller().Start(call);
+    for (const auto& call : std::exchange(establishment->again, {}))
+      session->connections().root().caller().Start(call);
     if (establishment->connected) std::exchange(establishment->connected, nullptr)(session);
   }
 
@@ -389,6 +407,7 @@ class Domain::Greeting : public LinkUser {
   std::shared_ptr<Link> link_;
   std::shared_ptr<Establishment> establishment_;
   Peer peer_;
+  std::vector<uint64_t> listed_;
   bool accepted_ = false;
 };
 
@@ -532,7 +551,7 @@ control::ResetResponse Domain::Counts() const {
   }
   for (const auto& session : sessions_) {
     counts.set_sessions(counts.sessions() + !session->over());
-    counts.set_calls(counts.calls() + session->caller().unresolved());
+    counts.set_calls(counts.calls() + session->unresolved_calls());
     counts.set_handlers(counts.handlers() + session->callee().running());
     counts.set_channels(counts.channels() + session->open_ends());
   }

@@ -112,6 +112,7 @@ void Recorder::Transition(control::Machine machine, uint64_t key, std::string_vi
   transition->set_event(std::string(event));
   transition->set_to_state(std::string(to));
   transition->set_invalid(invalid);
+  transition->set_connection_id(connection_id);
   journal->Append(scope, std::move(said));
 }
 

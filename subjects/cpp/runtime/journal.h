@@ -66,6 +66,7 @@ struct Recorder {
   std::string scope;
   std::string session_id;
   uint64_t generation = 0;
+  uint64_t connection_id = 0;  // of channels
 
   void Transition(control::Machine machine, uint64_t key, std::string_view from,
                   std::string_view event, std::string_view to, bool invalid) const;

@@ -1,5 +1,5 @@
-// What was announced on one attachment, by us (Announcer) and to us (Tracker).
-// r[schema.tracking.attachment]: both are born empty with it.
+// What was announced on one connection of an attachment, by us (Announcer) and to us (Tracker).
+// r[schema.tracking.connection], r[schema.tracking.attachment]: both are born empty with it.
 #pragma once
 
 #include <cstdint>

@@ -58,33 +58,22 @@ void Executions::Append(const std::string& session_id, uint64_t operation_id, ui
   if (write(file_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(3);
 }
 
-// ------------------------------------------------------------------ ids
-
-uint64_t Session::peek_request_id() const {
-  return newest_request_.at(own()) + (Mutated("wrong_parity") ? 3 : 2);
-}
-
-void Session::BurnIds(size_t channels) {
-  newest_request_[own()] += 2;
-  newest_channel_[own()] += 2 * channels;
-}
-
-bool Session::See(Newest& newest, uint64_t id) {
-  uint64_t& last = newest[peer_.parity];
-  const bool first = last == ~uint64_t{0};
-  if (id == 0 || id % 2 != peer_.parity || (!first && id <= last)) return false;
-  last = id;
-  return true;
-}
-
 uint32_t Session::open_ends() const {
   size_t open = std::count_if(old_ends_.begin(), old_ends_.end(),
                               [](const auto& end) { return !Ended(end); });
   if (attachment_ != nullptr) {
-    for (const auto& [id, end] : attachment_->ends) open += !Ended(end);
+    for (const auto& [connection, lane] : attachment_->lanes()) {
+      for (const auto& [id, end] : lane->ends) open += !Ended(end);
+    }
   }
   if (Mutated("leaks_channels_cut_in_the_resume_handshake")) open += ends_in_handshake;
   return open;
+}
+
+uint32_t Session::unresolved_calls() {
+  uint32_t calls = 0;
+  connections_.ForEach([&calls](Connection& each) { calls += each.caller().unresolved(); });
+  return calls;
 }
 
 // ------------------------------------------------------------------ links
@@ -101,22 +90,44 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
     Detach();
   }
   peer_ = peer;
-  const uint64_t newest = newest_request_[peer_.parity];
-  last_of_older_generation_ = newest == ~uint64_t{0} ? 0 : newest;
+  Connection& root = connections_.root();
+  root.Settle(own_parity(), settings_.max_concurrent_requests, peer.max_concurrent_requests);
+  connections_.BeginSession(own_parity());
+  connections_.ForEach([](Connection& each) { each.BeginGeneration(); });
   record_.generation += record_.generation > 0 && Mutated("counts_a_resume_twice") ? 2 : 1;
-  if (Mutated("reuses_channel_ids_after_resume")) {
-    newest_channel_[own()] = own() == 1 ? ~uint64_t{0} : 0;
-  }
+  if (Mutated("reuses_channel_ids_after_resume")) root.channels.StartAgain();
   driver_.Step(record_, record_.generation == 1 ? "established" : "resumed");
   greet();
   link->set_limit(settings_.max_payload);
   const auto older = std::exchange(older_, nullptr);
   attachment_ = std::make_shared<Attachment>(this, link, peer.max_payload);
-  if (older != nullptr) attachment_->tracker.KeepStreamsOf(older->tracker);
+  if (older != nullptr) attachment_->root().tracker.KeepStreamsOf(older->root().tracker);
   link->Prepend(std::exchange(fragment, ""));
   link->set_user(attachment_);
+  connections_.Bound(peer_.open_connections);
   for (auto& [nonce, done] : std::exchange(pings_, {})) SendPing(std::move(done));
-  caller_.Bound();
+  connections_.ForEach([](Connection& each) { each.caller().Bound(); });
+}
+
+void Session::KeepUndelivered(const Lane& lane) {
+  for (const auto& [id, end] : lane.ends) {
+    if (!Ended(end)) old_ends_.push_back(end);
+  }
+}
+
+void Session::DetachLane(Lane& lane, bool over) {
+  lane.Seal();
+  lane.DetachEnds();
+  callee_.Detached(lane);
+  lane.connection().caller().Detached(lane, over);
+  KeepUndelivered(lane);
+}
+
+void Session::EndLane(Lane& lane) {
+  lane.Seal();
+  lane.DetachEnds();
+  lane.connection().caller().Detached(lane, /*over=*/true);
+  KeepUndelivered(lane);
 }
 
 void Session::Detach() {
@@ -129,19 +140,14 @@ void Session::Detach() {
     fragment = attachment->link->fragment();
   }
   if (Mutated("keeps_announcements_of_streams_across_a_cut")) older_ = attachment;
-  ends_detached = static_cast<uint32_t>(attachment->ends.size());
+  ends_detached = static_cast<uint32_t>(attachment->root().ends.size());
   if (Mutated("executes_bytes_of_a_superseded_link")) {
     asio::post(runtime_.loop.io(), [link = attachment->link] { link->Close(); });
   } else if (!Mutated("leaves_superseded_link_open")) {
     attachment->link->Close();
   }
-  attachment->DetachEnds();
-  callee_.Detached(*attachment);
-  caller_.Detached(*attachment);
+  for (const auto& [id, lane] : attachment->lanes()) DetachLane(*lane, /*over=*/false);
   unanswered_.clear();
-  for (const auto& [id, end] : attachment->ends) {
-    if (!Ended(end)) old_ends_.push_back(end);
-  }
 }
 
 void Session::LinkLost(Attachment* attachment) {
@@ -167,16 +173,15 @@ std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
   }
   const auto attachment = std::exchange(attachment_, nullptr);
   if (attachment != nullptr) {
-    attachment->DetachEnds();
-    callee_.Detached(*attachment);
-    caller_.Detached(*attachment, /*over=*/true);
-    for (const auto& [id, end] : attachment->ends) {
-      if (!Ended(end)) old_ends_.push_back(end);
-    }
+    for (const auto& [id, lane] : attachment->lanes()) DetachLane(*lane, /*over=*/true);
   }
   callee_.Ended();
-  kept_ =
-      caller_.Ended(ending_.reason == control::FAILURE_REASON_PROTOCOL_ERROR, ending_.text, keep);
+  connections_.Ended();
+  const bool violated = ending_.reason == control::FAILURE_REASON_PROTOCOL_ERROR;
+  connections_.ForEach([&](Connection& each) {  // a fresh session has the root alone
+    auto kept = each.caller().Ended(violated, ending_.text, keep && each.id() == 0);
+    if (each.id() == 0) kept_ = std::move(kept);
+  });
   unanswered_.clear();
   for (auto& [nonce, done] : std::exchange(pings_, {})) done(false);
   return attachment;

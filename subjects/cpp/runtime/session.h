@@ -12,7 +12,7 @@
 
 #include "runtime/attachment.h"
 #include "runtime/callee.h"
-#include "runtime/caller.h"
+#include "runtime/connections.h"
 
 namespace subject {
 
@@ -41,11 +41,14 @@ struct Runtime {
 struct Settings {
   uint32_t max_concurrent_requests = 0;
   uint32_t max_payload = kDefaultMaxPayload;
+  uint32_t max_virtual_connections = 0;  // to accept at a time; not announced
 
-  // Nothing if the announced maximum is out of range.
-  static std::optional<Settings> Announcing(uint32_t requests, uint32_t max_payload) {
-    const auto maximum = AcceptedMaximum(max_payload);
-    return maximum ? std::optional<Settings>({requests, *maximum}) : std::nullopt;
+  // What a command asks for; nothing if the announced maximum is out of range.
+  template <typename Command>
+  static std::optional<Settings> Announcing(const Command& command) {
+    const auto maximum = AcceptedMaximum(command.max_payload());
+    if (!maximum) return std::nullopt;
+    return Settings{command.max_concurrent_requests(), *maximum, command.max_virtual_connections()};
   }
 };
 
@@ -54,6 +57,8 @@ struct Peer {
   uint64_t parity = 0;
   uint32_t max_concurrent_requests = 0;
   uint32_t max_payload = kDefaultMaxPayload;
+  // On a resume: what both sides hold open.  r[session.resume.connections]
+  std::vector<uint64_t> open_connections = {};
 };
 
 // Why a session, or the attempt to open one, is over. `rule` names what broke it, if anything.
@@ -70,7 +75,7 @@ class Session : public std::enable_shared_from_this<Session> {
         settings_(settings),
         handler_(std::move(serve)),
         driver_(kDriver, 0),
-        caller_(this),
+        connections_(this),
         callee_(this) {}
 
   Runtime& runtime() { return runtime_; }
@@ -79,25 +84,17 @@ class Session : public std::enable_shared_from_this<Session> {
   const Handler& handler() const { return handler_; }
   const Peer& peer() const { return peer_; }
   Attachment* attachment() { return attachment_.get(); }
-  Caller& caller() { return caller_; }
+  Connections& connections() { return connections_; }
   Callee& callee() { return callee_; }
   bool over() const { return driver_.Is("Disconnected"); }
   uint64_t generation() const { return record_.generation; }
-  uint32_t peer_limit() const { return peer_.max_concurrent_requests; }
+  uint64_t own_parity() const { return 1 - peer_.parity; }
+  uint32_t unresolved_calls();
   const Ending& ending() const { return ending_; }
   uint32_t open_ends() const;
   void set_session_id(const std::string& id) { record_.session_id = id; }
 
-  // Ids.  r[rpc.id.monotone]
-  uint64_t peek_request_id() const;
-  uint64_t peek_channel_id() const { return newest_channel_.at(own()) + 2; }
-  void BurnIds(size_t channels);  // one request id and that many channel ids of ours
-  bool SeeRequestId(uint64_t id) { return See(newest_request_, id); }
-  bool SeeChannelId(uint64_t id) { return See(newest_channel_, id); }
-  bool SeeConnectionId(uint64_t id) { return See(newest_connection_, id); }
-  bool OfOlderGeneration(uint64_t request_id) const {
-    return request_id <= last_of_older_generation_;
-  }
+  uint64_t NextOperationId() { return next_operation_++; }  // r[retry.op-id.scope]
 
   // A link in handshake goes with the session, unless it is left.
   void EnterHandshake(const std::shared_ptr<Link>& link) { handshakes_.push_back(link); }
@@ -107,6 +104,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void StoreKey() {
     if (!unstored_key.empty()) resume_key = std::exchange(unstored_key, "");
   }
+
+  // A connection is closed while its session goes on.
+  void EndLane(Lane& lane);
 
   // LetsGo is about to be sent, by `greet`, or was read.  r[session.resume.bind]
   void Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet);
@@ -137,11 +137,9 @@ class Session : public std::enable_shared_from_this<Session> {
   uint32_t ends_in_handshake = 0, ends_detached = 0;
 
  private:
-  using Newest = std::map<uint64_t, uint64_t>;
-
-  uint64_t own() const { return 1 - peer_.parity; }
-  bool See(Newest& newest, uint64_t id);
   void Detach();
+  void DetachLane(Lane& lane, bool over);
+  void KeepUndelivered(const Lane& lane);
   void SendPing(std::function<void(bool)> done);
   std::shared_ptr<Attachment> Finish(Ending ending, bool keep);
 
@@ -151,17 +149,13 @@ class Session : public std::enable_shared_from_this<Session> {
   Handler handler_;
   Peer peer_;
   Machine driver_;
-  Caller caller_;
+  Connections connections_;
   Callee callee_;
   std::shared_ptr<Attachment> attachment_;
   std::shared_ptr<Attachment> older_;  // kept by a mutant only
   std::vector<std::weak_ptr<Link>> handshakes_;
   Ending ending_;
-  // By parity. Odd ids start at 1, even ones at 2: what precedes them is -1 and 0.
-  Newest newest_request_{{1, ~uint64_t{0}}, {0, 0}};
-  Newest newest_channel_{{1, ~uint64_t{0}}, {0, 0}};
-  Newest newest_connection_{{1, ~uint64_t{0}}, {0, 0}};
-  uint64_t last_of_older_generation_ = 0;
+  uint64_t next_operation_ = 1;
   uint64_t nonce_ = 0;
   std::map<uint64_t, std::function<void(bool)>> pings_;
   std::set<uint64_t> unanswered_;  // on the current attachment

@@ -104,17 +104,15 @@ void WithEnds(const std::shared_ptr<Call>& call, size_t attempt,
 }  // namespace
 
 Work CallerEnds::Make(const std::shared_ptr<Session>& session, const control::Call& command) {
-  if (!session || command.connection_id() != 0 || command.handle().empty() ||
-      calls_.contains(command.handle())) {
-    return nullptr;
-  }
+  Connection* connection = session ? session->connections().Find(command.connection_id()) : nullptr;
+  if (!connection || command.handle().empty() || calls_.contains(command.handle())) return nullptr;
   auto call = calls_[command.handle()] = std::make_shared<Call>();
   call->method_name = command.method();
   call->arguments = command.arguments();
   CopyMetadata(command.metadata(), [&call] { return &call->metadata.emplace_back(); });
-  return [session, call](Finish finish) {
+  return [session, connection, call](Finish finish) {
     call->done = [finish](const Call& resolved) { finish(ToOutcome(resolved)); };
-    session->caller().Start(call);
+    connection->caller().Start(call);
   };
 }
 

@@ -19,7 +19,7 @@ Act = Callable[[], Awaitable[pb.Outcome | None] | None]  # None: over at once, n
 
 CAPABILITIES = (
     "bare resume root_calls channels cancel operations keepalive schemas control_lifecycle"
-    " initiator acceptor"
+    " initiator acceptor virtual_connections"
 ).split()
 
 
@@ -51,7 +51,7 @@ class Scope:
 
     def listen(self, c: pb.Listen) -> Act | None:
         """Accept sessions."""
-        settings = Settings.announcing(c.max_concurrent_requests, c.max_payload)
+        settings = Settings.asked(c)
 
         async def act() -> pb.Outcome:
             port = await self.domain.listen(settings, c.resumable)
@@ -61,7 +61,7 @@ class Scope:
 
     def connect(self, c: pb.Connect) -> Act | None:
         """Establish a session."""
-        settings = Settings.announcing(c.max_concurrent_requests, c.max_payload)
+        settings = Settings.asked(c)
         fresh = c.session_lost == pb.SESSION_LOST_POLICY_FRESH
         times = (c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms)
         dialling = Dialling(c.host, c.port, int(c.odd_parity), c.resume, fresh, *times)
@@ -88,6 +88,8 @@ _COMMANDS: dict[str, Callable[[Scope, Any], Act | None]] = {
     "close_session": lambda scope, c: scope.session(c, Session.goodbye),
     "expire_session": lambda scope, c: scope.session(c, lambda session: session.end("expired")),
     "call": lambda scope, c: scope.calls.call(c, scope.domain.session(c.session_id)),
+    "open_connection": lambda scope, c: scope.calls.open(c, scope.domain.session(c.session_id)),
+    "close_connection": lambda scope, c: scope.calls.shut(c, scope.domain.session(c.session_id)),
     "cancel": lambda scope, c: scope.calls.cancel(c),
     "channel_send": lambda scope, c: scope.calls.send(c),
     "channel_receive": lambda scope, c: scope.calls.receive(c),

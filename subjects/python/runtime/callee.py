@@ -16,8 +16,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Protobuf
 
 from runtime import journal
-from runtime.attachment import Attachment
 from runtime.channels import ReceivingEnd, SendingEnd
+from runtime.lane import Lane
 from runtime.machines import OPERATION, Machine
 from runtime.service import ChannelArgument, Invocation, Method, UserError
 from runtime.wire import Violation
@@ -45,9 +45,10 @@ class Execution:
 
 @dataclass(eq=False)
 class Operation:
-    """The record of one operation. `attempts` are those of the current attachment."""
+    """The record of one operation, minted on one connection. `attempts`: of the current lane."""
 
     operation_id: int
+    connection_id: int
     method: Method
     arguments: bytes
     machine: Machine
@@ -73,17 +74,18 @@ class Callee:
 
     # ------------------------------------------------------------ messages
 
-    def request(self, attachment: Attachment, request: pb.Request) -> None:
+    def request(self, lane: Lane, request: pb.Request) -> None:
         """Admit, attach, replay or refuse one attempt. Raises Violation."""
-        session = self._session
-        session.see_request_id(request.request_id)
+        connection = lane.connection
+        code, rule = pb.PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone"
+        connection.requests.see(request.request_id, code, rule, "request")
         if request.operation_id == 0:
             raise Violation(pb.PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation_id 0")
-        if len(attachment.incoming) >= session.settings.max_concurrent_requests:
+        if len(lane.incoming) >= connection.own_limit:
             raise Violation(
                 pb.PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
                 "rpc.flow-control.max-concurrent-requests.inbound",
-                f"more than {session.settings.max_concurrent_requests} requests in flight",
+                f"more than {connection.own_limit} requests in flight",
             )
         numbers = [reference.field_number for reference in request.channels]
         if numbers != sorted(set(numbers)):
@@ -93,39 +95,53 @@ class Callee:
                 "channels are not ascending by field number",
             )
         for reference in request.channels:
-            session.see_channel_id(reference.channel_id)
-        self._expire_below(attachment, request.settled_below)
-        attachment.incoming[request.request_id] = None  # counted from here
-        self._decide(attachment, request)
+            code = pb.PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID
+            connection.channels.see(reference.channel_id, code, rule, "channel")
+        self._expire_below(lane, request.settled_below)
+        lane.incoming[request.request_id] = None  # counted from here
+        self._decide(lane, request)
 
-    def cancel(self, attachment: Attachment, request_id: int) -> None:
+    def cancel(self, lane: Lane, request_id: int) -> None:
         """r[rpc.cancel.response]"""
-        operation = attachment.incoming.get(request_id)
+        operation = lane.incoming.get(request_id)
         if operation is None:
-            attachment.record(journal.Discard("cancel_request", "rpc.cancel", request_id))
+            lane.record(journal.Discard("cancel_request", "rpc.cancel", request_id))
             return
         operation.attempts.discard(request_id)
         if not operation.attempts and operation.machine.allows("release"):
             operation.machine.step("release")
             self._fence(operation)
             self._abandon(operation.execution.ends if operation.execution else {})
-        self._refuse(attachment, request_id, pb.RUNTIME_ERROR_CODE_CANCELLED, "cancelled")
+        self._refuse(lane, request_id, pb.RUNTIME_ERROR_CODE_CANCELLED, "cancelled")
 
     # ------------------------------------------------------------ the session
 
-    def detached(self, attachment: Attachment) -> None:
+    def detached(self, lane: Lane) -> None:
         """A generation ended.  r[retry.channel.detach], r[retry.detach.keep]"""
-        for operation in {op for op in attachment.incoming.values() if op is not None}:
+        for operation in {op for op in lane.incoming.values() if op is not None}:
             operation.attempts.clear()
-        attachment.incoming.clear()
+        lane.incoming.clear()
+        here = lane.connection.connection_id
         for operation in self._live():
-            if operation.method.channels:
-                operation.machine.step("release" if operation.method.idem else "lose")
-                self._fence(operation)
+            if operation.method.channels and operation.connection_id == here:
+                self._give_up(operation)
         for operation in self._operations.values():
+            if operation.connection_id != here:
+                continue
             for end in operation.execution.ends.values() if operation.execution else ():
                 if isinstance(end, ReceivingEnd):
                     end.forsake()  # its handler is over: nobody takes what was received
+
+    def closed(self, connection_id: int) -> None:
+        """What runs for a closed connection stops: nobody can ask for it.  r[connection.close]"""
+        for operation in self._live():
+            if operation.connection_id == connection_id:
+                operation.attempts.clear()
+                self._give_up(operation)
+
+    def _give_up(self, operation: Operation) -> None:
+        operation.machine.step("release" if operation.method.idem else "lose")
+        self._fence(operation)
 
     def ended(self) -> None:
         """The session is over: no handler may change anything more."""
@@ -139,57 +155,55 @@ class Callee:
 
     # ------------------------------------------------------------ the decision
 
-    def _decide(self, attachment: Attachment, request: pb.Request) -> None:
+    def _decide(self, lane: Lane, request: pb.Request) -> None:
         method = self._session.runtime.methods.get(request.method)
         if method is None:  # r[rpc.unknown-method]
             for reference in request.channels:
-                attachment.forget_end(reference.channel_id)
+                lane.forget_end(reference.channel_id)
             self._refuse(
-                attachment,
+                lane,
                 request.request_id,
                 pb.RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
                 f"no method {request.method}",
             )
             return
-        bound = attachment.tracker.bound(method.name, pb.BINDING_ROLE_ARGUMENTS)
-        ends = self._make_ends(attachment, method, request)
+        bound = lane.tracker.bound(method.name, pb.BINDING_ROLE_ARGUMENTS)
+        ends = self._make_ends(lane, method, request)
         refusal = (
-            self._mismatch(attachment, method, bound.mismatch)
+            self._mismatch(lane, method, bound.mismatch)
             or self._expired(request)
-            or self._conflict(method, request)
+            or self._conflict(lane, method, request)
         )
         if refusal is not None:
-            self._refuse_with_ends(attachment, request.request_id, ends, *refusal)
+            self._refuse_with_ends(lane, request.request_id, ends, *refusal)
             return
         operation = self._operations.get(request.operation_id)
         if operation is None:
-            self._admit(attachment, method, request, ends)
+            self._admit(lane, method, request, ends)
         elif operation.machine.state == "Live":  # r[retry.duplicate.live.attach]
             operation.machine.step("attach")
             self._abandon(ends)
-            self._attach(attachment, operation, request.request_id)
+            self._attach(lane, operation, request.request_id)
         elif operation.machine.state == "Sealed":  # r[retry.duplicate.sealed]
             operation.machine.step("replay")
             self._abandon(ends)  # r[retry.channel.sealed-result]
-            self._respond(attachment, request.request_id, operation)
+            self._respond(lane, request.request_id, operation)
         elif method.idem:  # r[retry.duplicate.released.idem], r[retry.duplicate.indeterminate]
-            self._rerun(attachment, operation, request, ends)
+            self._rerun(lane, operation, request, ends)
         else:
             operation.machine.step("refuse")
             self._refuse_with_ends(
-                attachment,
+                lane,
                 request.request_id,
                 ends,
                 pb.RUNTIME_ERROR_CODE_INDETERMINATE,
                 "the operation may have run",
             )
 
-    def _mismatch(
-        self, attachment: Attachment, method: Method, mismatch: str | None
-    ) -> tuple[int, str] | None:
+    def _mismatch(self, lane: Lane, method: Method, mismatch: str | None) -> tuple[int, str] | None:
         for channel in method.channels:
             if channel.to_callee and mismatch is None:
-                mismatch = attachment.tracker.mismatch(
+                mismatch = lane.tracker.mismatch(
                     method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number
                 )
         return None if mismatch is None else (pb.RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, mismatch)
@@ -199,13 +213,18 @@ class Callee:
             return None
         return pb.RUNTIME_ERROR_CODE_OPERATION_EXPIRED, f"settled below {self._expired_below}"
 
-    def _conflict(self, method: Method, request: pb.Request) -> tuple[int, str] | None:
+    def _conflict(self, lane: Lane, method: Method, request: pb.Request) -> tuple[int, str] | None:
+        """r[retry.op-id.scope]"""
         known = self._operations.get(request.operation_id)
-        if known is None or (known.method, known.arguments) == (method, request.arguments):
+        if known is None:
             return None
-        return pb.RUNTIME_ERROR_CODE_OPERATION_CONFLICT, "known with another method or other bytes"
+        asked = (lane.connection.connection_id, method, request.arguments)
+        if (known.connection_id, known.method, known.arguments) == asked:
+            return None
+        text = "known on another connection, with another method or other bytes"
+        return pb.RUNTIME_ERROR_CODE_OPERATION_CONFLICT, text
 
-    def _expire_below(self, attachment: Attachment, bound: int) -> None:
+    def _expire_below(self, lane: Lane, bound: int) -> None:
         """r[retry.gc.settled-below]"""
         if bound <= self._expired_below:
             return
@@ -222,39 +241,36 @@ class Callee:
 
     # ------------------------------------------------------------ executions
 
-    def _admit(
-        self, attachment: Attachment, method: Method, request: pb.Request, ends: Ends
-    ) -> None:
+    def _admit(self, lane: Lane, method: Method, request: pb.Request, ends: Ends) -> None:
         refusal = self._unfit(request, ends, method)
         decoded = None if refusal else _decode(method, request.arguments)
         if refusal is None and decoded is None:  # r[rpc.invalid-payload]
             refusal = (pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "undecodable arguments")
         if refusal is not None or decoded is None:
             assert refusal is not None
-            self._refuse_with_ends(attachment, request.request_id, ends, *refusal)
+            self._refuse_with_ends(lane, request.request_id, ends, *refusal)
             return
         machine = Machine(OPERATION, request.operation_id, self._session.record)
-        operation = Operation(request.operation_id, method, request.arguments, machine)
+        here = lane.connection.connection_id
+        operation = Operation(request.operation_id, here, method, request.arguments, machine)
         self._operations[request.operation_id] = operation
         machine.step("admit")
-        self._attach(attachment, operation, request.request_id)
+        self._attach(lane, operation, request.request_id)
         self._execute(operation, decoded, request.request_id, ends)
 
-    def _rerun(
-        self, attachment: Attachment, operation: Operation, request: pb.Request, ends: Ends
-    ) -> None:
+    def _rerun(self, lane: Lane, operation: Operation, request: pb.Request, ends: Ends) -> None:
         decoded = _decode(operation.method, operation.arguments)
         refusal = self._unfit(request, ends, operation.method)
         if refusal is not None or decoded is None:
             self._refuse_with_ends(
-                attachment,
+                lane,
                 request.request_id,
                 ends,
                 *(refusal or (pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "undecodable arguments")),
             )
             return
         operation.machine.step("rerun")
-        self._attach(attachment, operation, request.request_id)
+        self._attach(lane, operation, request.request_id)
         self._execute(operation, decoded, request.request_id, ends)
 
     def _unfit(self, request: pb.Request, ends: Ends, method: Method) -> tuple[int, str] | None:
@@ -264,8 +280,8 @@ class Callee:
             return pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "channels do not match the arguments"
         return None
 
-    def _attach(self, attachment: Attachment, operation: Operation, request_id: int) -> None:
-        attachment.incoming[request_id] = operation
+    def _attach(self, lane: Lane, operation: Operation, request_id: int) -> None:
+        lane.incoming[request_id] = operation
         operation.attempts.add(request_id)
 
     def _execute(
@@ -325,17 +341,15 @@ class Callee:
             operation.outcome = outcome
             operation.machine.step("seal")  # r[retry.seal.only-return]
             for request_id in self._release_attempts(operation):
-                assert self._session.attachment is not None
-                self._respond(self._session.attachment, request_id, operation)
+                self._respond(self._lane_of(operation), request_id, operation)
 
     def _panicked(self, operation: Operation, execution: Execution) -> None:
         self._journal(operation, execution, "panicked")
         operation.machine.step("lose")
         self._abandon(execution.ends)
         for request_id in self._release_attempts(operation):
-            assert self._session.attachment is not None
             self._refuse(
-                self._session.attachment,
+                self._lane_of(operation),
                 request_id,
                 pb.RUNTIME_ERROR_CODE_INDETERMINATE,
                 "the handler ended without returning",
@@ -359,41 +373,47 @@ class Callee:
 
     # ------------------------------------------------------------ answers
 
+    def _lane_of(self, operation: Operation) -> Lane:
+        """Where its attempts are answered, while it has any."""
+        attachment = self._session.attachment
+        assert attachment is not None
+        return attachment.lanes[operation.connection_id]
+
     @staticmethod
     def _release_attempts(operation: Operation) -> list[int]:
         attempts = sorted(operation.attempts)
         operation.attempts.clear()
         return attempts
 
-    def _respond(self, attachment: Attachment, request_id: int, operation: Operation) -> None:
+    def _respond(self, lane: Lane, request_id: int, operation: Operation) -> None:
         """Send a sealed outcome; the attempt stops counting just before."""
         schema = None
         response = pb.Response(request_id=request_id, **operation.outcome)
-        if not attachment.out.fits(response=response):  # r[link.limit.announce]
+        if not lane.out.fits(response=response):  # r[link.limit.announce]
             self._refuse(
-                attachment,
+                lane,
                 request_id,
                 pb.RUNTIME_ERROR_CODE_PAYLOAD_TOO_LARGE,
                 "the outcome is larger than the caller accepts",
             )
             return
-        schema = attachment.announcer.response(operation.method)
+        schema = lane.announcer.response(operation.method)
         if schema is not None:
-            attachment.out.commit(schema=schema)
-        attachment.incoming.pop(request_id, None)
-        attachment.out.commit(response=response)
+            lane.out.commit(schema=schema)
+        lane.incoming.pop(request_id, None)
+        lane.out.commit(response=response)
 
     def _refuse_with_ends(
-        self, attachment: Attachment, request_id: int, ends: Ends, code: int, text: str
+        self, lane: Lane, request_id: int, ends: Ends, code: int, text: str
     ) -> None:
         self._abandon(ends)
-        self._refuse(attachment, request_id, code, text)
+        self._refuse(lane, request_id, code, text)
 
     @staticmethod
-    def _refuse(attachment: Attachment, request_id: int, code: int, text: str) -> None:
-        attachment.incoming.pop(request_id, None)
+    def _refuse(lane: Lane, request_id: int, code: int, text: str) -> None:
+        lane.incoming.pop(request_id, None)
         error = pb.RuntimeError(code=code, text=text[:1024])
-        attachment.out.commit(response=pb.Response(request_id=request_id, runtime_error=error))
+        lane.out.commit(response=pb.Response(request_id=request_id, runtime_error=error))
 
     @staticmethod
     def _abandon(ends: Ends) -> None:
@@ -401,33 +421,33 @@ class Callee:
         for end in ends.values():
             end.abandon()
 
-    def _make_ends(self, attachment: Attachment, method: Method, request: pb.Request) -> Ends:
+    def _make_ends(self, lane: Lane, method: Method, request: pb.Request) -> Ends:
         """The callee's ends of the channels named; those of no argument are only remembered."""
         declared = {channel.field_number: channel for channel in method.channels}
         ends: Ends = {}
         for reference in request.channels:
             channel = declared.get(reference.field_number)
             if channel is None:
-                attachment.forget_end(reference.channel_id)
+                lane.forget_end(reference.channel_id)
                 continue
-            end = self._make_end(attachment, method, channel, reference.channel_id)
-            attachment.add_end(end)
+            end = self._make_end(lane, method, channel, reference.channel_id)
+            lane.add_end(end)
             ends[reference.field_number] = end
         return ends
 
     @staticmethod
     def _make_end(
-        attachment: Attachment, method: Method, channel: ChannelArgument, channel_id: int
+        lane: Lane, method: Method, channel: ChannelArgument, channel_id: int
     ) -> SendingEnd | ReceivingEnd:
         def check() -> None:
-            attachment.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
+            lane.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
 
         def announce() -> None:
-            schema = attachment.announcer.items(method, channel.field_number)
+            schema = lane.announcer.items(method, channel.field_number)
             if schema is not None:
-                attachment.out.commit(schema=schema)
+                lane.out.commit(schema=schema)
 
-        credit, out, record = channel.initial_credit, attachment.out, attachment.record
+        credit, out, record = channel.initial_credit, lane.out, lane.record
         if channel.to_callee:
             return ReceivingEnd(channel_id, credit, out, record, check)
         return SendingEnd(channel_id, credit, out, record, announce)

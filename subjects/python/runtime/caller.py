@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from counterpart.wire.v1 import wire_pb2 as pb
 
-from runtime.attachment import Attachment
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.journal import Discard
+from runtime.lane import Lane
 from runtime.service import ChannelArgument, Method
 from runtime.wire import Violation
 
 if TYPE_CHECKING:
-    from runtime.session import Session
+    from runtime.connections import Connection
 
 _STATUS_OF_CODE = {
     pb.RUNTIME_ERROR_CODE_UNKNOWN_METHOD: "UNKNOWN_METHOD",
@@ -103,11 +103,11 @@ class Call:
 
 
 class Caller:
-    """All calls of one session that are not resolved."""
+    """All calls of one connection that are not resolved."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._next_operation = 1
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._session = connection.session
         self._unresolved: dict[int, Call] = {}
         self._waiting: list[Call] = []  # by operation id
         self._ended: CallResult | None = None
@@ -116,6 +116,11 @@ class Caller:
     def unresolved(self) -> int:
         """How many calls the application still waits for."""
         return len(self._unresolved)
+
+    @property
+    def oldest(self) -> int | None:
+        """The least operation id among them."""
+        return min(self._unresolved, default=None)
 
     # ------------------------------------------------------------ the application
 
@@ -130,8 +135,7 @@ class Caller:
             call.resolve(self._ended)
         else:
             call.owner = self
-            call.operation_id = self._next_operation
-            self._next_operation += 1
+            call.operation_id = self._session.next_operation_id()
             self._unresolved[call.operation_id] = call
             insort(self._waiting, call)
             self._pump()
@@ -141,12 +145,12 @@ class Caller:
         if call.result.done():
             return
         self._settle(call, CallResult("CANCELLED"))
-        attachment = self._session.attachment
-        if attachment is None:
+        lane = self._connection.lane
+        if lane is None:
             return
-        for request_id, attempted in attachment.outgoing.items():
+        for request_id, attempted in lane.outgoing.items():
             if attempted is call:
-                attachment.out.commit(cancel_request=pb.CancelRequest(request_id=request_id))
+                lane.out.commit(cancel_request=pb.CancelRequest(request_id=request_id))
 
     # ------------------------------------------------------------ the session
 
@@ -154,9 +158,9 @@ class Caller:
         """A new attachment is there."""
         self._pump()
 
-    def detached(self, attachment: Attachment) -> None:
+    def detached(self, lane: Lane) -> None:
         """A generation ended: decide for each of its attempts."""
-        for call in attachment.outgoing.values():
+        for call in lane.outgoing.values():
             if call.result.done():
                 continue
             assert call.method is not None
@@ -164,13 +168,22 @@ class Caller:
                 self._settle(call, CallResult("INDETERMINATE", text="link lost"))
             else:
                 insort(self._waiting, call)
-        attachment.outgoing.clear()
+        lane.outgoing.clear()
+
+    def closed(self, text: str) -> None:
+        """The connection is closed for every call.  r[rpc.error.ambiguous]"""
+        self._ended = CallResult("CONNECTION_CLOSED", b"", text)
+        self._end_all(text)
 
     def ended(self, text: str, protocol_error: bool) -> None:
         """The session is over for every call.  r[rpc.error.ambiguous]"""
         self._ended = CallResult(
             "PROTOCOL_ERROR" if protocol_error else "SESSION_SHUTDOWN", b"", text
         )
+        self._end_all(text, protocol_error)
+
+    def _end_all(self, text: str, protocol_error: bool = False) -> None:
+        assert self._ended is not None
         for call in list(self._unresolved.values()):
             if protocol_error or call.idem or not call.attempts:
                 self._settle(call, self._ended)
@@ -185,19 +198,19 @@ class Caller:
         self._waiting = [call for call in self._waiting if not call.idem]
         return leaving
 
-    def response(self, attachment: Attachment, response: pb.Response) -> None:
+    def response(self, lane: Lane, response: pb.Response) -> None:
         """The one response of an attempt.  r[rpc.response.one-per-request]"""
-        call = attachment.outgoing.get(response.request_id)
+        call = lane.outgoing.get(response.request_id)
         if call is None:
             raise Violation(
                 pb.PROTOCOL_ERROR_CODE_BAD_REQUEST_ID,
                 "rpc.response.one-per-request",
                 f"a Response to {response.request_id}, which is not in flight",
             )
-        result = self._judge(attachment, call, response)
-        del attachment.outgoing[response.request_id]
+        result = self._judge(lane, call, response)
+        del lane.outgoing[response.request_id]
         if call.result.done():
-            attachment.record(Discard("response", "rpc.cancel", response.request_id))
+            lane.record(Discard("response", "rpc.cancel", response.request_id))
         else:
             self._settle(call, result)
         self._pump()
@@ -210,7 +223,7 @@ class Caller:
             self._waiting.remove(call)
         call.resolve(result)
 
-    def _judge(self, attachment: Attachment, call: Call, response: pb.Response) -> CallResult:
+    def _judge(self, lane: Lane, call: Call, response: pb.Response) -> CallResult:
         kind = response.WhichOneof("outcome")
         if kind is None:
             raise Violation(
@@ -223,7 +236,7 @@ class Caller:
             if status == "OPERATION_EXPIRED" and not call.idem:  # r[retry.gc.settled-below]
                 status = "INDETERMINATE"
             return CallResult(status, b"", error.text, metadata)
-        bound = attachment.tracker.bound(call.method_name, pb.BINDING_ROLE_RESPONSE)
+        bound = lane.tracker.bound(call.method_name, pb.BINDING_ROLE_RESPONSE)
         if kind == "user_error" and not bound.has_error:
             raise Violation(
                 pb.PROTOCOL_ERROR_CODE_SCHEMA_MISSING,
@@ -234,7 +247,7 @@ class Caller:
         mismatch = bound.mismatch
         for channel in call.method.channels:
             if mismatch is None and not channel.to_callee:
-                mismatch = attachment.tracker.mismatch(
+                mismatch = lane.tracker.mismatch(
                     call.method_name, pb.BINDING_ROLE_CHANNEL, channel.field_number
                 )
         if mismatch is not None:  # r[schema.errors]
@@ -244,68 +257,66 @@ class Caller:
         return CallResult("USER_ERROR", response.user_error, "", metadata)
 
     def _pump(self) -> None:
-        attachment = self._session.attachment
-        limit = self._session.peer_limit
-        while attachment is not None and self._waiting:
+        lane = self._connection.lane
+        limit = self._connection.peer_limit
+        while lane is not None and self._waiting:
             if limit == 0:
                 self._settle(
                     self._waiting[0],
                     CallResult("RESOURCE_EXHAUSTED", text="the counterpart takes no requests"),
                 )
-            elif len(attachment.outgoing) < limit:
-                self._attempt(attachment, self._waiting.pop(0))
+            elif len(lane.outgoing) < limit:
+                self._attempt(lane, self._waiting.pop(0))
             else:
                 return
 
-    def _attempt(self, attachment: Attachment, call: Call) -> None:
+    def _attempt(self, lane: Lane, call: Call) -> None:
         """Commit one attempt: schemas, channel ends, Request, in this order."""
-        session, method = self._session, call.method
+        connection, method = self._connection, call.method
         assert method is not None
         request = pb.Request(
-            request_id=session.peek_request_id(),
+            request_id=connection.requests.peek(),
             operation_id=call.operation_id,
             method=call.method_name,
             arguments=call.arguments,
             metadata=call.metadata,
-            settled_below=min(self._unresolved),
+            settled_below=self._session.oldest_operation,
         )
-        channel_id = session.peek_channel_id()
+        channel_id = connection.channels.peek()
         for channel in method.channels:  # r[rpc.channel.allocation]
             request.channels.add(field_number=channel.field_number, channel_id=channel_id)
             channel_id += 2
-        if not attachment.out.fits(request=request):
+        if not lane.out.fits(request=request):
             self._settle(call, CallResult("PAYLOAD_TOO_LARGE", text="the request is too large"))
             return
-        schema = attachment.announcer.arguments(method)
+        schema = lane.announcer.arguments(method)
         if schema is not None:
-            attachment.out.commit(schema=schema)
-        session.burn_request_id(request.request_id)
+            lane.out.commit(schema=schema)
+        connection.requests.burn(request.request_id)
         ends: dict[int, SendingEnd | ReceivingEnd] = {}
         for channel, reference in zip(method.channels, request.channels, strict=True):
-            session.burn_channel_id(reference.channel_id)
-            ends[channel.field_number] = self._make_end(
-                attachment, method, channel, reference.channel_id
-            )
+            connection.channels.burn(reference.channel_id)
+            ends[channel.field_number] = self._make_end(lane, method, channel, reference.channel_id)
         call.attempts += 1
-        attachment.outgoing[request.request_id] = call
-        attachment.out.commit(request=request)
+        lane.outgoing[request.request_id] = call
+        lane.out.commit(request=request)
         if method.channels:
             call.channel_sets.append(ends)
         call.progressed()
 
     @staticmethod
     def _make_end(
-        attachment: Attachment, method: Method, channel: ChannelArgument, channel_id: int
+        lane: Lane, method: Method, channel: ChannelArgument, channel_id: int
     ) -> SendingEnd | ReceivingEnd:
         def check() -> None:
-            attachment.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
+            lane.tracker.bound(method.name, pb.BINDING_ROLE_CHANNEL, channel.field_number)
 
-        credit, out, record = channel.initial_credit, attachment.out, attachment.record
+        credit, out, record = channel.initial_credit, lane.out, lane.record
         end: SendingEnd | ReceivingEnd
         if channel.to_callee:
             end = SendingEnd(channel_id, credit, out, record)
         else:
             end = ReceivingEnd(channel_id, credit, out, record, check)
-        attachment.add_end(end)
+        lane.add_end(end)
         end.bind()
         return end

@@ -112,7 +112,7 @@ class Domain:
             listeners=len(self._listeners),
             links=len(self.links),
             sessions=len(alive),
-            calls=sum(s.caller.unresolved for s in self._sessions),
+            calls=sum(s.unresolved for s in self._sessions),
             handlers=sum(s.callee.running for s in self._sessions),
             channels=sum(s.open_ends for s in self._sessions),
         )

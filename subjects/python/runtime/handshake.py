@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from counterpart.wire.v1 import wire_pb2 as pb
@@ -173,6 +174,10 @@ class AcceptorHandshake(_Handshake):
             max_payload=self._max_payload,
         )
         session = self._find(hello.resume_key) if hello.resume_key else self._new()
+        listed = session.connections.listed()
+        self._peer = replace(
+            self._peer, in_both=frozenset(listed).intersection(hello.open_connections)
+        )
         self._session = session
         self._opened_with = hello.resume_key
         session.handshakes.add(self.link)
@@ -181,6 +186,7 @@ class AcceptorHandshake(_Handshake):
             protocol_schema=runtime.protocol_schema,
             resume_key=session.keys.present(hello.resume_key) if session.keys else b"",
             session_id=session.session_id,
+            open_connections=listed,  # r[session.resume.connections]
         )
         self.link.send(pb.Handshake(hello_yourself=reply).SerializeToString())
         self._step = self._lets_go
@@ -227,6 +233,7 @@ class InitiatorHandshake(_Handshake):
         self._session = session
         self._parity = parity
         self._max_payload = 0
+        self._listed: list[int] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def opened(self, link: Link) -> None:
@@ -270,11 +277,13 @@ class InitiatorHandshake(_Handshake):
             raise wire.Malformed(f"{kind}, or max_payload out of range")
         self._max_payload = maximum
         session = self._session
+        self._listed = session.connections.listed()
         hello = pb.Hello(
             parity=pb.PARITY_ODD if self._parity else pb.PARITY_EVEN,
             settings=pb.Settings(max_concurrent_requests=session.settings.max_concurrent_requests),
             protocol_schema=session.runtime.protocol_schema,
             resume_key=session.resume_key,
+            open_connections=self._listed,  # r[session.resume.connections]
         )
         self.link.send(pb.Handshake(hello=hello).SerializeToString())
         self._step = self._hello_yourself
@@ -299,6 +308,7 @@ class InitiatorHandshake(_Handshake):
             parity=1 - self._parity,
             max_concurrent_requests=reply.settings.max_concurrent_requests,
             max_payload=self._max_payload,
+            in_both=frozenset(self._listed).intersection(reply.open_connections),
         )
         if session.established:
             if reply.session_id != session.session_id:

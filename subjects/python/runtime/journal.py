@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 EVENTS_PER_SCOPE = 1 << 18
 RETIRED_SCOPES = 64  # dropped scopes whose journal can still be read
@@ -27,6 +27,7 @@ class Transition:
     event: str
     to_state: str
     invalid: bool = False
+    connection_id: int = 0  # of a channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +204,11 @@ class Recorder:
         self._scope = scope
         self.session_id = b""
         self.generation = 0
+        self._connection_id = 0
 
     def __call__(self, body: Body) -> None:
+        if self._connection_id and isinstance(body, Transition):
+            body = replace(body, connection_id=self._connection_id)
         self._journal.record(self._scope, self.session_id, self.generation, body)
 
     def at(self, generation: int) -> Recorder:
@@ -212,4 +216,10 @@ class Recorder:
         stamped = Recorder(self._journal, self._scope)
         stamped.session_id = self.session_id
         stamped.generation = generation
+        return stamped
+
+    def on(self, connection_id: int) -> Recorder:
+        """The same, for the channels of one connection."""
+        stamped = self.at(self.generation)
+        stamped._connection_id = connection_id
         return stamped

@@ -24,9 +24,10 @@ class Sequencer:
         self._max_payload = max_payload
         self._sealed = False
 
-    def fits(self, **payload: Protobuf) -> bool:
+    def fits(self, connection_id: int = 0, **payload: Protobuf) -> bool:
         """Would this message be small enough for the counterpart?  r[link.limit.announce]"""
-        return pb.Message(**payload).ByteSize() <= self._max_payload
+        message = pb.Message(connection_id=connection_id, **payload)
+        return message.ByteSize() <= self._max_payload
 
     def commit(self, connection_id: int = 0, **payload: Protobuf) -> None:
         """Write one message, given as `kind=body`."""
@@ -39,4 +40,27 @@ class Sequencer:
 
     def seal(self) -> None:
         """Nothing is written any more."""
+        self._sealed = True
+
+
+class Outlet:
+    """The sequencer, for what one connection has to say.  r[connection.close]"""
+
+    def __init__(self, sequencer: Sequencer, connection_id: int) -> None:
+        self.link = sequencer.link
+        self._sequencer = sequencer
+        self._connection_id = connection_id
+        self._sealed = False
+
+    def fits(self, **payload: Protobuf) -> bool:
+        """Would this message be small enough for the counterpart?"""
+        return self._sequencer.fits(self._connection_id, **payload)
+
+    def commit(self, **payload: Protobuf) -> None:
+        """Write one message, given as `kind=body`, unless the connection has said its last."""
+        if not self._sealed:
+            self._sequencer.commit(self._connection_id, **payload)
+
+    def seal(self) -> None:
+        """The connection says nothing more on this attachment."""
         self._sealed = True

@@ -13,15 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from counterpart.control.v1.control_pb2 import Connect, Listen
 from counterpart.wire.v1 import wire_pb2 as pb
 
 from runtime import wire
 from runtime.attachment import Attachment, Parting
 from runtime.callee import Callee
-from runtime.caller import Caller
 from runtime.channels import ReceivingEnd, SendingEnd
+from runtime.connections import Connections
 from runtime.ending import Ending
 from runtime.journal import Recorder
+from runtime.lane import Lane
 from runtime.link import Link
 from runtime.machines import DRIVER, Machine
 from runtime.resume import ResumeKeys
@@ -29,6 +31,7 @@ from runtime.service import Handler
 from runtime.wire import Violation
 
 if TYPE_CHECKING:
+    from runtime.caller import Caller
     from runtime.domain import Runtime
 
 
@@ -38,12 +41,14 @@ class Settings:
 
     max_concurrent_requests: int
     max_payload: int = wire.DEFAULT_MAX_PAYLOAD
+    max_virtual_connections: int = 0  # to accept at a time; not announced
 
     @classmethod
-    def announcing(cls, max_concurrent_requests: int, max_payload: int) -> Settings | None:
-        """What is meant by these values on the wire; None if the maximum is out of range."""
-        maximum = wire.accepted_maximum(max_payload)
-        return cls(max_concurrent_requests, maximum) if maximum else None
+    def asked(cls, command: Listen | Connect) -> Settings | None:
+        """What a command asks for; None if its maximum is out of range."""
+        maximum = wire.accepted_maximum(command.max_payload)
+        limits = command.max_concurrent_requests, maximum, command.max_virtual_connections
+        return cls(*limits) if maximum else None
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Peer:
     parity: int
     max_concurrent_requests: int
     max_payload: int
+    in_both: frozenset[int] = frozenset()  # connections that both list in a resume
 
 
 class SessionEnded(Ending):
@@ -81,14 +87,12 @@ class Session:
         self.when_lost: Callable[[], None] | None = None  # resumes; None: link loss is the end
         self.when_ended: Callable[[], None] = lambda: None
         self.ending = SessionEnded("")
-        self.burnt_connections: set[int] = set()
-        self.channel_ids = {1: -1, 0: 0}  # newest by parity
-        self._request_ids = {1: -1, 0: 0}
+        self._newest_operation = 0
         self._driver = Machine(DRIVER, 0, record)
         self._nonce = 0
         self._old_ends: list[SendingEnd | ReceivingEnd] = []  # of lost links, not ended
         self._moved = asyncio.Event()  # set when it is bound or over
-        self.caller = Caller(self)
+        self.connections = Connections(self)
         self.callee = Callee(self)
 
     # ------------------------------------------------------------ what it is
@@ -115,49 +119,32 @@ class Session:
         return self.peer.parity
 
     @property
-    def peer_limit(self) -> int:
-        """How many attempts the counterpart takes at once."""
-        return self.peer.max_concurrent_requests if self.peer else 0
+    def caller(self) -> Caller:
+        """That of the root connection."""
+        return self.connections.root.caller
+
+    @property
+    def unresolved(self) -> int:
+        """How many calls the application still waits for."""
+        return sum(connection.caller.unresolved for connection in self.connections)
+
+    @property
+    def oldest_operation(self) -> int:
+        """No attempt of an older one will follow.  r[retry.gc.settled-below]"""
+        oldest = (connection.caller.oldest for connection in self.connections)
+        return min(operation for operation in oldest if operation is not None)
+
+    def next_operation_id(self) -> int:
+        """r[retry.op-id.scope]: of the session, over all its connections."""
+        self._newest_operation += 1
+        return self._newest_operation
 
     @property
     def open_ends(self) -> int:
         """Channel ends that are not Closed, Reset or Defunct."""
-        current = self.attachment.ends.values() if self.attachment else ()
+        lanes = self.attachment.lanes.values() if self.attachment else ()
+        current = (end for lane in lanes for end in lane.ends.values())
         return sum(not end.ended for end in (*current, *self._old_ends))
-
-    # ------------------------------------------------------------ ids  r[rpc.id.monotone]
-
-    def peek_request_id(self) -> int:
-        """The next request id of ours."""
-        return self._request_ids[1 - self.peer_parity] + 2
-
-    def peek_channel_id(self) -> int:
-        """The next channel id of ours."""
-        return self.channel_ids[1 - self.peer_parity] + 2
-
-    def burn_request_id(self, request_id: int) -> None:
-        """Ours is used now, for the life of the session."""
-        self._request_ids[1 - self.peer_parity] = request_id
-
-    def burn_channel_id(self, channel_id: int) -> None:
-        """Ours is used now, for the life of the session."""
-        self.channel_ids[1 - self.peer_parity] = channel_id
-
-    def see_request_id(self, request_id: int) -> None:
-        """The counterpart used one. Raises Violation."""
-        self._see(self._request_ids, request_id, pb.PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "request")
-
-    def see_channel_id(self, channel_id: int) -> None:
-        """The counterpart used one. Raises Violation."""
-        self._see(self.channel_ids, channel_id, pb.PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "channel")
-
-    def _see(self, newest: dict[int, int], used: int, code: int, what: str) -> None:
-        parity = self.peer_parity
-        if used == 0 or used % 2 != parity or used <= newest[parity]:
-            raise Violation(
-                code, "rpc.id.monotone", f"{what} id {used} after {newest[parity]}, parity {parity}"
-            )
-        newest[parity] = used
 
     # ------------------------------------------------------------ links
 
@@ -172,9 +159,13 @@ class Session:
         self.record.generation = self.generation
         self._driver.step("established" if self.generation == 1 else "resumed")
         greet()
+        own_parity, own_limit = 1 - peer.parity, self.settings.max_concurrent_requests
+        self.connections.root.settle(own_parity, own_limit, peer.max_concurrent_requests)
         self.attachment = Attachment(self, link, peer.max_payload)
+        self.connections.bound(own_parity, peer.in_both)
         self._moved.set()
-        self.caller.bound()
+        for connection in self.connections:
+            connection.caller.bound()
 
     def link_lost(self, attachment: Attachment) -> None:
         """r[session.detach]; only the initiator dials again (r[session.keepalive.loss])."""
@@ -193,13 +184,20 @@ class Session:
         attachment.link.close()
         attachment.out.seal()
         attachment.detach()
-        self.callee.detached(attachment)
-        self.caller.detached(attachment)
-        self._keep_open_ends(attachment)
+        for lane in attachment.lanes.values():
+            self.callee.detached(lane)
+            lane.connection.caller.detached(lane)
+            self._keep_open_ends(lane)
 
-    def _keep_open_ends(self, attachment: Attachment) -> None:
+    def lane_closed(self, lane: Lane) -> None:
+        """A connection is closed, and the session goes on."""
+        lane.detach()
+        self.callee.detached(lane)
+        self._keep_open_ends(lane)
+
+    def _keep_open_ends(self, lane: Lane) -> None:
         """Ends whose received items can still be taken."""
-        ends = (*self._old_ends, *attachment.ends.values())
+        ends = (*self._old_ends, *lane.ends.values())
         self._old_ends = [end for end in ends if not end.ended]
 
     # ------------------------------------------------------------ ends
@@ -260,11 +258,14 @@ class Session:
         attachment, self.attachment = self.attachment, None
         if attachment is not None:
             attachment.detach()
-            self.callee.detached(attachment)
-            attachment.outgoing.clear()
-            self._keep_open_ends(attachment)
+            for lane in attachment.lanes.values():
+                self.callee.detached(lane)
+                lane.outgoing.clear()
+                self._keep_open_ends(lane)
         self.callee.ended()
-        self.caller.ended(str(ending), protocol_error)
+        self.connections.ended(ending)
+        for connection in self.connections:
+            connection.caller.ended(str(ending), protocol_error)
         self._moved.set()
         self.when_ended()
         return attachment

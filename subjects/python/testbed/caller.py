@@ -1,4 +1,4 @@
-"""The testbed's calling side: calls by handle, and numbers at the ends of their channels.
+"""The testbed's calling side: connections, calls by handle, numbers at the ends of their channels.
 
 Each method gives what carries its command out, or None if that names no session, call or end that
 there is, or a handle that is taken. An end of an attempt still to come is waited for; SessionEnded
@@ -8,6 +8,7 @@ is raised if it never comes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from counterpart.control.v1 import control_pb2 as pb
 from counterpart.testbed.v1 import testbed_pb2
@@ -31,13 +32,14 @@ class CallerEnds:
     def call(self, command: pb.Call, session: Session | None) -> Act | None:
         """Make a call; over when it is resolved."""
         handle = command.handle
-        if session is None or command.connection_id or not handle or handle in self._calls:
+        connection = session and session.connections.find(command.connection_id)
+        if connection is None or not handle or handle in self._calls:
             return None
         metadata = _copied(wire_pb2.MetadataEntry, command.metadata)
         call = self._calls[handle] = Call(command.method, command.arguments, metadata)
 
         async def act() -> pb.Outcome:
-            session.caller.start(call)
+            connection.caller.start(call)
             result = await call.result
             status = pb.CallStatus.Value(f"CALL_STATUS_{result.status}")
             told = {"status": status, "value": result.value, "text": result.text}
@@ -46,6 +48,25 @@ class CallerEnds:
             return pb.Outcome(call=pb.CallOutcome(**told, metadata=metadata))
 
         return act
+
+    def open(self, command: pb.OpenConnection, session: Session | None) -> Act | None:
+        """Open a virtual connection."""
+        if session is None or session.over:
+            return None
+
+        async def act() -> pb.Outcome:
+            parity, limit = int(command.odd_parity), command.max_concurrent_requests
+            opened = await session.connections.open(parity, limit)
+            return pb.Outcome(connection_opened=pb.ConnectionOpened(connection_id=opened))
+
+        return act
+
+    def shut(self, command: pb.CloseConnection, session: Session | None) -> Act | None:
+        """Close a virtual connection; the root is none.  r[connection.root]"""
+        known = session and session.connections.find(command.connection_id)
+        if not known or known is session.connections.root:
+            return None
+        return partial(session.connections.close, command.connection_id)
 
     def cancel(self, command: pb.Cancel) -> Act | None:
         """Want no answer any more."""
