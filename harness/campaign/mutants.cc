@@ -56,10 +56,11 @@ void ReadRow(const YAML::Node& row, std::vector<Mutant>* mutants) {
   mutant.wrong = row["wrong"].as<std::string>();
   RequireKnownKeys(
       row, "a mutant",
-      {"subject", "id", "wrong", "rules", "wreck", "cells", "except", "pairs", "explore"});
+      {"subject", "id", "wrong", "rules", "wreck", "cells", "except", "runs", "pairs", "explore"});
   for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
   for (const YAML::Node& cell : row["cells"]) mutant.cells.push_back(cell.as<std::string>());
   for (const YAML::Node& cell : row["except"]) mutant.except.push_back(cell.as<std::string>());
+  mutant.runs = row["runs"].as<uint32_t>(0);
   mutant.wreck = row["wreck"].as<bool>(false);
   if (mutant.wreck && (row["rules"] || row["pairs"] || row["explore"])) {
     Wrong(row["wreck"], "a wreck breaks everything: it has no `rules`, `pairs` or `explore`");

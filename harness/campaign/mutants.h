@@ -3,6 +3,7 @@
 #ifndef COUNTERPART_CAMPAIGN_MUTANTS_H_
 #define COUNTERPART_CAMPAIGN_MUTANTS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Mutant {
   bool paired = false;              // with a sound subject, or alone
   std::vector<std::string> cells;   // patterns of cells, of the one kind or the other; none: all
   std::vector<std::string> except;  // patterns of cells that are left out
+  uint32_t runs = 0;                // of each cell; 0: as many as is usual
   // Only a cut reveals it: these plans, in place of undisturbed runs, which must stay green.
   std::optional<explore::Options> explore;
 

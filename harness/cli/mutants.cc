@@ -273,7 +273,8 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
       return Complain({Error::Kind::kUsage, "no subject `" + mutant.subject + "` is listed: " +
                                                 mutant.Name() + " is made of it"});
     }
-    Result<Outcome> outcome = Try(context, mutant, selection.subjects, runs);
+    Result<Outcome> outcome =
+        Try(context, mutant, selection.subjects, mutant.runs != 0 ? mutant.runs : runs);
     if (!outcome.ok()) return Complain(outcome.error());
     Fate fate = FateOf(mutant, *outcome);
     if (!mutant.rules.empty() && !outcome->red_by_rule.empty()) kills.Add(mutant, *outcome);

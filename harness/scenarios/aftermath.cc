@@ -80,7 +80,8 @@ void OpenGates(Peer& peer) {
   for (const std::string& gate : gates) peer.Release(gate);
 }
 
-// Whether a handler could have answered so. Runtime errors come of what the request is.
+}  // namespace
+
 bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
   const Method* method = call.method == nullptr ? peer::FindMethod(call.method_name) : call.method;
   if (method == nullptr) {
@@ -108,6 +109,8 @@ bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
          (reply.ParseFromString(response.ok()) && reply.text() == request.text());
 }
 
+namespace {
+
 // ---------------------------------------------------------------- the harness calls
 
 // The last attempt of each operation that no response has settled and no rule excludes.
@@ -132,8 +135,9 @@ bool EverDelivered(const Session& session, uint64_t operation_id) {
   });
 }
 
-// co_await: how often each operation of this session was executed so far.
-Task<std::map<uint64_t, uint32_t>> Executions(Peer& peer, const Session& session) {
+}  // namespace
+
+Task<std::map<uint64_t, uint32_t>> ExecutionsSoFar(Peer& peer, const Session& session) {
   std::map<uint64_t, uint32_t> times;
   std::string id;
   for (const char c : session.id) {
@@ -148,7 +152,6 @@ Task<std::map<uint64_t, uint32_t>> Executions(Peer& peer, const Session& session
   co_return times;
 }
 
-// co_await: everything that a call still has open is read to its end, or ended. What was read.
 Task<std::vector<uint64_t>> PlayOut(Call& call) {
   std::vector<uint64_t> items;
   for (auto& [field, channel] : call.channels) {
@@ -161,6 +164,8 @@ Task<std::vector<uint64_t>> PlayOut(Call& call) {
   }
   co_return items;
 }
+
+namespace {
 
 // Everything that a handler sends which runs to its end, where its request alone says so.
 std::optional<std::vector<uint64_t>> StreamOf(const Call& call) {
@@ -182,16 +187,6 @@ std::optional<std::vector<uint64_t>> StreamOf(const Call& call) {
   return stream;
 }
 
-// One operation that the cut left open: its attempt on the attachment of now, and what that may
-// come to.
-struct Open {
-  Call* call = nullptr;
-  uint32_t ran = 0;  // before
-  CutOutcome outcome;
-  bool again = false;                          // it is a new attempt, of this attachment
-  std::optional<std::vector<uint64_t>> items;  // that came with a value
-};
-
 CutCase CaseOf(const Session& session, const Call& call, uint32_t ran, After after) {
   CutCase cut;
   cut.after = after;
@@ -203,9 +198,10 @@ CutCase CaseOf(const Session& session, const Call& call, uint32_t ran, After aft
   return cut;
 }
 
-// Attempts it again where a caller would.
-Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
-  Open open;
+}  // namespace
+
+LeftOpen Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
+  LeftOpen open;
   open.call = &before;
   open.ran = ran;
   if (before.generation == session.generation) {  // the cut was of another link
@@ -222,8 +218,7 @@ Open Reopen(Peer& peer, Session& session, Call& before, uint32_t ran) {
   return open;
 }
 
-// co_await: it comes to an end that is allowed.
-Task<> Settle(Peer& peer, Session& session, Open& open) {
+Task<> SettleLeftOpen(Peer& peer, Session& session, LeftOpen& open) {
   Call& call = *open.call;
   CutOutcome& outcome = open.outcome;
   std::vector<uint64_t> items = co_await PlayOut(call);
@@ -242,44 +237,51 @@ Task<> Settle(Peer& peer, Session& session, Open& open) {
   if (response.has_runtime_error() && !IsIndeterminate(response)) outcome.least = 0;
 }
 
+Task<> JudgeLeftOpen(Peer& peer, const LeftOpen& open,
+                     const std::map<uint64_t, uint32_t>& executions) {
+  const uint64_t operation = open.call->operation_id;
+  const auto found = executions.find(operation);
+  const uint32_t executed = found == executions.end() ? 0 : found->second;
+  const uint32_t more = executed - open.ran;
+  std::string wanted =
+      "operation " + std::to_string(operation) + ", executed " + std::to_string(open.ran) +
+      " times before, is executed " + std::to_string(open.outcome.least) + " to " +
+      std::to_string(open.outcome.most) + " times more, not " + std::to_string(more);
+  const bool held = more >= open.outcome.least && more <= open.outcome.most;
+  co_await peer.Require(held, open.outcome.rule, std::move(wanted));
+  // A replayed result revives no channel; an attempt that runs streams from the start.
+  const auto stream = StreamOf(*open.call);
+  if (!open.items || !stream) co_return;
+  const std::vector<uint64_t> due = more > 0 ? *stream : std::vector<uint64_t>();
+  std::string whole = "the attempt that answers operation " + std::to_string(operation) +
+                      " brings " + std::to_string(due.size()) + " items from the start, not " +
+                      std::to_string(open.items->size());
+  const char* rule =
+      more > 0 ? "retry.channel.volatile.rebinding.fresh" : "retry.channel.sealed-result";
+  co_await peer.Require(*open.items == due, rule, std::move(whole));
+}
+
+namespace {
+
 // co_await: every operation is settled, and none was executed more often than it may be.
 Task<> SettleAll(Peer& peer, Session& session) {
   std::vector<Call*> unresolved = Unresolved(session);
   if (unresolved.empty()) co_return;
   co_await session.Fence();
   co_await peer.Settle();
-  std::map<uint64_t, uint32_t> before = co_await Executions(peer, session);
-  std::vector<Open> all;
+  std::map<uint64_t, uint32_t> before = co_await ExecutionsSoFar(peer, session);
+  std::vector<LeftOpen> all;
   for (Call* call : unresolved) {
     all.push_back(Reopen(peer, session, *call, before[call->operation_id]));
   }
   // What waits at a gate is attached to while it still runs.  r[retry.duplicate.live.attach]
   co_await session.Fence();
   OpenGates(peer);
-  for (Open& open : all) co_await Settle(peer, session, open);
+  for (LeftOpen& open : all) co_await SettleLeftOpen(peer, session, open);
   co_await session.Fence();
   co_await peer.Settle();
-  std::map<uint64_t, uint32_t> after = co_await Executions(peer, session);
-  for (const Open& open : all) {
-    const uint64_t operation = open.call->operation_id;
-    const uint32_t more = after[operation] - open.ran;
-    std::string wanted =
-        "operation " + std::to_string(operation) + ", executed " + std::to_string(open.ran) +
-        " times before, is executed " + std::to_string(open.outcome.least) + " to " +
-        std::to_string(open.outcome.most) + " times more, not " + std::to_string(more);
-    const bool held = more >= open.outcome.least && more <= open.outcome.most;
-    co_await peer.Require(held, open.outcome.rule, std::move(wanted));
-    // A replayed result revives no channel; an attempt that runs streams from the start.
-    const auto stream = StreamOf(*open.call);
-    if (!open.items || !stream) continue;
-    const std::vector<uint64_t> due = more > 0 ? *stream : std::vector<uint64_t>();
-    std::string whole = "the attempt that answers operation " + std::to_string(operation) +
-                        " brings " + std::to_string(due.size()) + " items from the start, not " +
-                        std::to_string(open.items->size());
-    const char* rule =
-        more > 0 ? "retry.channel.volatile.rebinding.fresh" : "retry.channel.sealed-result";
-    co_await peer.Require(*open.items == due, rule, std::move(whole));
-  }
+  std::map<uint64_t, uint32_t> after = co_await ExecutionsSoFar(peer, session);
+  for (const LeftOpen& open : all) co_await JudgeLeftOpen(peer, open, after);
 }
 
 // co_await: a session that is lost executes nothing more, whatever it had read.
@@ -288,10 +290,10 @@ Task<> Lose(Peer& peer, Session& session) {
   std::vector<Call*> unresolved = Unresolved(session);
   if (unresolved.empty()) co_return;
   co_await peer.Settle();
-  std::map<uint64_t, uint32_t> before = co_await Executions(peer, session);
+  std::map<uint64_t, uint32_t> before = co_await ExecutionsSoFar(peer, session);
   OpenGates(peer);
   co_await peer.Settle();
-  std::map<uint64_t, uint32_t> after = co_await Executions(peer, session);
+  std::map<uint64_t, uint32_t> after = co_await ExecutionsSoFar(peer, session);
   for (const Call* call : unresolved) {
     const uint64_t operation = call->operation_id;
     const CutCase cut = CaseOf(session, *call, before[operation], After::kLost);
@@ -382,8 +384,7 @@ Known KnownOf(const Session& session, uint64_t operation_id, const Incoming* but
   return known;
 }
 
-// What the harness had seen of each operation when the cut came: by session and operation.
-using SeenBefore = std::map<std::pair<std::string, uint64_t>, Seen>;
+}  // namespace
 
 SeenBefore SeenSoFar(Peer& peer) {
   SeenBefore seen;
@@ -397,8 +398,6 @@ SeenBefore SeenSoFar(Peer& peer) {
   return seen;
 }
 
-// co_await: the harness answers as a callee does that keeps records: what it answered before, or
-// what the handler returns. It ends the channels of the attempt first.
 Task<> Serve(Peer& peer, Session& session, Incoming& incoming) {
   const Known known = KnownOf(session, incoming.request.operation_id(), &incoming);
   const Method* method = incoming.method;
@@ -430,6 +429,8 @@ Task<> Serve(Peer& peer, Session& session, Incoming& incoming) {
     session.RespondOk(incoming, testbed::v1::GenerateResponse());
   }
 }
+
+namespace {
 
 bool MayPresent(const Session& session, const std::string& key, const std::string& successor) {
   return !key.empty() &&
@@ -486,12 +487,16 @@ bool Answered(const Peer& peer, uint32_t question) {
   return question == 0 || peer.question(question).answered || peer.question(question).lost;
 }
 
+}  // namespace
+
 bool CallsResolved(const Peer& peer) {
   const auto& calls = peer.subject_calls();
   return std::all_of(calls.begin(), calls.end(), [&peer](const Peer::SubjectCall& call) {
     return Answered(peer, call.question);
   });
 }
+
+namespace {
 
 Session* Attached(Peer& peer) {
   for (Session* session : peer.sessions()) {
@@ -543,7 +548,8 @@ bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
   }
 }
 
-// co_await: every attempt is of a call that somebody made.
+}  // namespace
+
 Task<> JudgeOperations(Peer& peer) {
   std::vector<Session*> sessions = peer.sessions();
   if (sessions.size() != 1) co_return;  // a fresh session makes calls of its own
@@ -558,6 +564,8 @@ Task<> JudgeOperations(Peer& peer) {
   co_await peer.Require(operations.size() <= peer.subject_calls().size(),
                         "retry.op-id.survives-resume", std::move(wanted));
 }
+
+namespace {
 
 // What the application took of one receiving end, in all.
 struct Taken {
@@ -605,8 +613,8 @@ Task<Taken> TakeAll(Peer& peer, std::string handle, uint32_t field, uint32_t att
   co_return taken;
 }
 
-// co_await: of each attempt the application was given what was written for it, from the start, and
-// a clean end only where that was written too.
+}  // namespace
+
 Task<> JudgeStreams(Peer& peer) {
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     const Method* method = peer::FindMethod(call.method);
@@ -657,8 +665,6 @@ Task<> JudgeStreams(Peer& peer) {
   }
 }
 
-// co_await: the application lets go of the ends it may still hold. What was received before a cut
-// stays deliverable (r[rpc.channel.detach.buffered]), so a runtime keeps it until then.
 Task<> LetGo(Peer& peer) {
   std::vector<uint32_t> questions;
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
@@ -677,7 +683,6 @@ Task<> LetGo(Peer& peer) {
   }
 }
 
-// co_await: what the application was told of each call that the cut left open is allowed.
 Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& before) {
   if (peer.misread()) co_return;  // what was said of them, or by them, is not known
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
@@ -710,6 +715,8 @@ Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& 
                           std::move(wanted));
   }
 }
+
+namespace {
 
 Task<> AsCallee(Peer& peer) {
   std::set<uint32_t> open;

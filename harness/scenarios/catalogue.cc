@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "harness/scenarios/malformed.h"
+#include "harness/scenarios/random_walk.h"
 #include "harness/scenarios/scenario.h"
 
 namespace counterpart::scenarios {
@@ -40,7 +42,7 @@ const std::vector<Scenario>& Catalogue() {
     for (auto* family :
          {&RpcScenarios, &EveryKindScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
           &ConnectScenarios, &LinkScenarios, &SchemaScenarios, &FaultScenarios, &ControlScenarios,
-          &OperationScenarios, &RefusalScenarios}) {
+          &OperationScenarios, &RefusalScenarios, &WalkScenarios, &MalformedScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

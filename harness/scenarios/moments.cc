@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "harness/scenarios/walk_model.h"
+
 namespace counterpart::scenarios {
 namespace {
 
@@ -89,6 +91,9 @@ const Choice* FindChoice(std::string_view what) {
 
 std::vector<std::string> MomentsToSee(const Scenario& scenario, Direction direction) {
   std::vector<std::string> moments;
+  if (scenario.name == kRandomWalk && direction != Direction::kBidirectional) {
+    return walk::AllMoments(direction == Direction::kHarnessToSubject);
+  }
   for (const Row& row : Rows()) {
     if (!Applies(row, scenario, direction)) continue;
     for (const std::string_view what : row.choices) {
@@ -105,6 +110,9 @@ std::vector<std::string> MomentsSeen(const Scenario& scenario, Direction directi
   if (wanted.empty()) return {};
   std::set<std::string> met(run.peer().happenings().begin(), run.peer().happenings().end());
   for (const machine::Entry& entry : run.machine().trace().entries()) {
+    if (entry.kind == machine::EntryKind::kNote && entry.reading.edge == kMomentEdge) {
+      met.insert(entry.reading.label);
+    }
     if (entry.kind != machine::EntryKind::kChoice) continue;
     // "cut by: 0 of 2"
     const std::string_view label = entry.reading.label;

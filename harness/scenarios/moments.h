@@ -11,6 +11,10 @@
 
 namespace counterpart::scenarios {
 
+// A scenario notes a moment under this edge, in its own words, as it comes about.
+inline constexpr char kMomentEdge[] = "moment";
+inline constexpr char kRandomWalk[] = "model_random_walk";
+
 // Of a scenario with one subject; none where nothing is left to chance.
 std::vector<std::string> MomentsToSee(const Scenario& scenario, Direction direction);
 

@@ -324,7 +324,8 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
 MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
   const auto found = lane.incoming.find(request_id);
   if (found == lane.incoming.end() || found->second == nullptr) {
-    if (lane.connection().OfOlderGeneration(request_id)) {  // r[session.resume.discard]
+    // r[session.resume.discard]; no request of any generation has the id 0.
+    if (request_id != 0 && lane.connection().OfOlderGeneration(request_id)) {
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "session.resume.discard",
                        "cancel of request " + std::to_string(request_id)};
     }

@@ -20,6 +20,11 @@ Violation ChannelEndBase::Wrong(wire::ProtocolErrorCode code, std::string rule,
 
 // ------------------------------------------------------------------ sending end
 
+// Its receiver may have reset it before any handler had it: there is no end left to take then.
+void SendingEnd::Bind() {
+  if (machine_.Allows("bind") || Mutated("binds_an_end_that_was_reset")) Step("bind");
+}
+
 EndStatus SendingEnd::status() const {
   if (machine_.Is("Reset")) return EndStatus::kReset;
   if (machine_.Is("Defunct")) return EndStatus::kDefunct;

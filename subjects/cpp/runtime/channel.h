@@ -75,7 +75,7 @@ class SendingEnd : public ChannelEndBase {
         credit_(argument.initial_credit) {}
 
   // Open: may send if credit() is left. Anything else: no send succeeds any more.
-  void Bind() { Step("bind"); }
+  void Bind();
   EndStatus status() const;
   uint32_t credit() const { return credit_; }
   uint32_t sent() const { return sent_; }
