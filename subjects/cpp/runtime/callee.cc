@@ -398,9 +398,10 @@ void Callee::Detached(Lane& lane) {
     }
   }
   if (Mutated("forgets_operations_at_link_loss")) operations_.clear();
-  std::erase_if(operations_, [](const auto& entry) {
+  std::erase_if(operations_, [this](const auto& entry) {
     const Operation& operation = *entry.second;
     if (!operation.machine.Is("Sealed")) return false;
+    if (session_->generation() > 1 && Mutated("forgets_outcomes_at_the_second_cut")) return true;
     const Method& method = *operation.method;
     return method.channels.empty()
                ? method.idem && !operation.stored && Mutated("acknowledges_before_it_stored")

@@ -156,6 +156,8 @@ class Callee:
     # ------------------------------------------------------------ the decision
 
     def _decide(self, lane: Lane, request: pb.Request) -> None:
+        # Before the method is looked for: r[schema.exchange.required] holds for any.
+        bound = lane.tracker.bound(request.method, pb.BINDING_ROLE_ARGUMENTS)
         method = self._session.runtime.methods.get(request.method)
         if method is None:  # r[rpc.unknown-method]
             for reference in request.channels:
@@ -167,7 +169,6 @@ class Callee:
                 f"no method {request.method}",
             )
             return
-        bound = lane.tracker.bound(method.name, pb.BINDING_ROLE_ARGUMENTS)
         ends = self._make_ends(lane, method, request)
         refusal = (
             self._mismatch(lane, method, bound.mismatch)

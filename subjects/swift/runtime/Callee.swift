@@ -61,6 +61,8 @@ final class Callee {
     expire(below: request.settledBelow)
     // r[rpc.flow-control.max-concurrent-requests.counting]: from here until its Response
     attachment.incoming[request.requestId] = .undecided
+    // Before the method is looked for: r[schema.exchange.required] holds for any.
+    let bound = try attachment.tracker.bound(request.method, .arguments)
     guard let method = runtime.catalogue.methods[request.method] else {  // r[rpc.unknown-method]
       for _ in request.channels { attachment.forgetEnd() }
       refuse(
@@ -68,7 +70,6 @@ final class Callee {
         on: attachment)
       return
     }
-    let bound = try attachment.tracker.bound(method.name, .arguments)
     let ends = makeEnds(request, method, attachment)
     do {
       try decide(request, method, bound, ends, attachment)
