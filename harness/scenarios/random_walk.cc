@@ -54,6 +54,7 @@ struct Track {
   std::map<uint32_t, uint64_t> next_value;          // that the harness sends, by field
   std::set<uint32_t> aborted;                       // fields of this attempt
   std::set<uint32_t> reset;
+  std::set<uint32_t> ended_by_app;  // by command
   // The harness calls.
   peer::Call* call = nullptr;
   std::optional<LeftOpen> left_open;
@@ -107,6 +108,7 @@ void StartAttempt(Track& track) {
   track.next_value.clear();
   track.aborted.clear();
   track.reset.clear();
+  track.ended_by_app.clear();
   track.commands_before = track.commands.size();
   // Credit is a choice of the walk.
   for (const auto& [field, channel] : *EndsOf(track)) channel->set_auto_grant(false);
@@ -163,6 +165,20 @@ void SeeChannels(Walk& walk, size_t index) {
   }
 }
 
+// co_await: no end of the application has ended that nobody has ended.
+Task<> RequireEndsHeld(Walk& walk, const Track& track) {
+  if (track.incoming == nullptr) co_return;
+  for (const auto& [field, channel] : track.incoming->channels) {
+    const bool ended = channel->closed_by_subject() || channel->reset_by_subject();
+    std::string wanted = track.errand.name + ": its application holds the end of field " +
+                         std::to_string(field) + " until it ends it";
+    co_await walk.peer.Require(
+        !ended || track.ended_by_app.contains(field),
+        track.incoming->cancelled ? "rpc.cancel.channels" : "rpc.channel.lifecycle",
+        std::move(wanted));
+  }
+}
+
 // co_await: the model is told what the harness has seen of its calls.
 Task<> See(Walk& walk) {
   for (size_t i = 0; i < walk.tracks.size(); ++i) {
@@ -196,6 +212,7 @@ Task<> See(Walk& walk) {
     const bool over = resolved && (attempt == nullptr || (answered && EndsEnded(track)));
     walk.model.SeeCall(i, attempt != nullptr, answered, over);
     if (attempt != nullptr) SeeChannels(walk, i);
+    co_await RequireEndsHeld(walk, track);
   }
 }
 
@@ -337,10 +354,12 @@ void CommandEnd(Walk& walk, Track& track, const Action& action) {
       request = ReceiveItems(handle, action.field, action.amount, attempt);
       break;
     case Act::kAppClose:
+      track.ended_by_app.insert(action.field);
       request = CloseEnd(handle, action.field, attempt);
       break;
     default:  // kAppReset
       track.reset.insert(action.field);
+      track.ended_by_app.insert(action.field);
       request = ResetEnd(handle, action.field, attempt);
       break;
   }

@@ -199,7 +199,7 @@ std::vector<Channel> FreshChannels(const peer::Method& method, bool harness_call
 
 // ---------------------------------------------------------------- what is legal now
 
-size_t Model::open() const {
+size_t Model::OpenCalls() const {
   return static_cast<size_t>(
       std::count_if(calls_.begin(), calls_.end(), [](const Call& call) { return !call.over; }));
 }
@@ -207,7 +207,7 @@ size_t Model::open() const {
 std::vector<Weighted> Model::Enabled() const {
   std::vector<Weighted> all;
   // A caller that is the harness makes no call while detached: it would only wait.
-  if (open() < kOpenCalls && (attached_ || !harness_calls_)) all.push_back({{Act::kCall}, 8});
+  if (OpenCalls() < kOpenCalls && (attached_ || !harness_calls_)) all.push_back({{Act::kCall}, 8});
   AddCalls(all);
   all.push_back({{Act::kStatus}, 1});
   all.push_back({{Act::kRest}, attached_ ? 6u : 2u});

@@ -157,7 +157,7 @@ class Model {
   void AddChannels(std::vector<Weighted>& all, size_t call) const;
   void Cut(bool fin);
   void Resume();
-  size_t open() const;
+  size_t OpenCalls() const;
   void Met(std::string_view moment) { moments_.insert(std::string(moment)); }
 
   bool harness_calls_;

@@ -169,6 +169,13 @@ class Callee:
                 f"no method {request.method}",
             )
             return
+        fields = [reference.field_number for reference in request.channels]
+        if fields != sorted(channel.field_number for channel in method.channels):
+            raise Violation(
+                pb.PROTOCOL_ERROR_CODE_MALFORMED,
+                "rpc.channel.allocation",
+                f"not one channel for each channel field of {method.name}",
+            )
         ends = self._make_ends(lane, method, request)
         refusal = (
             self._mismatch(lane, method, bound.mismatch)
@@ -423,14 +430,11 @@ class Callee:
             end.abandon()
 
     def _make_ends(self, lane: Lane, method: Method, request: pb.Request) -> Ends:
-        """The callee's ends of the channels named; those of no argument are only remembered."""
+        """The callee's ends of the channels named, one for each channel field of the method."""
         declared = {channel.field_number: channel for channel in method.channels}
         ends: Ends = {}
         for reference in request.channels:
-            channel = declared.get(reference.field_number)
-            if channel is None:
-                lane.forget_end(reference.channel_id)
-                continue
+            channel = declared[reference.field_number]
             end = self._make_end(lane, method, channel, reference.channel_id)
             lane.add_end(end)
             ends[reference.field_number] = end
