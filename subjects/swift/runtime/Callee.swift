@@ -70,6 +70,11 @@ final class Callee {
         on: attachment)
       return
     }
+    guard request.channels.map(\.fieldNumber) == method.channels.map(\.fieldNumber).sorted() else {
+      throw Violation(
+        .malformed, "rpc.channel.allocation",
+        "not one channel for each channel field of \(method.name)")
+    }
     let ends = makeEnds(request, method, attachment)
     do {
       try decide(request, method, bound, ends, attachment)
