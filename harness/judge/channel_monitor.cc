@@ -4,6 +4,7 @@
 // does: everything sent before its Ping has been applied. So "at once" is judged after that fence.
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "harness/judge/judge.h"
 #include "harness/peer/testbed.h"
@@ -58,7 +59,9 @@ class ChannelMonitor : public Monitor {
     const auto& request = frame.message->request();
     const peer::Method* method = peer::FindMethod(request.method());
     if (method == nullptr) return;
-    uint64_t& last = last_id_[{link.session_id, frame.from}];
+    const uint64_t connection = frame.message->connection_id();
+    uint64_t& last = last_id_[{link.session_id, frame.from, connection}];
+    const char* parity = connection == 0 ? "rpc.channel.allocation" : "connection.parity";
     uint32_t last_field = 0;
     for (const auto& ref : request.channels()) {
       const peer::ChannelArgument* argument = method->Channel(ref.field_number());
@@ -72,8 +75,8 @@ class ChannelMonitor : public Monitor {
         continue;
       }
       last_field = ref.field_number();
-      if (id == 0 || (id % 2 == 1) != link.odd(frame.from)) {
-        judge.Violation("rpc.channel.allocation", frame.from,
+      if (id == 0 || (id % 2 == 1) != judge.Odd(link, frame.from, connection)) {
+        judge.Violation(parity, frame.from,
                         "allocated channel id " + std::to_string(id) + " of the wrong parity",
                         &frame);
       } else if (id <= last) {
@@ -83,9 +86,10 @@ class ChannelMonitor : public Monitor {
             &frame);
       } else {
         judge.Held("rpc.channel.allocation");
+        judge.Held(parity);
       }
       last = std::max(last, id);
-      Channel& channel = channels_[{link.session_id, id}];
+      Channel& channel = channels_[{link.session_id, connection, id}];
       channel = Channel{};
       channel.link = link.link;
       channel.sender = argument->to_callee ? frame.from : Other(frame.from);
@@ -100,7 +104,7 @@ class ChannelMonitor : public Monitor {
   }
 
   Channel* Find(const ObservedFrame& frame, const LinkContext& link, uint64_t id, Judge& judge) {
-    const auto found = channels_.find({link.session_id, id});
+    const auto found = channels_.find({link.session_id, frame.message->connection_id(), id});
     if (found == channels_.end()) {
       judge.Violation("rpc.channel.unknown", frame.from,
                       "named channel " + std::to_string(id) + ", which was never allocated",
@@ -216,9 +220,9 @@ class ChannelMonitor : public Monitor {
     judge.Held("rpc.flow-control.credit.grant");
   }
 
-  std::map<std::pair<std::string, uint64_t>, Channel> channels_;  // by session and id
-  std::map<std::pair<std::string, Side>, uint64_t> last_id_;
-  std::map<uint32_t, uint64_t> pings_, pongs_;  // by link and side
+  std::map<std::tuple<std::string, uint64_t, uint64_t>, Channel> channels_;  // session, connection
+  std::map<std::tuple<std::string, Side, uint64_t>, uint64_t> last_id_;      // and connection
+  std::map<uint32_t, uint64_t> pings_, pongs_;                               // by link and side
 };
 
 }  // namespace

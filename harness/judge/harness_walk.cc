@@ -6,6 +6,7 @@
 // over: they break a rule on purpose.
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -76,7 +77,8 @@ class HarnessWalk : public Monitor {
   }
 
  private:
-  using Key = std::pair<std::string, uint64_t>;  // session; operation or channel
+  using Key = std::pair<std::string, uint64_t>;                      // session; operation
+  using OnConnection = std::tuple<std::string, uint64_t, uint64_t>;  // the same; channel or request
 
   void OnHandshake(const wire::v1::Handshake& handshake, LinkContext& link, Judge& judge) {
     if (!handshake.has_lets_go() || link.session_id.empty()) return;
@@ -91,6 +93,7 @@ class HarnessWalk : public Monitor {
   void OnMessage(const ObservedFrame& frame, const Message& message, LinkContext& link,
                  Judge& judge) {
     const bool ours = frame.from == Side::kHarness;
+    const uint64_t on = message.connection_id();
     switch (message.payload_case()) {
       case Message::kGoodbye:
       case Message::kProtocolError:
@@ -99,25 +102,30 @@ class HarnessWalk : public Monitor {
         }
         break;
       case Message::kRequest:
-        OnRequest(message.request(), ours, link, judge);
+        OnRequest(message.request(), on, ours, link, judge);
         break;
       case Message::kResponse:
-        if (ours) OnResponse(message.response(), link, judge);
+        if (ours) OnResponse(message.response(), on, link, judge);
+        break;
+      case Message::kCloseConnection:
+        for (auto& [key, end] : ends_) {
+          if (end.link == link.link && std::get<1>(key) == on) end.machine.Step("detach", judge);
+        }
         break;
       case Message::kChannelItem:
-        if (ChannelEnd* end = Find(link, message.channel_item().channel_id())) {
+        if (ChannelEnd* end = Find(link, on, message.channel_item().channel_id())) {
           if (ours) end->machine.Step("bind", judge);
           end->machine.Step(end->machine.Is("Reset") ? "late_item" : "item", judge);
         }
         break;
       case Message::kGrantCredit:
-        if (ChannelEnd* end = Find(link, message.grant_credit().channel_id())) {
+        if (ChannelEnd* end = Find(link, on, message.grant_credit().channel_id())) {
           if (ours) end->machine.Step("bind", judge);
           end->machine.Step(end->machine.Is("Closed") ? "late_credit" : "credit", judge);
         }
         break;
       case Message::kCloseChannel:
-        if (ChannelEnd* end = Find(link, message.close_channel().channel_id())) {
+        if (ChannelEnd* end = Find(link, on, message.close_channel().channel_id())) {
           const bool aborted = message.close_channel().aborted();
           if (ours && !aborted) end->machine.Step("bind", judge);
           end->machine.Step(ours && aborted            ? "abort"
@@ -128,7 +136,7 @@ class HarnessWalk : public Monitor {
         }
         break;
       case Message::kResetChannel:
-        if (ChannelEnd* end = Find(link, message.reset_channel().channel_id())) {
+        if (ChannelEnd* end = Find(link, on, message.reset_channel().channel_id())) {
           end->machine.Step(end->machine.Is("Closed") && !ours ? "late_reset" : "reset", judge);
         }
         break;
@@ -137,13 +145,14 @@ class HarnessWalk : public Monitor {
     }
   }
 
-  void OnRequest(const wire::v1::Request& request, bool ours, LinkContext& link, Judge& judge) {
+  void OnRequest(const wire::v1::Request& request, uint64_t on, bool ours, LinkContext& link,
+                 Judge& judge) {
     const peer::Method* method = peer::FindMethod(request.method());
     if (method == nullptr) return;
     for (const auto& ref : request.channels()) {
       const peer::ChannelArgument* argument = method->Channel(ref.field_number());
       if (argument == nullptr) continue;
-      ChannelEnd& end = ends_[Key(link.session_id, ref.channel_id())];
+      ChannelEnd& end = ends_[OnConnection(link.session_id, on, ref.channel_id())];
       end.link = link.link;
       end.sending = argument->to_callee == ours;
       end.machine = Walker(end.sending ? "channel_sender" : "channel_receiver");
@@ -154,7 +163,7 @@ class HarnessWalk : public Monitor {
     record.link = link.link;
     record.idem = method->idem;
     record.channels = !method->channels.empty();
-    requests_[Key(link.session_id, request.request_id())] = request.operation_id();
+    requests_[OnConnection(link.session_id, on, request.request_id())] = request.operation_id();
     Walker& machine = record.machine;
     const bool over = machine.Is("Released") || machine.Is("Indeterminate");
     machine.Step(machine.Is("Absent")   ? "admit"
@@ -165,8 +174,9 @@ class HarnessWalk : public Monitor {
                  judge);
   }
 
-  void OnResponse(const wire::v1::Response& response, LinkContext& link, Judge& judge) {
-    const auto request = requests_.find(Key(link.session_id, response.request_id()));
+  void OnResponse(const wire::v1::Response& response, uint64_t on, LinkContext& link,
+                  Judge& judge) {
+    const auto request = requests_.find(OnConnection(link.session_id, on, response.request_id()));
     if (request == requests_.end()) return;
     Walker& machine = records_.at(Key(link.session_id, request->second)).machine;
     if (!response.has_runtime_error()) return machine.Step("seal", judge);
@@ -175,15 +185,15 @@ class HarnessWalk : public Monitor {
     if (code == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE) machine.Step("lose", judge);
   }
 
-  ChannelEnd* Find(const LinkContext& link, uint64_t id) {
-    const auto found = ends_.find(Key(link.session_id, id));
+  ChannelEnd* Find(const LinkContext& link, uint64_t on, uint64_t id) {
+    const auto found = ends_.find(OnConnection(link.session_id, on, id));
     return found == ends_.end() || found->second.link != link.link ? nullptr : &found->second;
   }
 
   std::map<std::string, std::pair<uint32_t, Walker>> drivers_;  // by session: its link and phase
-  std::map<Key, ChannelEnd> ends_;
+  std::map<OnConnection, ChannelEnd> ends_;
   std::map<Key, Record> records_;
-  std::map<Key, uint64_t> requests_;  // to the operation
+  std::map<OnConnection, uint64_t> requests_;  // to the operation
 };
 
 }  // namespace

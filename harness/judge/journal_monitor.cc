@@ -46,7 +46,8 @@ class JournalMonitor : public Monitor {
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge&) override {
     if (frame.message == nullptr || link.session_id.empty()) return;
     links_[link.session_id].insert(link.link);
-    Counts& counts = wire_[link.link][FrameKey{peer::KindOf(*frame.message), IdOf(*frame.message)}];
+    Counts& counts = wire_[link.link][FrameKey{
+        peer::KindOf(*frame.message), frame.message->connection_id(), IdOf(*frame.message)}];
     ++(frame.from == Side::kSubject ? counts.subject_sent : counts.harness_sent);
   }
 
@@ -84,8 +85,8 @@ class JournalMonitor : public Monitor {
       }
       told.generations = std::max(told.generations, generation);
       if (event.has_frame()) {
-        Counts& counts =
-            told.frames[generation][FrameKey{event.frame().kind(), event.frame().id()}];
+        Counts& counts = told.frames[generation][FrameKey{
+            event.frame().kind(), event.frame().connection_id(), event.frame().id()}];
         ++(event.frame().sent() ? counts.subject_sent : counts.harness_sent);
       }
     }
@@ -93,7 +94,8 @@ class JournalMonitor : public Monitor {
   }
 
  private:
-  using FrameKey = std::pair<std::string, uint64_t>;  // kind; request, channel or nonce
+  // Kind; connection; request, channel or nonce.
+  using FrameKey = std::tuple<std::string, uint64_t, uint64_t>;
   struct Counts {
     uint32_t subject_sent = 0, harness_sent = 0;
   };
@@ -130,9 +132,10 @@ class JournalMonitor : public Monitor {
     // of a session. Channels of the two parities cannot collide, operations of the subject's own
     // minting are not journalled by it.
     const bool of_session = transition.machine() != control::v1::MACHINE_COMMAND;
-    auto [state, fresh] = states_.try_emplace(
-        {transition.machine(), of_session ? event.session_id() : "", transition.key()},
-        table->initial);
+    auto [state, fresh] =
+        states_.try_emplace({transition.machine(), of_session ? event.session_id() : "",
+                             transition.connection_id(), transition.key()},
+                            table->initial);
     // Steps that belong to no scope are not in this journal, and so what comes first here need not
     // be a machine's first: a Connect's driver phases begin before there is a session id, and a
     // Status tombstones an id that no command has yet.  r[control.scope]
@@ -221,13 +224,16 @@ class JournalMonitor : public Monitor {
     return found == frames->end() ? Counts{} : found->second;
   }
   static std::string Text(const FrameKey& key) {
-    return key.first + " " + std::to_string(key.second);
+    const auto& [kind, connection, id] = key;
+    return kind + " " + std::to_string(id) +
+           (connection == 0 ? "" : " on connection " + std::to_string(connection));
   }
 
   std::map<uint32_t, Frames> wire_;                  // by link
   std::map<std::string, std::set<uint32_t>> links_;  // by session
   std::map<std::string, Told> told_;                 // by session
-  std::map<std::tuple<control::v1::Machine, std::string, uint64_t>, std::string> states_;
+  // By machine, session, connection (of channels) and key.
+  std::map<std::tuple<control::v1::Machine, std::string, uint64_t, uint64_t>, std::string> states_;
 };
 
 }  // namespace

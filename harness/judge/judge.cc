@@ -41,6 +41,16 @@ void Judge::Violation(const std::string& rule, Side who, std::string text,
   report_(std::move(finding));
 }
 
+bool Judge::Odd(const LinkContext& link, Side side, uint64_t connection) {
+  const Connection* on = connections(link.session_id).Find(connection);
+  return on == nullptr ? link.odd(side) : on->Odd(side);
+}
+
+uint32_t Judge::Limit(const LinkContext& link, Side side, uint64_t connection) {
+  const Connection* on = connections(link.session_id).Find(connection);
+  return on == nullptr ? link.limit[Index(side)] : on->limit[Index(side)];
+}
+
 void Judge::OnFrame(const ObservedFrame& frame) {
   LinkContext& link = links_[frame.link];
   link.link = frame.link;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/judge/connections.h"
 #include "harness/judge/findings.h"
 #include "harness/judge/generations.h"
 #include "harness/machine/finding.h"
@@ -37,8 +38,6 @@ struct LinkContext {
   bool odd(Side side) const { return (side == initiator()) == initiator_odd; }
 };
 
-inline int Index(Side side) { return side == Side::kHarness ? 0 : 1; }
-inline Side Other(Side side) { return side == Side::kHarness ? Side::kSubject : Side::kHarness; }
 const char* Name(Side side);
 
 class Judge;
@@ -71,6 +70,12 @@ class Judge : public peer::FrameObserver, public Findings {
   const std::map<uint32_t, LinkContext>& links() const { return links_; }
   // Of a session, as the subject may count them.
   Generations& generations(const std::string& session_id) { return generations_[session_id]; }
+  // Of a session, as both sides' frames tell.
+  Connections& connections(const std::string& session_id) { return connections_[session_id]; }
+  // What holds on a connection of this link: of which parity are the ids that `side` mints, and how
+  // many attempts does it take at a time.
+  bool Odd(const LinkContext& link, Side side, uint64_t connection);
+  uint32_t Limit(const LinkContext& link, Side side, uint64_t connection);
   bool any_deliberate() const { return any_deliberate_; }
 
   // ---- peer::FrameObserver
@@ -88,6 +93,7 @@ class Judge : public peer::FrameObserver, public Findings {
   std::vector<std::unique_ptr<Monitor>> monitors_;
   std::map<uint32_t, LinkContext> links_;
   std::map<std::string, Generations> generations_;
+  std::map<std::string, Connections> connections_;
   const std::string id_, called_;  // of one of two; else ""
   bool any_deliberate_ = false;
 };

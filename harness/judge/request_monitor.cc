@@ -1,6 +1,7 @@
 // Requests and responses: ids, one response each, the limit, operations and their attempts.
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "harness/judge/judge.h"
 
@@ -14,15 +15,20 @@ struct Attempt {
 };
 
 struct Operation {
+  uint64_t connection = 0;
   std::string method, arguments;
   std::set<uint32_t> attempted_on;  // links
 };
 
-// One direction of one session: the caller's ids and operations.
-struct Caller {
+// One direction of one connection: the caller's ids.  r[rpc.id.monotone]
+struct Ids {
   uint64_t last_request_id = 0;
-  uint64_t settled_below = 0;
   std::map<uint64_t, Attempt> attempts;
+};
+
+// One direction of one session: the caller's operations.  r[retry.op-id.scope]
+struct Caller {
+  uint64_t settled_below = 0;
   std::map<uint64_t, Operation> operations;
 };
 
@@ -35,40 +41,41 @@ class RequestMonitor : public Monitor {
   }
 
   void OnLinkEnd(LinkContext& link, peer::LinkEnd, uint64_t, uint64_t, Judge&) override {
-    in_flight_.erase(link.link * 2);
-    in_flight_.erase(link.link * 2 + 1);
+    std::erase_if(in_flight_,
+                  [&](const auto& each) { return std::get<0>(each.first) == link.link; });
   }
 
  private:
   void OnRequest(const ObservedFrame& frame, LinkContext& link, Judge& judge) {
     const auto& request = frame.message->request();
-    Caller& caller = callers_[{link.session_id, frame.from}];
+    const uint64_t connection = frame.message->connection_id();
+    Ids& ids = ids_[{link.session_id, frame.from, connection}];
     const uint64_t id = request.request_id();
-    // r[rpc.request.id-allocation]
-    if (id == 0 || (id % 2 == 1) != link.odd(frame.from)) {
-      judge.Violation("rpc.request.id-allocation", frame.from,
+    const char* parity = connection == 0 ? "rpc.request.id-allocation" : "connection.parity";
+    if (id == 0 || (id % 2 == 1) != judge.Odd(link, frame.from, connection)) {
+      judge.Violation(parity, frame.from,
                       "used request id " + std::to_string(id) + ", which is not of its parity",
                       &frame);
     } else {
-      judge.Held("rpc.request.id-allocation");
+      judge.Held(parity);
     }
     // r[rpc.id.monotone]: over all generations of the session.
-    if (id <= caller.last_request_id) {
-      judge.Violation("rpc.id.monotone", frame.from,
-                      "used request id " + std::to_string(id) + " after " +
-                          std::to_string(caller.last_request_id),
-                      &frame);
-    } else if (caller.last_request_id != 0) {
+    if (id <= ids.last_request_id) {
+      judge.Violation(
+          "rpc.id.monotone", frame.from,
+          "used request id " + std::to_string(id) + " after " + std::to_string(ids.last_request_id),
+          &frame);
+    } else if (ids.last_request_id != 0) {
       judge.Held("rpc.id.monotone");
     }
-    caller.last_request_id = std::max(caller.last_request_id, id);
-    caller.attempts[id] = {.operation_id = request.operation_id(), .link = link.link};
-    OnOperation(frame, link, caller, judge);
+    ids.last_request_id = std::max(ids.last_request_id, id);
+    ids.attempts[id] = {.operation_id = request.operation_id(), .link = link.link};
+    OnOperation(frame, link, callers_[{link.session_id, frame.from}], judge);
     // r[rpc.flow-control.max-concurrent-requests.outbound]: as this side can know it, an attempt
     // counts until its response could have been read; the harness's view is never ahead of that.
-    std::set<uint64_t>& in_flight = in_flight_[link.link * 2 + Index(frame.from)];
+    std::set<uint64_t>& in_flight = in_flight_[{link.link, frame.from, connection}];
     in_flight.insert(id);
-    const uint32_t limit = link.limit[Index(Other(frame.from))];
+    const uint32_t limit = judge.Limit(link, Other(frame.from), connection);
     if (in_flight.size() > limit) {
       judge.Violation("rpc.flow-control.max-concurrent-requests.outbound", frame.from,
                       "has " + std::to_string(in_flight.size()) + " attempts in flight, over the " +
@@ -95,9 +102,15 @@ class RequestMonitor : public Monitor {
     const auto [found, fresh] = caller.operations.try_emplace(request.operation_id());
     Operation& operation = found->second;
     if (fresh) {
+      operation.connection = frame.message->connection_id();
       operation.method = request.method();
       operation.arguments = request.arguments();
       judge.Held("retry.op-id.scope");
+    } else if (operation.connection != frame.message->connection_id()) {
+      judge.Violation("retry.op-id.scope", frame.from,
+                      "used operation id " + std::to_string(request.operation_id()) +
+                          " again on another connection",
+                      &frame);
     } else {
       // r[retry.op-id.payload-binding]
       if (operation.method != request.method() || operation.arguments != request.arguments()) {
@@ -124,10 +137,11 @@ class RequestMonitor : public Monitor {
   void OnResponse(const ObservedFrame& frame, LinkContext& link, Judge& judge) {
     const auto& response = frame.message->response();
     const Side caller_side = Other(frame.from);
-    Caller& caller = callers_[{link.session_id, caller_side}];
+    const uint64_t connection = frame.message->connection_id();
+    Ids& ids = ids_[{link.session_id, caller_side, connection}];
     const uint64_t id = response.request_id();
-    const auto attempt = caller.attempts.find(id);
-    if (attempt == caller.attempts.end()) {
+    const auto attempt = ids.attempts.find(id);
+    if (attempt == ids.attempts.end()) {
       judge.Violation("rpc.response.one-per-request", frame.from,
                       "answered request " + std::to_string(id) + ", which was never sent", &frame);
       return;
@@ -147,13 +161,15 @@ class RequestMonitor : public Monitor {
       return;
     }
     attempt->second.answered = true;
-    in_flight_[link.link * 2 + Index(caller_side)].erase(id);
+    in_flight_[{link.link, caller_side, connection}].erase(id);
     judge.Held("rpc.response.one-per-request");
     judge.Held("rpc.response.shape");
   }
 
   std::map<std::pair<std::string, Side>, Caller> callers_;
-  std::map<uint32_t, std::set<uint64_t>> in_flight_;  // by link and caller
+  std::map<std::tuple<std::string, Side, uint64_t>, Ids> ids_;  // by session, caller, connection
+  // By link, caller and connection.
+  std::map<std::tuple<uint32_t, Side, uint64_t>, std::set<uint64_t>> in_flight_;
 };
 
 }  // namespace

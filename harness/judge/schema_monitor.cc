@@ -1,7 +1,9 @@
 // Announcements: once each, before first use, true to their ids. Tracking is per connection,
 // attachment and sender.  r[schema.tracking.sender]
+#include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "harness/judge/judge.h"
 #include "harness/wire/schema_id.h"
@@ -26,33 +28,37 @@ struct ChannelUse {
   uint32_t field = 0;
 };
 
+using OnConnections = std::map<uint64_t, Announced>;
+
 class SchemaMonitor : public Monitor {
  public:
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge& judge) override {
     if (frame.message == nullptr) return;
     const auto& message = *frame.message;
-    Announced& mine = announced_[link.link * 2 + Index(frame.from)];
+    const uint64_t on = message.connection_id();
+    OnConnections& others = announced_[{link.link, frame.from}];
+    Announced& mine = others[on];
     if (message.has_schema()) OnSchema(frame, mine, judge);
     if (message.has_request()) {
       const auto& request = message.request();
-      methods_[{link.link, Index(frame.from), request.request_id()}] = request.method();
+      methods_[{link.link, Index(frame.from), on, request.request_id()}] = request.method();
       for (const auto& ref : request.channels()) {
-        channels_[{link.link, ref.channel_id()}] = {request.method(), ref.field_number()};
+        channels_[{link.link, on, ref.channel_id()}] = {request.method(), ref.field_number()};
       }
       // An unknown method has no argument type to announce.
-      Used(frame, mine, Key(wire::v1::BINDING_ROLE_ARGUMENTS, request.method(), 0), judge);
+      Used(frame, mine, others, Key(wire::v1::BINDING_ROLE_ARGUMENTS, request.method(), 0), judge);
     }
     if (message.has_response() && !message.response().has_runtime_error()) {
       const auto method =
-          methods_.find({link.link, Index(Other(frame.from)), message.response().request_id()});
+          methods_.find({link.link, Index(Other(frame.from)), on, message.response().request_id()});
       if (method != methods_.end()) {
-        Used(frame, mine, Key(wire::v1::BINDING_ROLE_RESPONSE, method->second, 0), judge);
+        Used(frame, mine, others, Key(wire::v1::BINDING_ROLE_RESPONSE, method->second, 0), judge);
       }
     }
     if (message.has_channel_item()) {
-      const auto use = channels_.find({link.link, message.channel_item().channel_id()});
+      const auto use = channels_.find({link.link, on, message.channel_item().channel_id()});
       if (use != channels_.end()) {
-        Used(frame, mine,
+        Used(frame, mine, others,
              Key(wire::v1::BINDING_ROLE_CHANNEL, use->second.method, use->second.field), judge);
       }
     }
@@ -93,19 +99,29 @@ class SchemaMonitor : public Monitor {
     }
   }
 
-  void Used(const ObservedFrame& frame, const Announced& mine, const std::string& key,
-            Judge& judge) {
+  // `others`: what the same sender has announced on each connection of the link.
+  static void Used(const ObservedFrame& frame, const Announced& mine, const OnConnections& others,
+                   const std::string& key, Judge& judge) {
+    const bool elsewhere =
+        std::any_of(others.begin(), others.end(), [&](const OnConnections::value_type& other) {
+          return &other.second != &mine && other.second.bindings.contains(key);
+        });
     if (mine.bindings.contains(key)) {
       judge.Held("schema.exchange.required");
+      if (elsewhere) judge.Held("schema.tracking.connection");
+    } else if (elsewhere) {
+      judge.Violation(
+          "schema.tracking.connection", frame.from,
+          "used " + key.substr(2) + ", which it has announced on another connection only", &frame);
     } else {
       judge.Violation("schema.exchange.required", frame.from,
                       "used " + key.substr(2) + " without announcing it", &frame);
     }
   }
 
-  std::map<uint32_t, Announced> announced_;  // by link and sender
-  std::map<std::tuple<uint32_t, int, uint64_t>, std::string> methods_;
-  std::map<std::pair<uint32_t, uint64_t>, ChannelUse> channels_;
+  std::map<std::pair<uint32_t, Side>, OnConnections> announced_;  // by link and sender
+  std::map<std::tuple<uint32_t, int, uint64_t, uint64_t>, std::string> methods_;
+  std::map<std::tuple<uint32_t, uint64_t, uint64_t>, ChannelUse> channels_;
 };
 
 }  // namespace

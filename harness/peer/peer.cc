@@ -359,15 +359,17 @@ Task<> Peer::AwaitHandlerStarted(Session& session, uint64_t operation_id) {
 }
 
 uint32_t Peer::StartCallBySubject(Session& session, const std::string& method,
-                                  std::string arguments, std::string handle) {
+                                  std::string arguments, std::string handle, uint64_t connection) {
   control::v1::ExecuteRequest command;
   command.mutable_call()->set_session_id(session.id);
+  command.mutable_call()->set_connection_id(connection);
   const Method* known = FindMethod(method);
   command.mutable_call()->set_method(known == nullptr ? method : known->name);
   command.mutable_call()->set_arguments(std::move(arguments));
   command.mutable_call()->set_handle(handle);
   SubjectCall& call = subject_calls_.emplace_back();
   call.session_id = session.id;
+  call.connection = connection;
   call.method = command.call().method();
   call.arguments = command.call().arguments();
   call.handle = std::move(handle);
@@ -450,6 +452,7 @@ Task<> Peer::EnsureSubjectListens(const SessionOptions& options) {
   command.mutable_listen()->set_max_concurrent_requests(options.subject_limit);
   command.mutable_listen()->set_resumable(options.resumable);
   command.mutable_listen()->set_max_payload(options.subject_max_payload);
+  command.mutable_listen()->set_max_virtual_connections(options.connections);
   control::v1::Outcome outcome = co_await Execute(std::move(command), "the subject to listen");
   co_await Require(outcome.has_listening() && outcome.listening().port() != 0, "",
                    "a Listen command ends with the port");
@@ -498,6 +501,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_session_lost(options.session_lost);
     connect.set_odd_parity(true);
     connect.set_resume(options.resumable);
+    connect.set_max_virtual_connections(options.connections);
     connect_question_ = Start(std::move(command));
     dials_allowed_ = options.dials;
   }
@@ -754,7 +758,12 @@ wire::v1::Hello Peer::NewHello(const Session& session, std::string resume_key) c
   hello.mutable_settings()->set_max_concurrent_requests(session.harness_limit);
   static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
   hello.set_protocol_schema(schema);
+  const bool resuming = !resume_key.empty();
   hello.set_resume_key(std::move(resume_key));
+  if (resuming) {
+    const std::vector<uint64_t> open = session.open_connections();
+    hello.mutable_open_connections()->Assign(open.begin(), open.end());
+  }
   return hello;
 }
 
@@ -763,6 +772,7 @@ Session* Peer::NewSession(const SessionOptions& options) {
                                            options.subject_limit);
   session->resumable = options.resumable;
   session->dials = options.dials;
+  session->accepts_connections = options.connections;
   sessions_.push_back(std::move(session));
   return sessions_.back().get();
 }
@@ -805,6 +815,10 @@ wire::v1::Handshake Peer::NewHelloYourself(const Session& session, const std::st
   static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
   yourself.set_protocol_schema(schema);
   yourself.set_session_id(session.id);
+  if (!presented.empty()) {
+    const std::vector<uint64_t> open = session.open_connections();
+    yourself.mutable_open_connections()->Assign(open.begin(), open.end());
+  }
   if (!session.resumable) return handshake;
   // r[session.resume.key-rotation]: a key has one successor, however often it is presented.
   std::string key = presented.empty() ? "" : successors_[presented];
@@ -1048,6 +1062,12 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
       if (inbound.handshake->has_lets_go()) link.in = Link::Phase::kMessages;
       if (inbound.handshake->has_lets_go()) dials_since_established_ = 0;
       if (inbound.handshake->has_sorry()) link.asked_for_session = false;
+      if (inbound.handshake->has_hello() || inbound.handshake->has_hello_yourself()) {
+        const auto& listed = inbound.handshake->has_hello()
+                                 ? inbound.handshake->hello().open_connections()
+                                 : inbound.handshake->hello_yourself().open_connections();
+        link.listed_by_subject.assign(listed.begin(), listed.end());
+      }
       break;
     case Link::Phase::kMessages:
       inbound.message.emplace();

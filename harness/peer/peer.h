@@ -56,6 +56,7 @@ struct Link {
   bool asked_for_session = false;  // a new one, by Hello; not answered yet
   bool end_expected = false;       // else an end that the harness did not cause is a failure
   uint32_t generation = 0;         // of the session handshake it carries, from 1
+  std::vector<uint64_t> listed_by_subject;  // connections, in its Hello or HelloYourself
   using Phase = peer::Phase;
   Phase in = Phase::kPrologue, out = Phase::kPrologue;
   // What came before a session took the link over.
@@ -88,6 +89,7 @@ struct SessionOptions {
   uint32_t segment = 0;  // see Link
   // Announced, in bytes; 0 = default. Of the harness: one for all links of a run.
   uint32_t harness_max_payload = 0, subject_max_payload = 0;
+  uint32_t connections = 0;  // virtual ones that each side accepts at a time
 };
 
 // How a command sent without waiting ends.
@@ -249,12 +251,13 @@ class Peer : public machine::Observer {
 
   // Sends a Call command; its handle names it and its channel ends.
   uint32_t StartCallBySubject(Session& session, const std::string& method, std::string arguments,
-                              std::string handle);
+                              std::string handle, uint64_t connection = 0);
   // Sends a Cancel command for one of them.
   void CancelCallBySubject(const std::string& handle);
   struct SubjectCall {
     uint32_t question = 0;
     std::string session_id, method, arguments, handle;
+    uint64_t connection = 0;
     bool cancelled = false;
   };
   const std::vector<SubjectCall>& subject_calls() const { return subject_calls_; }

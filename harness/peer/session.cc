@@ -15,9 +15,10 @@ using wire::v1::Message;
 
 // ---------------------------------------------------------------- channel
 
-Channel::Channel(Session* session, uint64_t id, const ChannelArgument* argument, bool harness_sends,
-                 const Method* method)
+Channel::Channel(Session* session, uint64_t connection, uint64_t id,
+                 const ChannelArgument* argument, bool harness_sends, const Method* method)
     : session_(session),
+      connection_(connection),
       id_(id),
       argument_(argument),
       method_(method),
@@ -25,6 +26,10 @@ Channel::Channel(Session* session, uint64_t id, const ChannelArgument* argument,
       generation_(session->generation) {
   credit_ = argument->initial_credit;
   granted_ = argument->initial_credit;
+}
+
+bool Channel::SendHere(Message message, std::string deliberate) {
+  return session_->SendOn(connection_, std::move(message), std::move(deliberate));
 }
 
 bool Channel::ended() const {
@@ -45,14 +50,14 @@ Task<> Channel::Send(uint64_t first, uint32_t count) {
 }
 
 void Channel::SendNow(uint64_t value, std::string deliberate) {
-  session_->AnnounceItems(*method_, *argument_);
+  session_->AnnounceItems(*method_, *argument_, connection_);
   if (credit_ > 0) --credit_;
   Message message;
   message.mutable_channel_item()->set_channel_id(id_);
   message.mutable_channel_item()->set_item(EncodeNumber(value));
   // What breaks a rule is for no application to see.
   const bool meant = deliberate.empty();
-  if (session_->Send(std::move(message), std::move(deliberate)) && meant) written_.push_back(value);
+  if (SendHere(std::move(message), std::move(deliberate)) && meant) written_.push_back(value);
 }
 
 void Channel::Close(bool aborted) {
@@ -60,7 +65,7 @@ void Channel::Close(bool aborted) {
   Message message;
   message.mutable_close_channel()->set_channel_id(id_);
   message.mutable_close_channel()->set_aborted(aborted);
-  end_written_ = session_->Send(std::move(message)) && !aborted;
+  end_written_ = SendHere(std::move(message)) && !aborted;
 }
 
 Task<std::vector<uint64_t>> Channel::Receive(uint32_t count) {
@@ -107,7 +112,7 @@ void Channel::Grant(uint32_t credit) {
   Message message;
   message.mutable_grant_credit()->set_channel_id(id_);
   message.mutable_grant_credit()->set_credit(credit);
-  session_->Send(std::move(message));
+  SendHere(std::move(message));
 }
 
 void Channel::Reset() {
@@ -115,7 +120,7 @@ void Channel::Reset() {
   items_.clear();
   Message message;
   message.mutable_reset_channel()->set_channel_id(id_);
-  session_->Send(std::move(message));
+  SendHere(std::move(message));
 }
 
 void Channel::OnItem(uint64_t value) {
@@ -135,12 +140,14 @@ Session::Session(Peer* peer, bool initiates, uint32_t limit_of_harness, uint32_t
       harness_limit(limit_of_harness),
       subject_limit(limit_of_subject),
       peer_(peer),
-      odd_(initiates) {}  // the initiator of every session of ours asks for odd ids
+      odd_(initiates) {  // the initiator of every session of ours asks for odd ids
+  connections_[0].odd = odd_;
+}
 
 Session::~Session() = default;
 
-uint64_t Session::NextId(uint64_t& counter) {
-  counter = counter == 0 ? (odd_ ? 1 : 2) : counter + 2;
+uint64_t Session::NextId(uint64_t& counter, bool odd) {
+  counter = counter == 0 ? (odd ? 1 : 2) : counter + 2;
   return counter;
 }
 
@@ -148,76 +155,92 @@ bool Session::Send(Message message, std::string deliberate) {
   return link != nullptr && peer_->Send(*link, message, std::move(deliberate));
 }
 
-void Session::Announce(const std::string& key, const Descriptor* type, wire::v1::Binding binding,
-                       const Descriptor* second) {
-  if (!announced_bindings_.insert(key).second) return;
+bool Session::SendOn(uint64_t connection, Message message, std::string deliberate) {
+  message.set_connection_id(connection);
+  return Send(std::move(message), std::move(deliberate));
+}
+
+void Session::Announce(uint64_t connection, const std::string& key, const Descriptor* type,
+                       wire::v1::Binding binding, const Descriptor* second) {
+  Connection& on = connections_[connection];
+  if (!on.announced_bindings.insert(key).second) return;
   Message message;
   wire::v1::Schema& schema = *message.mutable_schema();
   for (const Descriptor* root : {type, second}) {
     if (root == nullptr) continue;
     for (const wire::v1::TypeSchema& described : wire::DescribeTypes(*root)) {
-      if (announced_types_.insert(described.type_id()).second) *schema.add_types() = described;
+      if (on.announced_types.insert(described.type_id()).second) *schema.add_types() = described;
     }
   }
   *schema.add_bindings() = std::move(binding);
-  Send(std::move(message));
+  SendOn(connection, std::move(message));
 }
 
-void Session::AnnounceArguments(const Method& method) {
+void Session::AnnounceArguments(const Method& method, uint64_t connection) {
   wire::v1::Binding binding;
   binding.set_method(method.name);
   binding.set_role(wire::v1::BINDING_ROLE_ARGUMENTS);
   binding.set_type_id(wire::SchemaId(*method.arguments));
-  Announce("arguments " + method.name, method.arguments, std::move(binding));
+  Announce(connection, "arguments " + method.name, method.arguments, std::move(binding));
 }
 
-void Session::AnnounceResponse(const Method& method) {
+void Session::AnnounceResponse(const Method& method, uint64_t connection) {
   wire::v1::Binding binding;
   binding.set_method(method.name);
   binding.set_role(wire::v1::BINDING_ROLE_RESPONSE);
   binding.set_type_id(wire::SchemaId(*method.response));
   if (method.error != nullptr) binding.set_error_type_id(wire::SchemaId(*method.error));
-  Announce("response " + method.name, method.response, std::move(binding), method.error);
+  Announce(connection, "response " + method.name, method.response, std::move(binding),
+           method.error);
 }
 
-void Session::AnnounceItems(const Method& method, const ChannelArgument& channel) {
+void Session::AnnounceItems(const Method& method, const ChannelArgument& channel,
+                            uint64_t connection) {
   wire::v1::Binding binding;
   binding.set_method(method.name);
   binding.set_role(wire::v1::BINDING_ROLE_CHANNEL);
   binding.set_channel_field(channel.field_number);
   binding.set_type_id(wire::SchemaId(*channel.item));
   binding.set_initial_credit(channel.initial_credit);
-  Announce("channel " + method.name + " " + std::to_string(channel.field_number), channel.item,
-           std::move(binding));
+  Announce(connection, "channel " + method.name + " " + std::to_string(channel.field_number),
+           channel.item, std::move(binding));
 }
 
 void Session::AnnounceOther(const std::vector<wire::v1::TypeSchema>& types,
                             wire::v1::Binding binding) {
   Message message;
   for (const wire::v1::TypeSchema& type : types) {
-    if (announced_types_.insert(type.type_id()).second)
+    if (connections_[0].announced_types.insert(type.type_id()).second)
       *message.mutable_schema()->add_types() = type;
   }
   *message.mutable_schema()->add_bindings() = std::move(binding);
   Send(std::move(message));
 }
 
-Channel* Session::AddChannel(uint64_t id, const Method& method, const ChannelArgument& argument,
-                             bool harness_sends) {
-  auto channel = std::make_unique<Channel>(this, id, &argument, harness_sends, &method);
+Channel* Session::AddChannel(uint64_t connection, uint64_t id, const Method& method,
+                             const ChannelArgument& argument, bool harness_sends) {
+  auto channel = std::make_unique<Channel>(this, connection, id, &argument, harness_sends, &method);
   Channel* added = channel.get();
-  channels_[id] = std::move(channel);
+  connections_[connection].channels[id] = std::move(channel);
   return added;
 }
 
-Channel* Session::FindChannel(uint64_t id) {
-  const auto found = channels_.find(id);
-  return found == channels_.end() ? nullptr : found->second.get();
+Channel* Session::FindChannel(uint64_t id, uint64_t connection) {
+  const auto& channels = connections_[connection].channels;
+  const auto found = channels.find(id);
+  return found == channels.end() ? nullptr : found->second.get();
 }
 
 Call* Session::StartCall(const std::string& method, const google::protobuf::Message& arguments,
                          uint64_t operation_id) {
   return StartCallRaw(*FindMethod(method), arguments.SerializeAsString(), operation_id);
+}
+
+Call* Session::StartCallOn(uint64_t connection, const std::string& method,
+                           const google::protobuf::Message& arguments, uint64_t operation_id,
+                           std::string deliberate) {
+  return Start(connection, *FindMethod(method), arguments.SerializeAsString(), operation_id,
+               std::move(deliberate));
 }
 
 Call* Session::StartCallBreaking(const std::string& rule, const std::string& method,
@@ -233,9 +256,16 @@ void Session::AnnounceUnknown(const std::string& method_name) {
 
 Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id,
                             std::string deliberate) {
-  AnnounceArguments(method);
+  return Start(0, method, std::move(arguments), operation_id, std::move(deliberate));
+}
+
+Call* Session::Start(uint64_t connection, const Method& method, std::string arguments,
+                     uint64_t operation_id, std::string deliberate) {
+  AnnounceArguments(method, connection);
+  Connection& on = connections_[connection];
   auto call = std::make_unique<Call>();
-  call->request_id = NextId(next_request_id_);
+  call->connection = connection;
+  call->request_id = NextId(on.next_request_id, on.odd);
   call->operation_id = operation_id == 0 ? NextOperationId() : operation_id;
   call->method = &method;
   call->method_name = method.name;
@@ -250,7 +280,7 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
   request.set_method(method.name);
   request.set_arguments(call->arguments);
   for (const ChannelArgument& argument : method.channels) {
-    Channel* channel = AddChannel(NextId(next_channel_id_), method, argument,
+    Channel* channel = AddChannel(connection, NextId(on.next_channel_id, on.odd), method, argument,
                                   /*harness_sends=*/argument.to_callee);
     call->channels[argument.field_number] = channel;
     auto* ref = request.add_channels();
@@ -258,9 +288,9 @@ Call* Session::StartCallRaw(const Method& method, std::string arguments, uint64_
     ref->set_channel_id(channel->id());
   }
   Call* started = call.get();
-  calls_by_request_[call->request_id] = started;
+  on.calls[call->request_id] = started;
   calls_.push_back(std::move(call));
-  started->delivered = Send(std::move(message), std::move(deliberate));
+  started->delivered = SendOn(connection, std::move(message), std::move(deliberate));
   return started;
 }
 
@@ -269,13 +299,15 @@ Call* Session::Reattempt(const Call& call, std::string deliberate) {
     AnnounceUnknown(call.method_name);
     return StartBareCall(call.method_name, call.arguments, call.operation_id);
   }
-  return StartCallRaw(*call.method, call.arguments, call.operation_id, std::move(deliberate));
+  return Start(call.connection, *call.method, call.arguments, call.operation_id,
+               std::move(deliberate));
 }
 
 Call* Session::StartBareCall(const std::string& method_name, std::string arguments,
                              uint64_t operation_id) {
   auto call = std::make_unique<Call>();
-  call->request_id = NextId(next_request_id_);
+  Connection& root = connections_[0];
+  call->request_id = NextId(root.next_request_id, root.odd);
   call->operation_id = operation_id == 0 ? NextOperationId() : operation_id;
   call->method_name = method_name;
   call->arguments = arguments;
@@ -287,7 +319,7 @@ Call* Session::StartBareCall(const std::string& method_name, std::string argumen
   message.mutable_request()->set_method(method_name);
   message.mutable_request()->set_arguments(std::move(arguments));
   Call* started = call.get();
-  calls_by_request_[call->request_id] = started;
+  root.calls[call->request_id] = started;
   calls_.push_back(std::move(call));
   started->delivered = Send(std::move(message));
   return started;
@@ -305,7 +337,7 @@ void Session::Cancel(Call& call) {
   call.cancelled = true;
   Message message;
   message.mutable_cancel_request()->set_request_id(call.request_id);
-  Send(std::move(message));
+  SendOn(call.connection, std::move(message));
 }
 
 Task<Incoming*> Session::NextRequest(std::string awaited, std::string rule) {
@@ -319,25 +351,25 @@ void Session::Respond(Incoming& incoming, wire::v1::Response response) {
   incoming.response = response;
   Message message;
   *message.mutable_response() = std::move(response);
-  Send(std::move(message));
+  SendOn(incoming.connection, std::move(message));
 }
 
 void Session::RespondAgain(Incoming& incoming, const wire::v1::Response& response) {
   if (!response.has_runtime_error() && incoming.method != nullptr) {
-    AnnounceResponse(*incoming.method);
+    AnnounceResponse(*incoming.method, incoming.connection);
   }
   Respond(incoming, response);
 }
 
 void Session::RespondOk(Incoming& incoming, const google::protobuf::Message& value) {
-  AnnounceResponse(*incoming.method);
+  AnnounceResponse(*incoming.method, incoming.connection);
   wire::v1::Response response;
   response.set_ok(value.SerializeAsString());
   Respond(incoming, std::move(response));
 }
 
 void Session::RespondUserError(Incoming& incoming, const google::protobuf::Message& error) {
-  AnnounceResponse(*incoming.method);
+  AnnounceResponse(*incoming.method, incoming.connection);
   wire::v1::Response response;
   response.set_user_error(error.SerializeAsString());
   Respond(incoming, std::move(response));
@@ -410,8 +442,18 @@ void Session::Attach(Link* new_link, uint32_t new_generation) {
   link = new_link;
   generation = new_generation;
   goodbye_sent_ = goodbye_expected_ = false;  // a Goodbye that was lost with its link
-  announced_types_.clear();  // r[schema.tracking.sender]: a new attachment starts from nothing
-  announced_bindings_.clear();
+  waiting_openings_.clear();
+  for (auto& [connection, on] : connections_) {
+    // r[schema.tracking.sender]: a new attachment starts from nothing
+    on.announced_types.clear();
+    on.announced_bindings.clear();
+    // r[session.resume.connections]
+    const auto& listed = new_link->listed_by_subject;
+    if (connection == 0 || new_generation == 1) continue;
+    if (!on.open() || std::find(listed.begin(), listed.end(), connection) == listed.end()) {
+      on.lost = true;
+    }
+  }
   new_link->session = this;
   auto inbox = std::exchange(new_link->inbox, {});
   for (const Link::Inbound& inbound : inbox) {
@@ -422,11 +464,17 @@ void Session::Attach(Link* new_link, uint32_t new_generation) {
 void Session::Detach() {
   if (link != nullptr) link->session = nullptr;
   link = nullptr;
-  for (auto& [id, channel] : channels_) channel->OnDetach();
+  for (auto& [connection, on] : connections_) EndChannels(on);
+}
+
+void Session::EndChannels(Connection& connection) {
+  for (auto& [id, channel] : connection.channels) channel->OnDetach();
 }
 
 void Session::OnMessage(const Message& message, uint64_t entry) {
   proven = true;
+  const uint64_t connection = message.connection_id();
+  if (connection != 0 && OnConnectionMatter(message)) return;
   switch (message.payload_case()) {
     case Message::kPing: {
       if (goodbye_sent_) break;  // r[session.goodbye]: ours was the last message
@@ -465,56 +513,164 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
       incoming->request = message.request();
       incoming->method = FindMethod(message.request().method());
       incoming->generation = generation;
+      incoming->connection = connection;
       for (const auto& ref : message.request().channels()) {
         const ChannelArgument* argument =
             incoming->method == nullptr ? nullptr : incoming->method->Channel(ref.field_number());
         if (argument == nullptr) continue;
-        incoming->channels[ref.field_number()] =
-            AddChannel(ref.channel_id(), *incoming->method, *argument, !argument->to_callee);
+        incoming->channels[ref.field_number()] = AddChannel(
+            connection, ref.channel_id(), *incoming->method, *argument, !argument->to_callee);
       }
-      incoming_by_request_[message.request().request_id()] = incoming.get();
+      connections_[connection].incoming[message.request().request_id()] = incoming.get();
       incoming_.push_back(std::move(incoming));
       break;
     }
     case Message::kResponse: {
-      const auto call = calls_by_request_.find(message.response().request_id());
-      if (call != calls_by_request_.end() && call->second->generation == generation &&
+      const auto& calls = connections_[connection].calls;
+      const auto call = calls.find(message.response().request_id());
+      if (call != calls.end() && call->second->generation == generation &&
           !call->second->response) {
         call->second->response = message.response();
       }
       break;
     }
     case Message::kCancelRequest: {
-      const auto found = incoming_by_request_.find(message.cancel_request().request_id());
-      if (found != incoming_by_request_.end()) found->second->cancelled = true;
+      const auto& incoming = connections_[connection].incoming;
+      const auto found = incoming.find(message.cancel_request().request_id());
+      if (found != incoming.end()) found->second->cancelled = true;
       break;
     }
     case Message::kChannelItem: {
       uint64_t value = 0;
       DecodeNumber(message.channel_item().item(), &value);
-      if (Channel* channel = FindChannel(message.channel_item().channel_id())) {
+      if (Channel* channel = FindChannel(message.channel_item().channel_id(), connection)) {
         channel->OnItem(value);
       }
       break;
     }
     case Message::kCloseChannel:
-      if (Channel* channel = FindChannel(message.close_channel().channel_id())) {
+      if (Channel* channel = FindChannel(message.close_channel().channel_id(), connection)) {
         channel->OnClose(message.close_channel().aborted());
       }
       break;
     case Message::kResetChannel:
-      if (Channel* channel = FindChannel(message.reset_channel().channel_id())) channel->OnReset();
+      if (Channel* channel = FindChannel(message.reset_channel().channel_id(), connection))
+        channel->OnReset();
       break;
     case Message::kGrantCredit:
-      if (Channel* channel = FindChannel(message.grant_credit().channel_id())) {
+      if (Channel* channel = FindChannel(message.grant_credit().channel_id(), connection)) {
         channel->OnCredit(message.grant_credit().credit());
       }
       break;
-    case Message::kRejectConnection:
-      rejections_[message.connection_id()] = message.reject_connection();
-      break;
     default:
-      break;  // announcements and connection matters are the monitors'
+      break;  // announcements are the monitors'
+  }
+}
+
+// ---------------------------------------------------------------- virtual connections
+
+const Connection* Session::FindConnection(uint64_t connection) const {
+  const auto found = connections_.find(connection);
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+std::vector<uint64_t> Session::open_connections() const {
+  std::vector<uint64_t> open;
+  for (const auto& [connection, on] : connections_) {
+    if (connection != 0 && on.open()) open.push_back(connection);
+  }
+  return open;
+}
+
+uint64_t Session::OpenConnection(bool odd, uint32_t limit) {
+  const uint64_t connection = NextId(next_connection_id_, odd_);
+  Connection& on = connections_[connection];
+  on.odd = odd;
+  on.opened_by_harness = true;
+  Message message;
+  wire::v1::OpenConnection& open = *message.mutable_open_connection();
+  open.set_parity(odd ? wire::v1::PARITY_ODD : wire::v1::PARITY_EVEN);
+  open.mutable_settings()->set_max_concurrent_requests(limit);
+  SendOn(connection, std::move(message));
+  return connection;
+}
+
+Task<bool> Session::OpeningAnswered(uint64_t connection, std::string rule) {
+  co_await peer_->Until(
+      "the answer to OpenConnection " + std::to_string(connection),
+      [this, connection] {
+        return connections_[connection].accepted || rejections_.contains(connection);
+      },
+      std::move(rule));
+  co_return connections_[connection].accepted;
+}
+
+void Session::AcceptConnection(uint64_t connection, uint32_t limit) {
+  std::erase(waiting_openings_, connection);
+  connections_[connection].accepted = true;
+  Message message;
+  message.mutable_accept_connection()->mutable_settings()->set_max_concurrent_requests(limit);
+  SendOn(connection, std::move(message));
+}
+
+void Session::RejectConnection(uint64_t connection, std::string reason) {
+  std::erase(waiting_openings_, connection);
+  Message message;
+  message.mutable_reject_connection()->set_reason(std::move(reason));
+  SendOn(connection, std::move(message));
+}
+
+void Session::CloseConnection(uint64_t connection) {
+  Connection& on = connections_[connection];
+  on.closed_by_harness = true;
+  EndChannels(on);
+  Message message;
+  message.mutable_close_connection();
+  SendOn(connection, std::move(message));
+}
+
+Task<> Session::AwaitClosed(uint64_t connection, std::string rule) {
+  co_await peer_->Until(
+      "CloseConnection " + std::to_string(connection),
+      [this, connection] { return connections_[connection].closed_by_subject; }, std::move(rule));
+}
+
+void Session::OnOpening(uint64_t connection, const wire::v1::OpenConnection& open) {
+  connections_[connection].odd = open.parity() != wire::v1::PARITY_ODD;  // r[connection.parity]
+  waiting_openings_.push_back(connection);
+  if (!answers_openings) return;
+  const auto theirs = std::count_if(connections_.begin(), connections_.end(), [](const auto& each) {
+    return each.first != 0 && !each.second.opened_by_harness && each.second.open();
+  });
+  if (static_cast<uint32_t>(theirs) < accepts_connections) {
+    AcceptConnection(connection, harness_limit);
+  } else {
+    RejectConnection(connection, "no more than " + std::to_string(accepts_connections));
+  }
+}
+
+bool Session::OnConnectionMatter(const Message& message) {
+  const uint64_t id = message.connection_id();
+  switch (message.payload_case()) {
+    case Message::kOpenConnection:
+      OnOpening(id, message.open_connection());
+      return true;
+    case Message::kAcceptConnection:
+      connections_[id].accepted = true;
+      return true;
+    case Message::kRejectConnection:
+      rejections_[id] = message.reject_connection();
+      return true;
+    case Message::kCloseConnection: {
+      Connection& on = connections_[id];
+      on.closed_by_subject = true;
+      EndChannels(on);
+      if (!on.closed_by_harness && echoes_closes) CloseConnection(id);
+      return true;
+    }
+    default:
+      // r[connection.close.echo]: what crosses a close of ours is discarded.
+      return !connections_[id].open();
   }
 }
 

@@ -27,9 +27,10 @@ using machine::Task;
 // The harness's end of a channel.
 class Channel {
  public:
-  Channel(Session* session, uint64_t id, const ChannelArgument* argument, bool harness_sends,
-          const Method* method);
+  Channel(Session* session, uint64_t connection, uint64_t id, const ChannelArgument* argument,
+          bool harness_sends, const Method* method);
 
+  uint64_t connection() const { return connection_; }
   uint64_t id() const { return id_; }
   bool harness_sends() const { return harness_sends_; }
   uint32_t generation() const { return generation_; }
@@ -70,8 +71,10 @@ class Channel {
 
  private:
   void GrantForTaken();
+  bool SendHere(wire::v1::Message message, std::string deliberate = "");
 
   Session* session_;
+  uint64_t connection_;
   uint64_t id_;
   const ChannelArgument* argument_;
   const Method* method_;
@@ -90,6 +93,7 @@ class Channel {
 
 // A call the harness made: one attempt on the current attachment.
 struct Call {
+  uint64_t connection = 0;  // 0: the root
   uint64_t request_id = 0;
   uint64_t operation_id = 0;
   const Method* method = nullptr;
@@ -105,6 +109,7 @@ struct Call {
 
 // A request of the subject.
 struct Incoming {
+  uint64_t connection = 0;
   wire::v1::Request request;
   const Method* method = nullptr;  // null: unknown
   uint32_t generation = 0;
@@ -112,6 +117,24 @@ struct Incoming {
   bool cancelled = false;
   bool other_type = false;  // answered under a description of its type that does not match
   std::optional<wire::v1::Response> response;  // what the harness answered
+};
+
+// A connection of a session, as the harness has it: the root, or a virtual one with its state.
+struct Connection {
+  bool odd = false;  // parity of the request and channel ids that the harness mints on it
+  bool opened_by_harness = false;
+  bool accepted = false;
+  bool closed_by_harness = false, closed_by_subject = false;
+  bool lost = false;  // a resume left it out
+  bool open() const { return accepted && !closed_by_harness && !closed_by_subject && !lost; }
+
+  // ---- the books that legal traffic needs
+  uint64_t next_request_id = 0, next_channel_id = 0;
+  std::set<uint64_t> announced_types;  // on this attachment, by the harness
+  std::set<std::string> announced_bindings;
+  std::map<uint64_t, Call*> calls;         // by request
+  std::map<uint64_t, Incoming*> incoming;  // by request
+  std::map<uint64_t, std::unique_ptr<Channel>> channels;
 };
 
 class Session {
@@ -149,6 +172,10 @@ class Session {
                   uint64_t operation_id = 0);
   Call* StartCallRaw(const Method& method, std::string arguments, uint64_t operation_id,
                      std::string deliberate = "");
+  // The same on a virtual connection.
+  Call* StartCallOn(uint64_t connection, const std::string& method,
+                    const google::protobuf::Message& arguments, uint64_t operation_id = 0,
+                    std::string deliberate = "");
   // The same, but the request breaks `rule`, on purpose.
   Call* StartCallBreaking(const std::string& rule, const std::string& method,
                           const google::protobuf::Message& arguments);
@@ -176,11 +203,33 @@ class Session {
   void RespondOk(Incoming& incoming, const google::protobuf::Message& value);
   void RespondUserError(Incoming& incoming, const google::protobuf::Message& error);
   void RespondRuntimeError(Incoming& incoming, wire::v1::RuntimeErrorCode code);
-  void AnnounceResponse(const Method& method);
-  void AnnounceArguments(const Method& method);
-  void AnnounceItems(const Method& method, const ChannelArgument& channel);
+  void AnnounceResponse(const Method& method, uint64_t connection = 0);
+  void AnnounceArguments(const Method& method, uint64_t connection = 0);
+  void AnnounceItems(const Method& method, const ChannelArgument& channel, uint64_t connection = 0);
   // A binding to descriptions of the scenario's own making; those said before are left out.
   void AnnounceOther(const std::vector<wire::v1::TypeSchema>& types, wire::v1::Binding binding);
+
+  // ---- virtual connections
+  // What the subject may open at a time; what is over that is rejected.
+  uint32_t accepts_connections = 0;
+  // Without, the scenario answers what the subject opens, or closes first, by itself.
+  bool answers_openings = true, echoes_closes = true;
+  // Sends OpenConnection under a new id, which is returned. The ids that the harness is to mint on
+  // it are odd or even.
+  uint64_t OpenConnection(bool odd, uint32_t limit = 64);
+  // co_await: the subject's answer; true if it has accepted.
+  Task<bool> OpeningAnswered(uint64_t connection, std::string rule = "connection.open");
+  void AcceptConnection(uint64_t connection, uint32_t limit = 64);
+  void RejectConnection(uint64_t connection, std::string reason);
+  // Sends CloseConnection: the first one, or the echo of the subject's.
+  void CloseConnection(uint64_t connection);
+  // co_await: the subject's CloseConnection.
+  Task<> AwaitClosed(uint64_t connection, std::string rule = "connection.close.echo");
+  // Null if neither side ever named it.
+  const Connection* FindConnection(uint64_t connection) const;
+  std::vector<uint64_t> open_connections() const;  // virtual ones, as a resume lists them
+  // Those that the subject wants opened, not answered yet.
+  const std::vector<uint64_t>& waiting_openings() const { return waiting_openings_; }
 
   // ---- session matters
   // Whether all of it was written.
@@ -205,7 +254,7 @@ class Session {
   // The link is gone for the harness: what belonged to it is over.
   void Detach();
   void Attach(Link* link, uint32_t generation);
-  Channel* FindChannel(uint64_t id);
+  Channel* FindChannel(uint64_t id, uint64_t connection = 0);
   const std::vector<std::unique_ptr<Call>>& calls() const { return calls_; }
   const std::deque<std::unique_ptr<Incoming>>& incoming() const { return incoming_; }
 
@@ -217,24 +266,29 @@ class Session {
  private:
   friend class Channel;
 
-  uint64_t NextId(uint64_t& counter);
-  void Announce(const std::string& key, const google::protobuf::Descriptor* type,
-                wire::v1::Binding binding, const google::protobuf::Descriptor* second = nullptr);
-  Channel* AddChannel(uint64_t id, const Method& method, const ChannelArgument& argument,
-                      bool harness_sends);
+  static uint64_t NextId(uint64_t& counter, bool odd);
+  void Announce(uint64_t connection, const std::string& key,
+                const google::protobuf::Descriptor* type, wire::v1::Binding binding,
+                const google::protobuf::Descriptor* second = nullptr);
+  Channel* AddChannel(uint64_t connection, uint64_t id, const Method& method,
+                      const ChannelArgument& argument, bool harness_sends);
+  Call* Start(uint64_t connection, const Method& method, std::string arguments,
+              uint64_t operation_id, std::string deliberate);
   void Respond(Incoming& incoming, wire::v1::Response response);
+  bool SendOn(uint64_t connection, wire::v1::Message message, std::string deliberate = "");
+  // A message on a virtual connection that is not for its calls or channels: true if it was.
+  bool OnConnectionMatter(const wire::v1::Message& message);
+  void OnOpening(uint64_t connection, const wire::v1::OpenConnection& open);
+  void EndChannels(Connection& connection);
 
   Peer* peer_;
   bool odd_;
-  uint64_t next_request_id_ = 0, next_channel_id_ = 0, next_operation_id_ = 1, next_nonce_ = 1;
-  std::set<uint64_t> announced_types_;  // on this attachment, by the harness
-  std::set<std::string> announced_bindings_;
+  uint64_t next_connection_id_ = 0, next_operation_id_ = 1, next_nonce_ = 1;
+  std::map<uint64_t, Connection> connections_;  // by id; 0, the root, is always there
+  std::vector<uint64_t> waiting_openings_;
   std::vector<std::unique_ptr<Call>> calls_;
-  std::map<uint64_t, Call*> calls_by_request_;
   std::deque<std::unique_ptr<Incoming>> incoming_;
-  std::map<uint64_t, Incoming*> incoming_by_request_;
   size_t taken_requests_ = 0;
-  std::map<uint64_t, std::unique_ptr<Channel>> channels_;
   std::set<uint64_t> pongs_;
   std::map<uint64_t, wire::v1::RejectConnection> rejections_;
   std::optional<wire::v1::ProtocolError> protocol_error_;

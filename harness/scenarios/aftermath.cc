@@ -113,6 +113,12 @@ namespace {
 
 // ---------------------------------------------------------------- the harness calls
 
+// Whether calls of this connection can still be answered.
+bool IsOpen(const Session& session, uint64_t connection) {
+  const peer::Connection* known = session.FindConnection(connection);
+  return connection == 0 || (known != nullptr && known->open());
+}
+
 // The last attempt of each operation that no response has settled and no rule excludes.
 std::vector<Call*> Unresolved(Session& session) {
   std::map<uint64_t, Call*> last;
@@ -121,6 +127,8 @@ std::vector<Call*> Unresolved(Session& session) {
     last[call->operation_id] = call.get();
     // What broke a rule is not to be judged by those it broke.
     if (call->response || call->cancelled || call->breaking) settled.insert(call->operation_id);
+    // r[connection.close]: what a close leaves open is never attempted again.
+    if (!IsOpen(session, call->connection)) settled.insert(call->operation_id);
   }
   std::vector<Call*> unresolved;
   for (const auto& [operation, call] : last) {
@@ -508,6 +516,7 @@ Session* Attached(Peer& peer) {
 Incoming* Unanswered(Session* session) {
   if (session == nullptr) return nullptr;
   for (const auto& incoming : session->incoming()) {
+    if (!IsOpen(*session, incoming->connection)) continue;
     if (incoming->generation == session->generation && !incoming->response) return incoming.get();
   }
   return nullptr;
@@ -683,6 +692,18 @@ Task<> LetGo(Peer& peer) {
   }
 }
 
+namespace {
+
+// Whether the connection that the subject called on is closed, or was left out by a resume.
+bool WasClosed(Peer& peer, const Peer::SubjectCall& call) {
+  for (const Session* session : peer.sessions()) {
+    if (session->id == call.session_id && !IsOpen(*session, call.connection)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& before) {
   if (peer.misread()) co_return;  // what was said of them, or by them, is not known
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
@@ -691,6 +712,9 @@ Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& 
     const CallStatus status = outcome.status();
     if (call.cancelled && status == control::v1::CALL_STATUS_CANCELLED) continue;
     const Method* method = peer::FindMethod(call.method);
+    const bool over = status == control::v1::CALL_STATUS_CONNECTION_CLOSED ||
+                      status == control::v1::CALL_STATUS_INDETERMINATE;
+    if (over && WasClosed(peer, call)) continue;  // r[session.resume.connections]
     Known known;
     CutCase cut;
     cut.callee = Side::kHarness;
@@ -832,6 +856,9 @@ Task<> DropMisread(Peer& peer) {
 
 Task<> Aftermath(Peer& peer) {
   peer.DetachCut();
+  for (Session* session : peer.sessions()) {
+    session->answers_openings = session->echoes_closes = true;
+  }
   if (peer.being_killed()) {
     co_await AfterKill(peer);
     co_await peer.Epilogue();

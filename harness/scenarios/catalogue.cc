@@ -42,7 +42,8 @@ const std::vector<Scenario>& Catalogue() {
     for (auto* family :
          {&RpcScenarios, &EveryKindScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
           &ConnectScenarios, &LinkScenarios, &SchemaScenarios, &FaultScenarios, &ControlScenarios,
-          &OperationScenarios, &RefusalScenarios, &WalkScenarios, &MalformedScenarios}) {
+           &OperationScenarios, &RefusalScenarios, &ConnectionScenarios, &WalkScenarios,
+           &MalformedScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

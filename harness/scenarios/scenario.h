@@ -69,6 +69,7 @@ std::vector<Scenario> FaultScenarios();
 std::vector<Scenario> ControlScenarios();
 std::vector<Scenario> OperationScenarios();
 std::vector<Scenario> RefusalScenarios();
+std::vector<Scenario> ConnectionScenarios();
 
 // The bidirectional halves of the above, one file each.
 std::vector<Between> CallsBetween();

@@ -157,6 +157,8 @@ std::vector<Row> MessageRows() {
 std::vector<Row> ConnectionRows() {
   const auto monitor = &NewConnectionMonitor;
   const std::string open = "H connection_id: 1 open_connection { parity: PARITY_ODD }";
+  const std::string accept = "S connection_id: 1 accept_connection {}";
+  const std::string close = "connection_id: 1 close_connection {}";
   return {
       {"RequestOnAnUnopenedConnection",
        monitor,
@@ -190,6 +192,63 @@ std::vector<Row> ConnectionRows() {
        "S connection_id: 2 open_connection { parity: PARITY_ODD }",
        "connection.open"},
       {"ClosesTheRoot", monitor, {}, "S close_connection {}", "connection.root"},
+      {"OpensWithoutParity",
+       monitor,
+       {},
+       "S connection_id: 2 open_connection {}",
+       "connection.parity"},
+      {"AnswersTwice", monitor, {open, accept}, accept, "connection.open"},
+      {"SpeaksAfterItsClose",
+       monitor,
+       {open, accept, "S connection_id: 1 " + Request(2, "Echo"), "S " + close},
+       "S connection_id: 1 " + Request(4, "Echo"),
+       "connection.close"},
+      {"ClosesTwice", monitor, {open, accept, "S " + close}, "S " + close, "connection.close"},
+      {"SpeaksAfterItsEcho",
+       monitor,
+       {open, accept, "H " + close, "S connection_id: 1 " + Request(2, "Echo"), "S " + close,
+        "H ping { nonce: 1 }", "S pong { nonce: 1 }"},
+       "S connection_id: 1 " + Request(4, "Echo"),
+       "connection.close"},
+      {"EchoesNoClose",
+       monitor,
+       {open, accept, "H ping { nonce: 1 }", "H " + close, "S pong { nonce: 1 }",
+        "H ping { nonce: 2 }"},
+       "S pong { nonce: 2 }",
+       "connection.close.echo"},
+      {"ClosesThatCross",
+       monitor,
+       {open, accept, "S " + close, "H " + close, "H ping { nonce: 1 }", "S pong { nonce: 1 }"},
+       "",
+       ""},
+      {"ListsWhatItHasClosed",
+       monitor,
+       {open, accept, "S " + close, "2H handshake hello { resume_key: 'k' }"},
+       "2S handshake hello_yourself { open_connections: 1 }",
+       "session.resume.connections"},
+      {"ListsWhatNobodyOpened",
+       monitor,
+       {"2H handshake hello { resume_key: 'k' }"},
+       "2S handshake hello_yourself { open_connections: 1 }",
+       "session.resume.connections"},
+      {"LeavesOutWhatItHoldsOpen",
+       monitor,
+       {open, accept, "2H handshake hello { resume_key: 'k' open_connections: 1 }"},
+       "2S handshake hello_yourself {}",
+       "session.resume.connections"},
+      {"SpeaksOnWhatAResumeLeftOut",
+       monitor,
+       {open, accept, "2H handshake hello { resume_key: 'k' }",
+        "2S handshake hello_yourself { open_connections: 1 }", "2H handshake lets_go {}"},
+       "2S connection_id: 1 " + Request(2, "Echo"),
+       "session.resume.connections"},
+      {"KeepsWhatBothList",
+       monitor,
+       {open, accept, "2H handshake hello { resume_key: 'k' open_connections: 1 }",
+        "2S handshake hello_yourself { open_connections: 1 }", "2H handshake lets_go {}",
+        "2S connection_id: 1 " + Request(2, "Echo")},
+       "",
+       ""},
   };
 }
 
@@ -585,6 +644,49 @@ TEST_P(Handshakes, LegalPassesAndOneFrameMoreIsNamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Handshake, Handshakes, testing::ValuesIn(HandshakeRows()), kName);
+
+// What the connection monitor notes is read by the others: they, too, are tested together.
+std::vector<Order> OnConnectionRows() {
+  const auto& type = *testbed::v1::EchoRequest::descriptor();
+  const std::string echo = Announce(&type, Binding("Echo", "BINDING_ROLE_ARGUMENTS", type));
+  const auto& sum = *testbed::v1::SumRequest::descriptor();
+  const std::string on = "S connection_id: 1 ";
+  // The harness asks for even ids, and takes one request at a time.
+  const std::vector<std::string> opened =
+      Upto(1, "", kKey1) +
+      std::vector<std::string>{
+          "H connection_id: 1 open_connection { parity: PARITY_EVEN "
+          "settings { max_concurrent_requests: 1 } }",
+          "S connection_id: 1 accept_connection { settings { max_concurrent_requests: 1 } }"};
+  const std::vector<std::string> announced = opened + std::vector<std::string>{on + echo};
+  const std::vector<std::string> streams =
+      opened +
+      std::vector<std::string>{on + Announce(&sum, Binding("Sum", "BINDING_ROLE_ARGUMENTS", sum))};
+  return {
+      {"RequestIdOfTheSessionParity", announced, on + Request(2, "Echo"), "connection.parity"},
+      {"ChannelIdOfTheSessionParity", streams, on + Request(1, "Sum", Ref(3, 2)),
+       "connection.parity"},
+      {"IdsOfAConnectionAreItsOwn",
+       announced + std::vector<std::string>{"S " + echo, on + Request(1, "Echo"),
+                                            "S " + Request(2, "Echo")},
+       "", ""},
+      {"OverTheLimitOfTheConnection", announced + std::vector<std::string>{on + Request(1, "Echo")},
+       on + Request(3, "Echo"), "rpc.flow-control.max-concurrent-requests.outbound"},
+      {"OneOperationOnTwoConnections",
+       announced + std::vector<std::string>{"S " + echo, "S " + Request(2, "Echo")},
+       on + "request { request_id: 1 operation_id: 2 "
+            "method: 'counterpart.testbed.v1.Testbed/Echo' }",
+       "retry.op-id.scope"},
+      {"AnnouncedOnAnotherConnection", opened + std::vector<std::string>{"S " + echo},
+       on + Request(1, "Echo"), "schema.tracking.connection"},
+      {"AnnouncedOnBoth",
+       announced + std::vector<std::string>{"S " + echo, "S " + Request(2, "Echo"),
+                                            on + Request(3, "Echo")},
+       "", ""},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(OnConnection, Handshakes, testing::ValuesIn(OnConnectionRows()), kName);
 
 TEST(Handshakes, FillsWhatTheOtherMonitorsRead) {
   Judge judge;
