@@ -20,7 +20,6 @@ struct Connection {
   bool opener_odd = false;     // the ids that the opener mints on it
   uint32_t limit[2] = {0, 0};  // max_concurrent_requests announced by harness, by subject
   bool accepted = false, rejected = false;
-  bool known_open[2] = {false, false};  // that side certainly knows that it is accepted
   bool closed[2] = {false, false};      // CloseConnection was sent by harness, by subject
   uint32_t left_out_on = 0;  // the link whose resume did not list it on both sides; 0: none
 

@@ -1,4 +1,5 @@
 // Virtual connections: opened, used and closed by either side, cut, and kept apart from each other.
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -474,6 +475,11 @@ Task<> ResumeKeeps(Peer& peer) {
   session->CloseConnection(dropped);  // with no link to say so on
   co_await peer.Resume(*session);
   session->answers_openings = true;
+  std::vector<uint64_t> held = {kept, kept_too, dropped};
+  std::sort(held.begin(), held.end());
+  std::vector<uint64_t> listed = session->link->listed_by_subject;
+  std::sort(listed.begin(), listed.end());
+  co_await peer.Require(listed == held, rule, "a resume lists what was open when the link was cut");
   Outcome lost = co_await peer.OutcomeOf(opening, "the pending opening to fail", rule);
   co_await peer.Require(lost.failed().reason() == control::v1::FAILURE_REASON_CONNECTION_CLOSED,
                         rule, "an opening that was not answered fails with its link");
