@@ -20,8 +20,8 @@ struct Connection {
   bool opener_odd = false;     // the ids that the opener mints on it
   uint32_t limit[2] = {0, 0};  // max_concurrent_requests announced by harness, by subject
   bool accepted = false, rejected = false;
-  bool closed[2] = {false, false};      // CloseConnection was sent by harness, by subject
-  uint32_t left_out_on = 0;  // the link whose resume did not list it on both sides; 0: none
+  bool closed[2] = {false, false};  // CloseConnection was sent by harness, by subject
+  uint32_t left_out_on = 0;         // the link whose resume did not list it on both sides; 0: none
 
   // r[connection.parity]
   bool Odd(Side side) const { return (side == opener) == opener_odd; }
