@@ -42,8 +42,8 @@ const std::vector<Scenario>& Catalogue() {
     for (auto* family :
          {&RpcScenarios, &EveryKindScenarios, &ChannelScenarios, &RetryScenarios, &SessionScenarios,
           &ConnectScenarios, &LinkScenarios, &SchemaScenarios, &FaultScenarios, &ControlScenarios,
-           &OperationScenarios, &RefusalScenarios, &ConnectionScenarios, &WalkScenarios,
-           &MalformedScenarios}) {
+          &OperationScenarios, &RefusalScenarios, &ConnectionScenarios, &WalkScenarios,
+          &MalformedScenarios, &IllegalHandshakeScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }
