@@ -18,8 +18,9 @@ namespace {
 
 // Groups in the order in which a runtime is best built, as spec/guide/README.md says. Those that
 // are not named here come after them.
-constexpr std::string_view kOrder[] = {"link",    "rpc",        "schema",  "session",      "retry",
-                                       "channel", "connection", "control", "channel_retry"};
+constexpr std::string_view kOrder[] = {"link",          "rpc",     "schema",     "session",
+                                       "retry",         "channel", "connection", "control",
+                                       "channel_retry", "model"};
 
 size_t PlaceInOrder(const std::string& group) {
   return static_cast<size_t>(std::find(std::begin(kOrder), std::end(kOrder), group) -
