@@ -35,8 +35,12 @@ impl Scope {
         let unsupported = || refusal(RefusalReason::Unsupported, "no such command or capability");
         let command = request.command.clone().ok_or_else(unsupported)?;
         let known = |capability: &str| CAPABILITIES.split(' ').any(|known| known == capability);
-        if matches!(&command, Command::Probe(probe) if !known(&probe.capability)) {
-            return Err(unsupported());
+        match &command {
+            Command::Probe(probe) if known(&probe.capability) => (),
+            Command::Probe(_) | Command::OpenConnection(_) | Command::CloseConnection(_) => {
+                return Err(unsupported());
+            }
+            _ => (),
         }
         let text = "it names what is not there or not new, or a value out of range";
         self.work(command).ok_or_else(|| refusal(RefusalReason::Invalid, text))
@@ -89,6 +93,7 @@ impl Scope {
             Command::StopListening(_) => just(async move { self.domain.stop_listening().await }),
             Command::Release(c) => just(async move { self.gates.open(&c.gate) }),
             Command::Probe(_) => just(async {}),
+            Command::OpenConnection(_) | Command::CloseConnection(_) => return None,
         })
     }
 }

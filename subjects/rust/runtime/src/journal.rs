@@ -192,6 +192,7 @@ impl Recorder {
         invalid: bool,
     ) {
         self.append(Kind::Transition(Transition {
+            connection_id: 0,
             machine: machine.into(),
             key,
             from_state: from.into(),
