@@ -510,6 +510,7 @@ void MemoryPeer::Journal(const Session& session, const Message& message, bool se
   event.mutable_frame()->set_sent(sent);
   event.mutable_frame()->set_kind(KindOf(message));
   event.mutable_frame()->set_id(IdOf(message));
+  event.mutable_frame()->set_connection_id(message.connection_id());
   journal_.push_back(std::move(event));
 }
 
