@@ -19,6 +19,8 @@ constexpr auto kStartHorizon = std::chrono::seconds(10);
 // A question on its way to the subject through gRPC is invisible to the kernel's view of it. Where
 // it cannot be shown to have arrived, idle for this long means that it will not be answered.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
+// The same where nothing can be seen of a question on its way.
+constexpr auto kDeliveredCeiling = std::chrono::seconds(2);
 constexpr int kLookEveryMs = 20;
 // What a subject may write to stderr before it has started.
 constexpr uint64_t kMostErrors = 64u << 20;
@@ -166,8 +168,12 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
       }
       // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
       // it all.
-      if (sink == nullptr || stdio_ != nullptr || delivered) return Hopeless{"is waiting"};
-      if (now - *idle_since_ > kStallCeiling) return Hopeless{"is waiting"};
+      if (sink == nullptr || stdio_ != nullptr) return Hopeless{"is waiting"};
+      // What a thread of ours that has lost its CPU in the middle of the library holds up shows
+      // nowhere: an instant at which nothing moves is not enough.
+      if (now - *idle_since_ > (delivered ? kDeliveredCeiling : kStallCeiling)) {
+        return Hopeless{"is waiting"};
+      }
       return std::nullopt;
     }
   }
