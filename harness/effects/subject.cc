@@ -19,7 +19,7 @@ constexpr auto kStartHorizon = std::chrono::seconds(10);
 // A question on its way to the subject through gRPC is invisible to the kernel's view of it. Where
 // it cannot be shown to have arrived, idle for this long means that it will not be answered.
 constexpr auto kStallCeiling = std::chrono::seconds(10);
-// The same where nothing can be seen of a question on its way.
+// So long after the last thing that came, where nothing can be seen of a question on its way.
 constexpr auto kDeliveredCeiling = std::chrono::seconds(2);
 constexpr int kLookEveryMs = 20;
 // What a subject may write to stderr before it has started.
@@ -132,6 +132,7 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
   const auto something_came = [&wait] {
     return (wait[0].revents | wait[2].revents | wait[3].revents | wait[4].revents) != 0;
   };
+  if (!waiting_since_) waiting_since_ = std::chrono::steady_clock::now();
   look(kLookEveryMs);
   // That it writes to stderr is no progress: it may do nothing else for ever.
   if (wait[1].revents != 0) DrainStderr();
@@ -171,13 +172,13 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
       if (sink == nullptr || stdio_ != nullptr) return Hopeless{"is waiting"};
       // What a thread of ours that has lost its CPU in the middle of the library holds up shows
       // nowhere: an instant at which nothing moves is not enough.
-      if (now - *idle_since_ > (delivered ? kDeliveredCeiling : kStallCeiling)) {
-        return Hopeless{"is waiting"};
-      }
+      if (delivered && now - *waiting_since_ > kDeliveredCeiling) return Hopeless{"is waiting"};
+      if (now - *idle_since_ > kStallCeiling) return Hopeless{"is waiting"};
       return std::nullopt;
     }
   }
   idle_since_.reset();
+  waiting_since_.reset();
   witness_->OnActivity();
   if (wait[0].revents != 0) DrainStdout();
   if (wait[4].revents != 0) OnStdinWritable();

@@ -80,6 +80,7 @@ class Subject {
   SubjectInfo info_;
   std::unique_ptr<KernelWitness> witness_;  // while it starts
   std::optional<std::chrono::steady_clock::time_point> idle_since_;
+  std::optional<std::chrono::steady_clock::time_point> waiting_since_;  // since something came
   std::chrono::milliseconds patience_{0};  // where only its silence can be seen
   uint16_t port_ = 0;
 };
