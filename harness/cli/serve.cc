@@ -106,10 +106,7 @@ class RunCalls {
   void Start() {
     started_ = true;
     AwaitCall();
-    loop_ = std::thread([this] {
-      effects::MarkOwnThread();
-      Loop();
-    });
+    loop_ = std::thread([this] { Loop(); });
   }
 
   // Ends every campaign in order. The server has been shut down: all calls are cancelled.
@@ -193,7 +190,6 @@ class RunCalls {
       ++running_;
     }
     call.thread = std::thread([this, &call] {
-      effects::MarkOwnThread();
       const grpc::Status status = service_.RunAll(
           call.request, call.interrupted,
           [this, &call](const runner::v1::RunResponse& response) { return Write(call, response); });
@@ -209,7 +205,10 @@ class RunCalls {
     if (call.interrupted) return false;
     std::unique_lock lock(mutex_);
     call.write = 0;
-    call.writer.Write(response, &call.written);
+    {
+      const effects::InLibrary in_library;
+      call.writer.Write(response, &call.written);
+    }
     changed_.wait(lock, [&call] { return call.write != 0; });
     return call.write > 0;
   }

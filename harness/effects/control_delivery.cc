@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -30,6 +31,8 @@ bool Asleep(pid_t tid) {
   return name_end != stat.npos && name_end + 2 < stat.size() && stat[name_end + 2] == 'S';
 }
 
+std::atomic<uint64_t> entered{0}, left{0};
+
 // The threads of the library, each with its scheduler counters.
 std::map<pid_t, std::string> ReadCounters() {
   std::map<pid_t, std::string> counters;
@@ -47,7 +50,14 @@ std::map<pid_t, std::string> ReadCounters() {
 
 void MarkOwnThread() { pthread_setname_np(pthread_self(), kOwnName); }
 
+InLibrary::InLibrary() { ++entered; }
+InLibrary::~InLibrary() { ++left; }
+
 bool ControlDelivery::Begin(uint16_t port, size_t connections, OurEnds* ends) {
+  // In this order: whoever is in has entered and not left.
+  const uint64_t out = left;
+  entered_ = entered;
+  if (entered_ != out) return false;
   counters_ = ReadCounters();
   if (counters_.empty()) return false;
   ends->control = TcpDiag().ConnectionsTo(port);
@@ -60,7 +70,7 @@ bool ControlDelivery::End() const {
   for (const auto& [tid, counters] : counters_) {
     if (counters.empty() || !Asleep(tid)) return false;
   }
-  return ReadCounters() == counters_;
+  return ReadCounters() == counters_ && entered == entered_;
 }
 
 }  // namespace counterpart::effects

@@ -7,7 +7,8 @@
 // look at the subject goes in between, so that it is the same instant.
 //
 // Its threads are all of our process but those that are known to be our own. The other way round
-// will not do: a thread that has been made and has not run yet has no name of its own.
+// will not do: a thread that has been made and has not run yet has no name of its own. And while
+// one of our own is in a function of the library, it may hold up what the library's wait for.
 #ifndef COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
 #define COUNTERPART_EFFECTS_CONTROL_DELIVERY_H_
 
@@ -21,21 +22,31 @@
 
 namespace counterpart::effects {
 
-// To be called first of all by every thread of ours that is not the library's and not the main one.
-// Until then, and without it, it counts as the library's: nothing is taken for delivered while it
-// runs.
+// To be called first of all by every thread of ours that is not the library's and not the main one,
+// and that runs while worlds are in use. Until then, and without it, it counts as the library's:
+// nothing is taken for delivered while it runs.
 void MarkOwnThread();
+
+// Around every use of the library by a thread of our own, whichever world it is for.
+class InLibrary {
+ public:
+  InLibrary();
+  ~InLibrary();
+  InLibrary(const InLibrary&) = delete;
+  InLibrary& operator=(const InLibrary&) = delete;
+};
 
 class ControlDelivery {
  public:
   // Before the look: adds the connections to `port` of 127.0.0.1 to what it accounts for. False if
-  // a thread of the library runs, or there are not as many connections as there should be.
+  // a thread of ours is in the library, or there are not as many connections as there should be.
   bool Begin(uint16_t port, size_t connections, OurEnds* ends);
-  // After it: whether no thread of the library has run since.
+  // After it: whether no thread of the library has run since, and none of ours has used it.
   bool End() const;
 
  private:
   std::map<pid_t, std::string> counters_;
+  uint64_t entered_ = 0;  // uses of the library by our threads, before the look
 };
 
 }  // namespace counterpart::effects

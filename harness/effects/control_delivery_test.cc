@@ -75,6 +75,21 @@ TEST_F(DeliveryTest, AThreadWithoutANameMayBeTheLibrarys) {
   fresh.join();
 }
 
+// It may have lost its CPU there, with a lock that those of the library wait for.
+TEST_F(DeliveryTest, NothingIsShownWhileAThreadOfOursIsInTheLibrary) {
+  {
+    const InLibrary in_library;
+    EXPECT_FALSE(EverDelivered());
+  }
+  EXPECT_TRUE(EverDelivered());
+  OurEnds ends;
+  ControlDelivery delivery;
+  while (!delivery.Begin(port_, 1, &ends)) {
+  }
+  { const InLibrary in_library; }
+  EXPECT_FALSE(delivery.End());
+}
+
 TEST_F(DeliveryTest, OurOwnThreadsMayRun) {
   std::atomic<bool> own = false, over = false;
   std::thread worker([&own, &over] {

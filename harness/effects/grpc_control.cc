@@ -4,12 +4,14 @@
 #include <pthread.h>
 
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_set>
 #include <utility>
 
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_delivery.h"
 
 namespace counterpart::effects {
 namespace {
@@ -35,13 +37,17 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 class GrpcControl final : public ControlClient {
  public:
   GrpcControl(const std::string& address, std::string token, ControlSink* sink)
-      : token_(std::move(token)),
+      : in_library_(std::in_place),
+        token_(std::move(token)),
         sink_(sink),
         commands_(control::Subject::NewStub(Connect(address))),
         questions_(control::Subject::NewStub(Connect(address))),
-        completions_([this] { Complete(); }) {}
+        completions_([this] { Complete(); }) {
+    in_library_.reset();
+  }
 
   ~GrpcControl() override {
+    in_library_.emplace();  // and until all of it is gone
     {
       const std::lock_guard lock(mutex_);
       closing_ = true;
@@ -116,6 +122,7 @@ class GrpcControl final : public ControlClient {
     auto* call = new TypedCall<Response>;
     call->id = id;
     call->context.AddMetadata("counterpart-token", token_);
+    const InLibrary in_library;
     // Held to the end: whoever takes the tag off the queue takes the call over only then.
     const std::lock_guard lock(mutex_);
     open_.insert(call);
@@ -145,6 +152,7 @@ class GrpcControl final : public ControlClient {
     }
   }
 
+  std::optional<InLibrary> in_library_;  // first: while the rest is made and unmade
   const std::string token_;
   ControlSink* const sink_;
   std::unique_ptr<control::Subject::Stub> commands_, questions_;
