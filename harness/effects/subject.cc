@@ -16,11 +16,12 @@ namespace {
 constexpr size_t kOutputPerTurn = 1u << 20;
 // A subject that waits for something that comes later than this has not started.
 constexpr auto kStartHorizon = std::chrono::seconds(10);
-// A question on its way to the subject through gRPC is invisible to the kernel's view of it. Where
-// it cannot be shown to have arrived, idle for this long means that it will not be answered.
-constexpr auto kStallCeiling = std::chrono::seconds(10);
-// So long after the last thing that came, where nothing can be seen of a question on its way.
+// A question on its way to the subject through gRPC is invisible to the kernel's view of it. At
+// rest so long after the last thing that came means that it will not be answered: where the
+// question can be shown to have arrived, and where it cannot. Nothing but an error waits for
+// either.
 constexpr auto kDeliveredCeiling = std::chrono::seconds(2);
+constexpr auto kStallCeiling = std::chrono::seconds(10);
 constexpr int kLookEveryMs = 20;
 // What a subject may write to stderr before it has started.
 constexpr uint64_t kMostErrors = 64u << 20;
@@ -156,28 +157,20 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
         return Hopeless{"goes on and on: " + view.evidence,
                         view.fixpoint && view.fixpoint->given_up == "starved"};
       }
-      if (view.state == KernelView::State::kBusy) {
-        idle_since_.reset();
-        return std::nullopt;
-      }
-      const auto now = std::chrono::steady_clock::now();
-      if (!idle_since_) idle_since_ = now;
+      if (view.state == KernelView::State::kBusy) return std::nullopt;
+      const auto waited = std::chrono::steady_clock::now() - *waiting_since_;
       // Its silence is all that can be seen, and it may be starved.
       if (view.needs_settle) {
-        if (now - *idle_since_ > patience_) return Hopeless{"has been silent for too long"};
+        if (waited > patience_) return Hopeless{"has been silent for too long"};
         return std::nullopt;
       }
       // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
       // it all.
       if (sink == nullptr || stdio_ != nullptr) return Hopeless{"is waiting"};
-      // What a thread of ours that has lost its CPU in the middle of the library holds up shows
-      // nowhere: an instant at which nothing moves is not enough.
-      if (delivered && now - *waiting_since_ > kDeliveredCeiling) return Hopeless{"is waiting"};
-      if (now - *idle_since_ > kStallCeiling) return Hopeless{"is waiting"};
+      if (waited > (delivered ? kDeliveredCeiling : kStallCeiling)) return Hopeless{"is waiting"};
       return std::nullopt;
     }
   }
-  idle_since_.reset();
   waiting_since_.reset();
   witness_->OnActivity();
   if (wait[0].revents != 0) DrainStdout();

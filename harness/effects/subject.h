@@ -78,8 +78,7 @@ class Subject {
   bool stdout_open_ = true, stderr_open_ = true;
   OutputTail stdout_tail_, stderr_tail_;
   SubjectInfo info_;
-  std::unique_ptr<KernelWitness> witness_;  // while it starts
-  std::optional<std::chrono::steady_clock::time_point> idle_since_;
+  std::unique_ptr<KernelWitness> witness_;                              // while it starts
   std::optional<std::chrono::steady_clock::time_point> waiting_since_;  // since something came
   std::chrono::milliseconds patience_{0};  // where only its silence can be seen
   uint16_t port_ = 0;
