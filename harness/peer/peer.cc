@@ -663,6 +663,15 @@ void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
       {.edge = Edge(link, true), .label = std::move(label), .text = ""});
 }
 
+void Peer::SendShown(Link& link, std::string_view payload, std::string label, ObservedFrame frame) {
+  SendRaw(link, wire::Frame(payload), std::move(label));
+  frame.link = link.id;
+  frame.harness_dialled = link.harness_dialled;
+  frame.entry = machine_->trace().size() - 1;
+  frame.payload_bytes = payload.size();
+  monitors_->OnFrame(frame);
+}
+
 void Peer::Close(Link& link, How how) {
   if (link.end == LinkEnd::kCutByHarness) return;  // by a fault, in this very step
   const EffectKind kind = how == How::kFin         ? EffectKind::kFin

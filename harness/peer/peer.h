@@ -199,6 +199,8 @@ class Peer : public machine::Observer {
   bool Send(Link& link, const wire::v1::Message& message, std::string deliberate = "");
   // Bytes as they are: for what no message can say. `label` reads in the trace.
   void SendRaw(Link& link, std::string bytes, std::string label);
+  // One payload as it is, shown to the monitors as `frame` says: its place is filled in here.
+  void SendShown(Link& link, std::string_view payload, std::string label, ObservedFrame frame);
   // By FIN or RST. A half-closed link still brings what the subject sends.
   void Close(Link& link, How how);
   // Leaves what the subject writes in the kernel from now on.

@@ -558,36 +558,33 @@ Task<> AfterBothCloses(Peer& peer) {
                           "connection.close.echo");
 }
 
+// An Echo on a connection, by the harness's first id of the one parity or the other.
+Message EchoOn(uint64_t connection, bool odd) {
+  Message message;
+  message.set_connection_id(connection);
+  auto& request = *message.mutable_request();
+  request.set_request_id(odd ? 1 : 2);
+  request.set_operation_id(1);
+  request.set_method(peer::FindMethod("Echo")->name);
+  request.set_arguments(Echo("nothing").SerializeAsString());
+  return message;
+}
+
 Task<> AnnouncedElsewhere(Peer& peer) {
   Session* session = co_await peer.Establish(Accepting(2));
   uint64_t id = co_await Open(peer, *session, peer.harness_calls());
-  const Method& echo = *peer::FindMethod("Echo");
-  session->AnnounceArguments(echo);
-  Message message;
-  message.set_connection_id(id);
-  auto& request = *message.mutable_request();
-  request.set_request_id(session->FindConnection(id)->odd ? 1 : 2);
-  request.set_operation_id(1);
-  request.set_method(echo.name);
-  request.set_arguments(Echo("nothing").SerializeAsString());
-  co_await RequireRefused(*session, message, wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING,
+  session->AnnounceArguments(*peer::FindMethod("Echo"));
+  co_await RequireRefused(*session, EchoOn(id, session->FindConnection(id)->odd),
+                          wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING,
                           "schema.tracking.connection");
 }
 
 Task<> IdsOfTheSession(Peer& peer) {
   Session* session = co_await peer.Establish(Accepting(2));
   uint64_t id = co_await Open(peer, *session, peer.harness_calls());
-  const Method& echo = *peer::FindMethod("Echo");
-  session->AnnounceArguments(echo, id);
-  Message message;
-  message.set_connection_id(id);
-  auto& request = *message.mutable_request();
-  request.set_request_id(session->odd_parity() ? 1 : 2);
-  request.set_operation_id(1);
-  request.set_method(echo.name);
-  request.set_arguments(Echo("nothing").SerializeAsString());
-  co_await RequireRefused(*session, message, wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID,
-                          "connection.parity");
+  session->AnnounceArguments(*peer::FindMethod("Echo"), id);
+  co_await RequireRefused(*session, EchoOn(id, session->odd_parity()),
+                          wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "connection.parity");
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 
 #include "harness/scenarios/malformed.h"
 #include "harness/scenarios/vocabulary.h"
-#include "harness/wire/framing.h"
 
 namespace counterpart::scenarios {
 namespace {
@@ -67,15 +66,10 @@ std::vector<Member> AllMembers() {
 
 void SendMember(Peer& peer, Link& link, const Member& member, const std::string& text,
                 const std::string& rule) {
-  peer.SendRaw(link, wire::Frame(member.bytes), text);
   ObservedFrame frame{.from = Side::kHarness};
-  frame.link = link.id;
-  frame.harness_dialled = link.harness_dialled;
-  frame.entry = peer.machine().trace().size() - 1;
-  frame.payload_bytes = member.bytes.size();
   frame.malformed = text;
   frame.deliberate = rule;
-  peer.monitors().OnFrame(frame);
+  peer.SendShown(link, member.bytes, text, std::move(frame));
 }
 
 // co_await: the link has come to this phase.

@@ -15,7 +15,6 @@
 #include "harness/judge/machine_table.h"
 #include "harness/scenarios/message_oracle.h"
 #include "harness/scenarios/vocabulary.h"
-#include "harness/wire/framing.h"
 #include "harness/wire/message_variants.h"
 
 namespace counterpart::scenarios {
@@ -52,7 +51,7 @@ struct Bench {
 struct Provocation {
   std::string text;
   std::string bytes;
-  Verdict owed;
+  Owed owed;
   bool or_malformed = false;  // it may be refused as malformed as well
 };
 
@@ -60,19 +59,13 @@ struct Provocation {
 
 // As they are, and shown to the monitors as what they merge to.
 void SendBytes(Bench& bench, const Provocation& provocation) {
-  Link& link = *bench.session.link;
-  bench.peer.SendRaw(link, wire::Frame(provocation.bytes), provocation.text);
   Message message;
   if (!message.ParseFromString(provocation.bytes)) message.Clear();
   ObservedFrame frame{.from = Side::kHarness};
-  frame.link = link.id;
-  frame.harness_dialled = link.harness_dialled;
-  frame.entry = bench.peer.machine().trace().size() - 1;
-  frame.payload_bytes = provocation.bytes.size();
   frame.message = &message;
   const bool lax = !provocation.owed.legal() || provocation.or_malformed;
   if (lax) frame.deliberate = provocation.owed.rule;
-  bench.peer.monitors().OnFrame(frame);
+  bench.peer.SendShown(*bench.session.link, provocation.bytes, provocation.text, std::move(frame));
 }
 
 std::string CodesOf(const Provocation& provocation) {
@@ -85,7 +78,7 @@ std::string CodesOf(const Provocation& provocation) {
 
 // co_await: it was refused, and rightly so.
 Task<> JudgeRefusal(Bench& bench, const Provocation& provocation, Link& link) {
-  const Verdict& owed = provocation.owed;
+  const Owed& owed = provocation.owed;
   const auto code = bench.session.protocol_error()->code();
   const bool malformed =
       provocation.or_malformed && code == wire::v1::PROTOCOL_ERROR_CODE_MALFORMED;
@@ -301,7 +294,7 @@ Task<> PlayFields(Peer& peer, Prepare prepare) {
     co_await prepare(bench);
     const std::vector<Variant> variants = wire::VariantsOf(bench.message);
     count = variants.size();
-    const Variant& variant = variants[i];
+    const Variant& variant = variants.at(i);  // none at all: no green that tried nothing
     Message merged;
     const bool decodes = merged.ParseFromString(variant.bytes);
     Provocation provocation;

@@ -4,24 +4,14 @@
 
 #include "harness/judge/machine_table.h"
 #include "harness/peer/testbed.h"
+#include "harness/scenarios/protocol_codes.h"
 
 namespace counterpart::scenarios {
 namespace {
 
 using wire::v1::Message;
-using Code = wire::v1::ProtocolErrorCode;
 
-constexpr Code kMalformed = wire::v1::PROTOCOL_ERROR_CODE_MALFORMED;
-constexpr Code kUnexpected = wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE;
-constexpr Code kBadConnection = wire::v1::PROTOCOL_ERROR_CODE_BAD_CONNECTION;
-constexpr Code kBadRequest = wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID;
-constexpr Code kBadChannel = wire::v1::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID;
-constexpr Code kChannelState = wire::v1::PROTOCOL_ERROR_CODE_CHANNEL_STATE;
-constexpr Code kExceeded = wire::v1::PROTOCOL_ERROR_CODE_CREDIT_EXCEEDED;
-constexpr Code kOverflow = wire::v1::PROTOCOL_ERROR_CODE_CREDIT_OVERFLOW;
-constexpr Code kSchemaMissing = wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING;
-
-Verdict Legal(const char* rule) { return {rule, {}}; }
+Owed Legal(const char* rule) { return {rule, {}}; }
 
 // Whether the table has a row for what a message does to this end, in time or late.
 bool Allows(const SubjectEnd& end, const std::string& event) {
@@ -31,28 +21,28 @@ bool Allows(const SubjectEnd& end, const std::string& event) {
   return next.contains({end.state, event}) || next.contains({end.state, "late_" + event});
 }
 
-Verdict OfItem(const SubjectEnd& end) {
+Owed OfItem(const SubjectEnd& end) {
   if (!end.receives) return {"rpc.channel.ends", {kChannelState}};
   if (end.late_close || !Allows(end, "item")) {
-    Verdict verdict{"rpc.channel.data-after-close", {kChannelState}};
-    if (end.credit == 0) verdict.codes.insert(kExceeded);
-    return verdict;
+    Owed owed{"rpc.channel.data-after-close", {kChannelState}};
+    if (end.credit == 0) owed.codes.insert(kExceeded);
+    return owed;
   }
   if (end.credit == 0) return {"rpc.flow-control.credit.exceeded", {kExceeded}};
   return Legal("rpc.channel.lifecycle");
 }
 
-Verdict OfClose(const SubjectEnd& end) {
+Owed OfClose(const SubjectEnd& end) {
   if (end.receives && Allows(end, "close")) return Legal("rpc.channel.lifecycle");
   return {"rpc.channel.ends", {kChannelState}};
 }
 
-Verdict OfReset(const SubjectEnd& end) {
+Owed OfReset(const SubjectEnd& end) {
   if (!end.receives && Allows(end, "reset")) return Legal("rpc.channel.lifecycle");
   return {"rpc.channel.ends", {kChannelState}};
 }
 
-Verdict OfCredit(const SubjectEnd& end, uint32_t credit) {
+Owed OfCredit(const SubjectEnd& end, uint32_t credit) {
   if (end.receives || !Allows(end, "credit")) return {"rpc.channel.ends", {kChannelState}};
   const bool ended = end.state == "Closed";
   if (!ended && end.credit + credit > std::numeric_limits<uint32_t>::max()) {
@@ -61,7 +51,7 @@ Verdict OfCredit(const SubjectEnd& end, uint32_t credit) {
   return Legal("rpc.flow-control.credit.grant");
 }
 
-Verdict OnChannel(const Ground& ground, uint64_t id, const Message& message) {
+Owed OnChannel(const Ground& ground, uint64_t id, const Message& message) {
   const auto found = ground.ends.find(id);
   if (found == ground.ends.end()) return {"rpc.channel.unknown", {kBadChannel}};
   switch (message.payload_case()) {
@@ -81,11 +71,11 @@ bool IsNew(const Ground& ground, uint64_t id, uint64_t newest) {
 }
 
 // What is wrong with it first is for its reader to say: several things may be.
-Verdict OfRequest(const Ground& ground, const wire::v1::Request& request) {
-  Verdict verdict;
-  const auto broken = [&verdict](const char* rule, std::set<Code> codes) {
-    if (verdict.rule.empty()) verdict.rule = rule;
-    verdict.codes.insert(codes.begin(), codes.end());
+Owed OfRequest(const Ground& ground, const wire::v1::Request& request) {
+  Owed owed;
+  const auto broken = [&owed](const char* rule, std::set<Code> codes) {
+    if (owed.rule.empty()) owed.rule = rule;
+    owed.codes.insert(codes.begin(), codes.end());
   };
   if (!IsNew(ground, request.request_id(), ground.newest_request)) {
     broken("rpc.id.monotone", {kBadRequest});
@@ -108,16 +98,16 @@ Verdict OfRequest(const Ground& ground, const wire::v1::Request& request) {
     }
     if (!same) broken("rpc.channel.allocation", {kMalformed, kBadChannel, kUnexpected});
   }
-  return verdict.codes.empty() ? Legal("wire.envelope") : verdict;
+  return owed.codes.empty() ? Legal("wire.envelope") : owed;
 }
 
-Verdict OfResponse(const Ground& ground, const wire::v1::Response& response) {
+Owed OfResponse(const Ground& ground, const wire::v1::Response& response) {
   if (!ground.in_flight.contains(response.request_id())) {
-    Verdict verdict{"rpc.response.one-per-request", {kBadRequest}};
+    Owed owed{"rpc.response.one-per-request", {kBadRequest}};
     if (response.outcome_case() == wire::v1::Response::OUTCOME_NOT_SET) {
-      verdict.codes.insert(kMalformed);
+      owed.codes.insert(kMalformed);
     }
-    return verdict;
+    return owed;
   }
   switch (response.outcome_case()) {
     case wire::v1::Response::kOk:
@@ -134,7 +124,7 @@ Verdict OfResponse(const Ground& ground, const wire::v1::Response& response) {
   return Legal("rpc.response.shape");
 }
 
-Verdict Elsewhere(const Message& message) {
+Owed Elsewhere(const Message& message) {
   switch (message.payload_case()) {
     case Message::kProtocolError:
     case Message::kPing:
@@ -148,7 +138,7 @@ Verdict Elsewhere(const Message& message) {
 
 }  // namespace
 
-Verdict Judged(const Ground& ground, const Message* message) {
+Owed Judged(const Ground& ground, const Message* message) {
   if (message == nullptr || message->payload_case() == Message::PAYLOAD_NOT_SET) {
     return {"wire.envelope", {kMalformed}};
   }

@@ -35,14 +35,14 @@ struct Ground {
   std::map<uint64_t, SubjectEnd> ends;  // of this generation, by channel id
 };
 
-struct Verdict {
+struct Owed {
   std::string rule;                             // that is broken, or that says it is legal
   std::set<wire::v1::ProtocolErrorCode> codes;  // accepted; none: the message is legal
   bool legal() const { return codes.empty(); }
 };
 
 // Of a payload that decoded to this; null: of one that did not.
-Verdict Judged(const Ground& ground, const wire::v1::Message* message);
+Owed Judged(const Ground& ground, const wire::v1::Message* message);
 
 }  // namespace counterpart::scenarios
 

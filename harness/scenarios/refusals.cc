@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "counterpart/testbed/v1/testbed.pb.h"
+#include "harness/scenarios/protocol_codes.h"
 #include "harness/scenarios/scenario.h"
 #include "harness/scenarios/vocabulary.h"
 #include "harness/wire/framing.h"
@@ -17,7 +18,6 @@ using peer::Incoming;
 using peer::Method;
 using peer::Session;
 using wire::v1::Message;
-using Code = wire::v1::ProtocolErrorCode;
 
 constexpr uint32_t kChannelField = 3;  // of Generate's output and of Sum's input
 constexpr uint64_t kElsewhere = 2;     // a connection that nobody opened
@@ -356,15 +356,6 @@ Task<> SchemaOfAnotherId(Scene& scene) {
   Send(scene, message);
   co_return;
 }
-
-constexpr Code kMalformed = wire::v1::PROTOCOL_ERROR_CODE_MALFORMED;
-constexpr Code kUnexpected = wire::v1::PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE;
-constexpr Code kBadConnection = wire::v1::PROTOCOL_ERROR_CODE_BAD_CONNECTION;
-constexpr Code kBadRequest = wire::v1::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID;
-constexpr Code kBadChannel = wire::v1::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID;
-constexpr Code kChannelState = wire::v1::PROTOCOL_ERROR_CODE_CHANNEL_STATE;
-constexpr Code kOverflow = wire::v1::PROTOCOL_ERROR_CODE_CREDIT_OVERFLOW;
-constexpr Code kSchemaInvalid = wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_INVALID;
 
 constexpr std::array kRefusals = {
     Refusal{"session_ping_off_the_root_is_refused", "session",
