@@ -12,6 +12,7 @@
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/campaign.h"
+#include "harness/campaign/kill_matrix.h"
 #include "harness/campaign/pattern.h"
 #include "harness/campaign/trials.h"
 #include "harness/cli/command.h"
@@ -150,54 +151,6 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   return outcome;
 }
 
-// What the catalogue as a whole proves: which rule caught which mutant, and how soon.
-class KillMatrix {
- public:
-  // Of a mutant that has rules, once it was red.
-  void Add(const Mutant& mutant, const Outcome& outcome) {
-    ++killed_;
-    const auto own = [&mutant](const std::string& rule) {
-      return std::ranges::find(mutant.rules, rule) != mutant.rules.end();
-    };
-    attributed_ += own(outcome.rule);
-    runs_to_red_.push_back(outcome.runs_to_red);
-    for (const auto& [rule, times] : outcome.red_by_rule) {
-      kills_[rule][mutant.Title()] = outcome.red_by_rule.size() == 1;
-    }
-  }
-
-  std::string Summary() {
-    if (killed_ == 0) return "";
-    std::ranges::sort(runs_to_red_);
-    return "the first red run named a rule of its own for " + std::to_string(attributed_) + " of " +
-           std::to_string(killed_) + " (" + std::to_string(100 * attributed_ / killed_) +
-           " %); runs to the first red one: median " +
-           std::to_string(runs_to_red_[runs_to_red_.size() / 2]) + ", most " +
-           std::to_string(runs_to_red_.back());
-  }
-
-  // By rule: the mutants that it alone caught, and the others that it caught.
-  std::string Markdown() const {
-    std::string text =
-        "# What each rule has caught\n\n| rule | by it alone | and by others |\n| --- | --- | --- "
-        "|\n";
-    for (const auto& [rule, mutants] : kills_) {
-      std::string alone, shared;
-      for (const auto& [mutant, only] : mutants) {
-        std::string& into = only ? alone : shared;
-        into += (into.empty() ? "" : ", ") + mutant;
-      }
-      text += "| " + (rule.empty() ? "(none)" : rule) + " | " + alone + " | " + shared + " |\n";
-    }
-    return text;
-  }
-
- private:
-  size_t killed_ = 0, attributed_ = 0;
-  std::vector<uint32_t> runs_to_red_;
-  std::map<std::string, std::map<std::string, bool>> kills_;  // by rule; caught by nothing else
-};
-
 // The smallest plan found that convicts a mutant by the same rule.
 struct Minimum {
   explore::Plan plan;
@@ -252,7 +205,7 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
   Result<std::vector<Mutant>> mutants = campaign::ReadMutants(path);
   if (!mutants.ok()) return Complain(mutants.error());
   uint32_t good = 0, bad = 0, skipped = 0;
-  KillMatrix kills;
+  campaign::KillMatrix kills;
   for (const Mutant& mutant : *mutants) {
     if (context.interrupted) return kHarnessError;
     if (!wanted.empty() &&
@@ -277,7 +230,10 @@ int Mutants(Context& context, Selection& selection, const std::string& catalogue
         Try(context, mutant, selection.subjects, mutant.runs != 0 ? mutant.runs : runs);
     if (!outcome.ok()) return Complain(outcome.error());
     Fate fate = FateOf(mutant, *outcome);
-    if (!mutant.rules.empty() && !outcome->red_by_rule.empty()) kills.Add(mutant, *outcome);
+    if (!mutant.rules.empty() && !outcome->red_by_rule.empty()) {
+      kills.Add({mutant.Title(), mutant.rules, outcome->rule, outcome->runs_to_red,
+                 outcome->red_by_rule});
+    }
     std::optional<Minimum> minimum;
     if (fate == Fate::kKilled && mutant.explore) {
       minimum = Shrink(context, mutant, selection.subjects, *outcome);
