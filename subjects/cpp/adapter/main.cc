@@ -111,9 +111,10 @@ int Main(const std::vector<std::string_view>& flags) {
     return 1;
   }
   std::cout << "counterpart-subject 1 grpc 127.0.0.1:" << port << std::endl;  // r[control.start]
+  if (Mutated("says_two_lines")) std::cout << "ready" << std::endl;
   std::thread([] {
     std::cin.ignore(std::numeric_limits<std::streamsize>::max());
-    std::_Exit(0);
+    if (!Mutated("outlives_its_input")) std::_Exit(0);
   }).detach();
   runtime.loop.Run();
 }

@@ -17,7 +17,7 @@ struct Scope {
   // Checks a command; what is returned runs it, while the scope lives.
   CommandLog::Prepared Prepare(const control::ExecuteRequest& request);
 
-  std::shared_ptr<Gates> gates = std::make_shared<Gates>();
+  std::shared_ptr<Gates> gates = NewGates();
   CallerEnds calls;
   Domain domain;
 };

@@ -1,5 +1,6 @@
 #include "runtime/attachment.h"
 
+#include <iostream>
 #include <utility>
 
 #include "runtime/mutation.h"
@@ -28,6 +29,11 @@ Violation BadConnection(std::string rule, const std::string& what) {
 }
 
 }  // namespace
+
+void LogMetadata(const google::protobuf::RepeatedPtrField<wire::MetadataEntry>& entries) {
+  if (!Mutated("logs_metadata")) return;
+  for (const auto& entry : entries) std::cerr << entry.key() << ": " << entry.value() << "\n";
+}
 
 Attachment::Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload)
     : link(std::move(link)),

@@ -12,6 +12,9 @@
 
 namespace subject {
 
+// Of a mutant only: writes every value to stderr.
+void LogMetadata(const google::protobuf::RepeatedPtrField<wire::MetadataEntry>& entries);
+
 class Attachment : public LinkUser {
  public:
   Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload);

@@ -45,9 +45,45 @@ wire::Response RuntimeError(wire::RuntimeErrorCode code, const std::string& text
   return response;
 }
 
+// r[rpc.metadata]: what a handler is given is what was sent.
+std::vector<wire::MetadataEntry> Given(std::vector<wire::MetadataEntry> sent) {
+  if (Mutated("gives_handlers_no_metadata")) return {};
+  if (Mutated("keeps_one_entry_per_key")) {
+    std::vector<wire::MetadataEntry> kept;
+    for (auto& entry : sent) {
+      const auto same = std::find_if(kept.begin(), kept.end(), [&entry](const auto& other) {
+        return other.key() == entry.key();
+      });
+      same == kept.end() ? kept.push_back(entry) : void(*same = entry);
+    }
+    return kept;
+  }
+  if (Mutated("clears_unknown_flags")) {
+    for (auto& entry : sent) entry.set_flags(entry.flags() & 3);
+  }
+  return sent;
+}
+
+constexpr uint32_t kNoPropagate = 1u << 1;
+
+// A call that a handler makes, with the metadata it was given that may go on.
+std::shared_ptr<Call> CallInTurn(const std::vector<wire::MetadataEntry>& given, std::string method,
+                                 std::string arguments, std::function<void()> done) {
+  auto call = std::make_shared<Call>();
+  call->method_name = std::move(method);
+  call->arguments = std::move(arguments);
+  for (const auto& entry : given) {  // r[rpc.metadata.no-propagate]
+    if ((entry.flags() & kNoPropagate) != 0 && !Mutated("propagates_everything")) continue;
+    call->metadata.push_back(entry);
+  }
+  call->done = [done = std::move(done)](const Call&) { done(); };
+  return call;
+}
+
 }  // namespace
 
 MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
+  LogMetadata(request.metadata());
   if (request.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
   }
@@ -58,7 +94,8 @@ MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
   if (request.operation_id() == 0 && !Mutated("accepts_operation_id_zero")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation id 0"};
   }
-  if (lane.incoming.size() >= lane.connection().own_limit()) {
+  const size_t held = Mutated("counts_handlers_of_lost_links") ? running() : 0;
+  if (std::max(lane.incoming.size(), held) >= lane.connection().own_limit()) {
     return Violation{wire::PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
                      "rpc.flow-control.max-concurrent-requests.inbound", "too many requests"};
   }
@@ -157,13 +194,20 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
   }
   if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
     operation->machine.Step(record, "replay");
-    Abandon(ends);  // r[retry.channel.sealed-result]
+    if (!Mutated("replays_beside_open_channels")) Abandon(ends);  // r[retry.channel.sealed-result]
+    if (Mutated("forgets_an_outcome_once_replayed")) operations_.erase(id);
     return Respond(lane, attempt, operation->outcome, method);
   }
   if (operation && !method->idem && !operation->machine.Is("Sealed") &&
       !Mutated("reexecutes_non_idem_after_resume") &&
       !(Mutated("reruns_released_non_idem") && operation->machine.Is("Released"))) {
     operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
+    if (operation->machine.Is("Indeterminate") && Mutated("makes_up_an_outcome")) {
+      wire::Response made_up;
+      made_up.mutable_ok();
+      Abandon(ends);
+      return Respond(attachment, attempt, made_up, method);
+    }
     return refuse(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "may have run, and must not run again");
   }
   if (!Decodes(method->request, request.arguments()) &&
@@ -181,11 +225,13 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
                                                       Machine(kOperation, id),
                                                       {},
                                                       {},
+                                                      {},
                                                       0,
                                                       nullptr});
     operations_[id] = operation;
   }
   operation->machine.Step(record, operation->machine.Is("Absent") ? "admit" : "rerun");
+  operation->metadata.assign(request.metadata().begin(), request.metadata().end());
   lane.incoming[attempt] = operation;
   operation->attempts = {attempt};
   Admit(operation, attempt, std::move(ends));
@@ -193,6 +239,15 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
 
 void Callee::Refuse(Lane& lane, uint64_t request_id, const Ends& ends, wire::RuntimeErrorCode code,
                     const std::string& text) {
+  if (Mutated("refuses_behind_the_pong")) {
+    const uint64_t connection = lane.connection().id();
+    session_->runtime().loop.Post([this, request_id, code, text, connection] {
+      Attachment* const attachment = session_->attachment().get();
+      Lane* const to = attachment == nullptr ? nullptr : attachment->FindLane(connection);
+      if (to != nullptr) Respond(*to, request_id, RuntimeError(code, text), nullptr);
+    });
+    return;
+  }
   Abandon(ends);
   Respond(lane, request_id, RuntimeError(code, text), nullptr);
 }
@@ -267,7 +322,13 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   if (Mutated("executes_twice_per_request")) {
     session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
                                           record.generation);
-    Invocation twin{operation->method, operation->arguments, {}, [] {}, [](HandlerResult) {}};
+    Invocation twin{.method = operation->method,
+                    .arguments = operation->arguments,
+                    .metadata = {},
+                    .ends = {},
+                    .wake = [] {},
+                    .finish = [](HandlerResult) {},
+                    .call = [](std::string, std::string, std::function<void()>) {}};
     session_->handler()(std::move(twin))->Advance();
   }
   Loop& loop = session_->runtime().loop;
@@ -275,7 +336,12 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   Invocation invocation;
   invocation.method = operation->method;
   invocation.arguments = operation->arguments;
+  invocation.metadata = Given(operation->metadata);
   invocation.ends = execution->ends;
+  invocation.call = [this, given = invocation.metadata](std::string method, std::string arguments,
+                                                        std::function<void()> done) {
+    session_->caller().Start(CallInTurn(given, std::move(method), std::move(arguments), done));
+  };
   invocation.wake = [&loop, weak] {
     loop.Post([weak] {
       if (const auto current = weak.lock()) current->run->Advance();
@@ -294,16 +360,18 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
   const auto execution = std::exchange(operation->execution, nullptr);
   const Recorder& record = session_->record();
   const bool returned = result.kind != HandlerResult::Kind::kPanic || Mutated("seals_what_crashed");
+  const bool late = returned && Mutated("journals_the_seal_after_the_response");
   record.Handler(returned ? control::HANDLER_EVENT_RETURNED : control::HANDLER_EVENT_PANICKED,
                  operation->id, execution->request_id, execution->number);
   wire::Response response;
   if (returned) {  // r[retry.seal.only-return]
-    operation->machine.Step(record, "seal");
+    if (!late) operation->machine.Step(record, "seal");
     const bool ok = result.kind == HandlerResult::Kind::kOk;
     *(ok ? response.mutable_ok() : response.mutable_user_error()) = std::move(result.value);
     if (!ok && Mutated("user_error_as_runtime_error")) {
       response = RuntimeError(wire::RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "a user error");
     }
+    for (auto& entry : result.metadata) *response.add_metadata() = std::move(entry);
     operation->outcome = response;
   } else {
     operation->machine.Step(record, "lose");
@@ -313,6 +381,10 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
   for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
     Lane* lane = session_->attachment()->FindLane(operation->connection);
     Respond(*lane, attempt, response, operation->method);
+  }
+  if (late) operation->machine.Step(record, "seal");
+  if (session_->attachment() == nullptr && Mutated("drops_outcomes_reached_while_detached")) {
+    operations_.erase(operation->id);
   }
   if (Mutated("one_handler_at_a_time")) {
     for (const auto& [id, next] : operations_) {
@@ -325,7 +397,8 @@ MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
   const auto found = lane.incoming.find(request_id);
   if (found == lane.incoming.end() || found->second == nullptr) {
     // r[session.resume.discard]; no request of any generation has the id 0.
-    if (request_id != 0 && lane.connection().OfOlderGeneration(request_id)) {
+    if (request_id != 0 && lane.connection().OfOlderGeneration(request_id) &&
+        !Mutated("ignores_names_of_older_links")) {
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "session.resume.discard",
                        "cancel of request " + std::to_string(request_id)};
     }
@@ -388,7 +461,12 @@ void Callee::Detached(Lane& lane) {
   for (auto& [id, operation] : operations_) {
     if (operation->connection != lane.connection().id()) continue;
     operation->attempts.clear();
-    if (operation->machine.Is("Live") && !operation->method->channels.empty()) {
+    if (operation->machine.Is("Live") && operation->method->channels.empty() &&
+        Mutated("releases_operations_at_link_loss")) {
+      Drop(*operation, "release");
+    }
+    if (operation->machine.Is("Live") && !operation->method->channels.empty() &&
+        !Mutated("keeps_streams_live_without_a_link")) {
       for (const auto& [field, end] : operation->execution->ends) {
         if (!end.sending) continue;
         operation->credit = end.sending->credit();

@@ -26,8 +26,9 @@ struct Operation {
   const Method* method;
   std::string arguments;
   Machine machine;
-  wire::Response outcome;       // once sealed; without request id
-  std::set<uint64_t> attempts;  // of the current lane
+  std::vector<wire::MetadataEntry> metadata;  // of the attempt that runs
+  wire::Response outcome;                     // once sealed; without request id
+  std::set<uint64_t> attempts;                // of the current lane
   uint32_t executions = 0;
   std::shared_ptr<Execution> execution;
   // Mutants only.

@@ -31,7 +31,9 @@ control::CallStatus StatusOf(wire::RuntimeErrorCode code, bool idem) {
     case wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH:
       return control::CALL_STATUS_SCHEMA_MISMATCH;
     default:
-      return control::CALL_STATUS_OTHER_RUNTIME_ERROR;
+      return Mutated("takes_unknown_errors_for_retryable")
+                 ? control::CALL_STATUS_SEND_FAILED
+                 : control::CALL_STATUS_OTHER_RUNTIME_ERROR;
   }
 }
 
@@ -69,7 +71,7 @@ void Caller::Start(const std::shared_ptr<Call>& call) {
     return call->Resolve(Local(control::CALL_STATUS_UNKNOWN_METHOD, "unknown here as well"));
   }
   call->method = &method->second;
-  if (connection_->peer_limit() == 0) {
+  if (connection_->peer_limit() == 0 && !Mutated("waits_for_a_limit_of_zero")) {
     return call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the counterpart takes no calls"));
   }
   call->operation_id = session_->NextOperationId();  // r[retry.op-id.per-intention]
@@ -96,8 +98,9 @@ void Caller::Pump() {
 
 void Caller::Attempt(const std::shared_ptr<Call>& call) {
   Lane& lane = *connection_->lane();
-  if (call->attempts > 0 && call->method->idem && call->method->channels.empty() &&
-      Mutated("mints_a_new_operation_for_an_idem_attempt")) {
+  if (call->attempts > 0 && call->method->channels.empty() &&
+      ((call->method->idem && Mutated("mints_a_new_operation_for_an_idem_attempt")) ||
+       Mutated("mints_an_operation_per_attempt"))) {
     call->operation_id = session_->NextOperationId();
   }
   wire::Message message;
@@ -117,7 +120,8 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
   if (!lane.Fits(message)) {
     return call->Resolve(Local(control::CALL_STATUS_PAYLOAD_TOO_LARGE, "above the peer's limit"));
   }
-  lane.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
+  const bool late = Mutated("announces_behind_the_first_use");
+  if (!late) lane.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
   for (const auto& channel : call->method->channels) {  // so that a mismatch stops the handler
     if (!channel.to_callee) continue;
     lane.Announce(*call->method, wire::BINDING_ROLE_CHANNEL, channel.field_number);
@@ -136,6 +140,7 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
   lane.outgoing[call->request_id] = call;
   ++call->attempts;
   lane.Commit(std::move(message));
+  if (late) lane.Announce(*call->method, wire::BINDING_ROLE_ARGUMENTS);
   call->sets.push_back(std::move(ends));
   call->Wake();
 }
@@ -143,11 +148,14 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
 MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
   const auto found = lane.outgoing.find(response.request_id());
   if (found == lane.outgoing.end()) {
-    if (Mutated("ignores_response_to_nothing")) return std::nullopt;
+    if (Mutated("ignores_response_to_nothing") || Mutated("ignores_names_of_older_links")) {
+      return std::nullopt;
+    }
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.response.one-per-request",
                      "no request " + std::to_string(response.request_id()) + " in flight"};
   }
   const auto call = found->second;
+  LogMetadata(response.metadata());
   if (response.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
   }
@@ -182,7 +190,9 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
     }
     if (!why.empty()) result = Local(control::CALL_STATUS_SCHEMA_MISMATCH, std::move(why));
   }
-  result.metadata.assign(response.metadata().begin(), response.metadata().end());
+  if (!Mutated("gives_callers_no_metadata")) {
+    result.metadata.assign(response.metadata().begin(), response.metadata().end());
+  }
   lane.outgoing.erase(found);
   call->request_id = 0;
   if (call->resolved) {
@@ -225,13 +235,14 @@ void Caller::Detached(Lane& lane, bool over) {
   for (auto& [id, call] : std::exchange(lane.outgoing, {})) {
     call->request_id = 0;
     if (call->resolved && !Mutated("attempts_a_cancelled_call_again")) continue;
-    if (!over && !call->method->channels.empty() &&
-        !call->method->idem) {  // r[retry.channel.detach]
+    if (!over && !call->method->channels.empty() && !call->method->idem &&
+        !Mutated("attempts_any_stream_again")) {  // r[retry.channel.detach]
       call->Resolve(Local(control::CALL_STATUS_INDETERMINATE, "link lost with channels open"));
     } else {
       again.push_back(call);
     }
   }
+  if (!over && !again.empty() && Mutated("forgets_a_call_at_link_loss")) again.pop_front();
   queue_.insert(queue_.begin(), again.begin(), again.end());
 }
 

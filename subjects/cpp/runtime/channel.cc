@@ -25,7 +25,13 @@ void SendingEnd::Bind() {
   if (machine_.Allows("bind") || Mutated("binds_an_end_that_was_reset")) Step("bind");
 }
 
+// r[rpc.flow-control.credit.initial]
+uint32_t SendingEnd::FirstCredit(const ChannelArgument& argument) {
+  return argument.initial_credit / (Mutated("starts_with_half_the_credit") ? 2 : 1);
+}
+
 EndStatus SendingEnd::status() const {
+  if (late_reset_ && Mutated("forgets_that_it_was_reset")) return EndStatus::kReset;
   if (machine_.Is("Reset")) return EndStatus::kReset;
   if (machine_.Is("Defunct")) return EndStatus::kDefunct;
   return machine_.Is("Closed") ? EndStatus::kClosed : EndStatus::kOpen;
@@ -33,6 +39,7 @@ EndStatus SendingEnd::status() const {
 
 Sent SendingEnd::Send(const std::string& item) {
   if (host_ == nullptr || Ended()) return Sent::kOver;
+  if (late_reset_ && Mutated("forgets_that_it_was_reset")) return Sent::kOver;
   if (skip_ > 0) {
     --skip_;
     return Sent::kAccepted;
@@ -101,6 +108,11 @@ MaybeViolation SendingEnd::OnCredit(uint32_t credit) {
 
 MaybeViolation SendingEnd::OnReset() {
   if (Mutated("ignores_reset")) return std::nullopt;
+  if (Mutated("forgets_that_it_was_reset")) {  // stops, and stays Open
+    late_reset_ = true;
+    Changed();
+    return std::nullopt;
+  }
   if (machine_.Is("Closed") && !Mutated("refuses_what_has_crossed") &&
       !std::exchange(late_reset_, true)) {
     Step("late_reset");

@@ -72,7 +72,7 @@ class SendingEnd : public ChannelEndBase {
   SendingEnd(ChannelHost* host, const Method* method, const ChannelArgument& argument,
              uint64_t channel_id)
       : ChannelEndBase(host, method, argument, channel_id, kChannelSender),
-        credit_(argument.initial_credit) {}
+        credit_(FirstCredit(argument)) {}
 
   // Open: may send if credit() is left. Anything else: no send succeeds any more.
   void Bind();
@@ -93,6 +93,7 @@ class SendingEnd : public ChannelEndBase {
   MaybeViolation OnForeign(const char* what);  // item or close: never towards a sending end
 
  private:
+  static uint32_t FirstCredit(const ChannelArgument& argument);
   void SendClose(bool aborted);
   uint32_t credit_;
   uint32_t sent_ = 0, skip_ = 0;

@@ -8,7 +8,8 @@
 namespace subject {
 namespace {
 
-constexpr size_t kCommandsKept = 256;  // r[control.lifecycle.retention]
+// r[control.lifecycle.retention]
+size_t CommandsKept() { return Mutated("keeps_half_of_the_commands") ? 128 : 256; }
 
 control::ExecuteResponse Told(control::Outcome outcome) {
   control::ExecuteResponse response;
@@ -53,7 +54,7 @@ void CommandLog::Execute(const control::ExecuteRequest& request, const Prepare& 
                          Reply reply) {
   ++accepted_;
   Enter(request, prepare, [this, reply = std::move(reply)](control::ExecuteResponse response) {
-    ++answered_;
+    if (!response.has_refusal() || !Mutated("counts_no_refusals")) ++answered_;
     reply(std::move(response));
   });
 }
@@ -115,9 +116,11 @@ void CommandLog::Enter(const control::ExecuteRequest& request, const Prepare& pr
   Command& kept = commands_.emplace(id, std::move(command)).first->second;
   if (hold == control::HOLD_AT_ACCEPTED) return;
   kept.machine.Step(record, "start");
-  if (hold == control::HOLD_AT_STARTED) return;
+  if (hold == control::HOLD_AT_STARTED && !Mutated("holds_behind_the_effect")) return;
   std::get<Work>(prepared)([this, id, hold](control::Outcome outcome) {
-    if (hold != control::HOLD_AT_EFFECT) Record(id, std::move(outcome));
+    if (hold != control::HOLD_AT_EFFECT && hold != control::HOLD_AT_STARTED) {
+      Record(id, std::move(outcome));
+    }
   });
 }
 
@@ -139,7 +142,7 @@ void CommandLog::Answer(Command& command) {
 }
 
 void CommandLog::Evict() {
-  while (commands_.size() > kCommandsKept && commands_.begin()->second.has_outcome &&
+  while (commands_.size() > CommandsKept() && commands_.begin()->second.has_outcome &&
          commands_.begin()->second.waiting.empty()) {
     watermark_ = commands_.begin()->first;
     commands_.erase(commands_.begin());
@@ -161,6 +164,9 @@ control::StatusResponse CommandLog::Status(const control::StatusRequest& request
                        : command.machine.Is("Started")   ? control::COMMAND_STATE_STARTED
                        : command.machine.Is("Completed") ? control::COMMAND_STATE_COMPLETED
                                                          : control::COMMAND_STATE_FAILED);
+    if (command.machine.Is("Failed") && Mutated("takes_a_failed_command_for_a_running_one")) {
+      response.set_state(control::COMMAND_STATE_STARTED);
+    }
     if (command.has_outcome) *response.mutable_outcome() = command.outcome;
   } else {
     response.set_state(control::COMMAND_STATE_NOT_ACCEPTED);
@@ -205,6 +211,9 @@ void CommandLog::Drop(const std::string& scope) {
     }
     if (command.machine.Is("Accepted")) command.machine.Step({&journal_, scope, "", 0}, "start");
     Record(id, dropped);
+  }
+  if (Mutated("forgets_the_commands_of_a_scope")) {
+    for (const uint64_t id : ids) commands_.erase(id);
   }
   Evict();
 }

@@ -6,6 +6,7 @@
 namespace subject {
 
 void Connection::Settle(uint64_t own_parity, uint32_t own_limit, uint32_t peer_limit) {
+  if (Mutated("mints_odd_ids_only")) own_parity = 1;  // r[session.parity]
   requests.set_own_parity(own_parity);
   channels.set_own_parity(own_parity);
   own_limit_ = own_limit;

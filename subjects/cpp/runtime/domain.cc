@@ -206,9 +206,13 @@ class Domain::Accepting : public LinkUser {
     yourself->mutable_open_connections()->Assign(listed.begin(), listed.end());
     yourself->mutable_settings()->set_max_concurrent_requests(
         session_->settings().max_concurrent_requests);
-    yourself->set_protocol_schema(ProtocolSchema());
+    const bool resuming = !presented_.empty();
+    const bool unnamed = resuming && Mutated("names_no_schema_at_a_resume");
+    yourself->set_protocol_schema(unnamed ? 0 : ProtocolSchema());
     yourself->set_resume_key(offered_);
-    yourself->set_session_id(session_->record().session_id);
+    yourself->set_session_id(resuming && Mutated("mints_a_session_id_per_link")
+                                 ? RandomBytes(16)
+                                 : session_->record().session_id);
     session_->EnterHandshake(link_);
     Send(*link_, reply);
     phase_ = Phase::kLetsGo;
@@ -287,6 +291,7 @@ class Domain::Greeting : public LinkUser {
     hello->set_conduit(wire::CONDUIT_BARE);
     hello->set_max_payload(establishment_->settings.max_payload);
     Send(*link_, prologue);
+    if (Mutated("says_hello_before_it_is_accepted")) SayHello();
     link_->Start();
   }
 
@@ -327,13 +332,19 @@ class Domain::Greeting : public LinkUser {
     if (!maximum) return Malformed("not a TransportAccept");
     accepted_ = true;
     peer_.max_payload = *maximum;
+    if (!Mutated("says_hello_before_it_is_accepted")) SayHello();
+  }
+
+  void SayHello() {
     const Dialling& dialling = establishment_->dialling;
     wire::Handshake handshake;
     auto* hello = handshake.mutable_hello();
     hello->set_parity(dialling.own_parity == 1 ? wire::PARITY_ODD : wire::PARITY_EVEN);
     hello->mutable_settings()->set_max_concurrent_requests(
         establishment_->settings.max_concurrent_requests);
-    hello->set_protocol_schema(ProtocolSchema());
+    const bool unnamed =
+        establishment_->session->generation() > 0 && Mutated("names_no_schema_at_a_resume");
+    hello->set_protocol_schema(unnamed ? 0 : ProtocolSchema());
     hello->set_resume_key(Mutated("presents_a_key_it_never_got")
                               ? std::string(16, 'k')
                               : establishment_->session->resume_key);

@@ -139,6 +139,7 @@ void Recorder::Handler(control::HandlerEvent event, uint64_t operation_id, uint6
 
 void Recorder::Discard(std::string_view what, std::string_view rule, uint64_t key,
                        uint32_t count) const {
+  if (Mutated("discards_without_a_word")) return;
   control::JournalEvent said = Event();
   auto* discard = said.mutable_discard();
   discard->set_what(std::string(what));

@@ -83,7 +83,9 @@ MaybeViolation Lane::Apply(const wire::Message& message) {
 MaybeViolation Lane::ApplyToChannel(const wire::Message& message, uint64_t id) {
   const auto found = ends.find(id);
   if (found == ends.end()) {
-    if (Mutated("ignores_unknown_channels")) return std::nullopt;
+    if (Mutated("ignores_unknown_channels") || Mutated("ignores_names_of_older_links")) {
+      return std::nullopt;
+    }
     if (nameless.contains(id)) {
       record_.Discard("channel message", "rpc.unknown-method", id);
       return std::nullopt;

@@ -39,6 +39,9 @@ class Lane : public ChannelHost {
   void Seal() { sealed_ = true; }
   void DetachEnds();
 
+  // Of a mutant only: what was announced on an older attachment.
+  void TakeAnnouncements(const Lane& older) { announcer_ = older.announcer_; }
+
   End MakeEnd(const Method& method, const ChannelArgument& argument, uint64_t id, bool sending);
   Connection& connection() { return *connection_; }
 

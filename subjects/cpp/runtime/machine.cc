@@ -1,5 +1,7 @@
 #include "runtime/machine.h"
 
+#include "runtime/mutation.h"
+
 namespace subject {
 namespace {
 
@@ -72,6 +74,7 @@ const Row* Find(const Table& table, std::string_view state, std::string_view eve
 
 bool Machine::Step(const Recorder& record, std::string_view event) {
   const Row* row = Find(*table_, state_, event);
+  if (row == nullptr && Mutated("swallows_what_has_no_row")) return false;
   const std::string_view to = row != nullptr ? row->to : state_;
   record.Transition(table_->machine, key_, state_, event, to, row == nullptr);
   state_ = to;

@@ -24,6 +24,10 @@ Violation Broken(wire::ProtocolErrorCode code, std::string rule, const std::stri
 
 void Announcer::AddTypes(const Descriptor* type, wire::Schema& said) {
   for (auto& description : Describe(type)) {
+    if (Mutated("leaves_out_what_a_type_refers_to") &&
+        description.full_name() != type->full_name()) {
+      continue;
+    }
     if (types_.insert(description.type_id()).second) *said.add_types() = std::move(description);
   }
 }
@@ -195,7 +199,7 @@ std::string Tracker::Compare(uint64_t theirs, const Descriptor* ours,
   for (int i = 0; i < ours->field_count(); ++i) {  // r[schema.errors.missing-required]
     const auto* own = ours->field(i);
     if (own->options().GetExtension(counterpart::testbed::v1::required) &&
-        !present.contains(own->number())) {
+        !present.contains(own->number()) && !Mutated("asks_for_no_required_field")) {
       return "field " + own->name() + ", required by " + ours->full_name() + ", is not in " +
              type.full_name();
     }

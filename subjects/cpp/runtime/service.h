@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "counterpart/wire/v1/wire.pb.h"
+
 namespace subject {
 
 class SendingEnd;
@@ -47,6 +49,7 @@ using Ends = std::map<uint32_t, End>;
 struct HandlerResult {
   enum class Kind { kOk, kUserError, kPanic } kind;
   std::string value;
+  std::vector<counterpart::wire::v1::MetadataEntry> metadata;  // of the Response, in order
 };
 
 // One run of a handler, owned by the runtime. Destroying it stops it for good: it must leave
@@ -60,10 +63,14 @@ class Run {
 
 struct Invocation {
   const Method* method;
-  std::string arguments;  // decodable as method->request
+  std::string arguments;                                       // decodable as method->request
+  std::vector<counterpart::wire::v1::MetadataEntry> metadata;  // as the caller sent it
   Ends ends;
   std::function<void()> wake;                 // have Advance called, from the work queue
   std::function<void(HandlerResult)> finish;  // at most once, from Advance, as its last act
+  // Makes a call of the counterpart, with the metadata above that may go on; `done`, once, when it
+  // is resolved.  r[rpc.metadata.no-propagate]
+  std::function<void(std::string method, std::string arguments, std::function<void()> done)> call;
 };
 
 using Handler = std::function<std::unique_ptr<Run>(Invocation)>;

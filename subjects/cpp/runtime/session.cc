@@ -101,12 +101,17 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
   link->set_limit(settings_.max_payload);
   const auto older = std::exchange(older_, nullptr);
   attachment_ = std::make_shared<Attachment>(this, link, peer.max_payload);
-  if (older != nullptr) attachment_->root().tracker.KeepStreamsOf(older->root().tracker);
+  if (older != nullptr && Mutated("announces_once_per_session")) {
+    attachment_->root().TakeAnnouncements(older->root());
+  } else if (older != nullptr) {
+    attachment_->root().tracker.KeepStreamsOf(older->root().tracker);
+  }
   link->Prepend(std::exchange(fragment, ""));
   link->set_user(attachment_);
   connections_.Bound(peer_.open_connections);
   for (auto& [nonce, done] : std::exchange(pings_, {})) SendPing(std::move(done));
   connections_.ForEach([](Connection& each) { each.caller().Bound(); });
+  if (Mutated("pings_unasked")) SendPing([](bool) {});
 }
 
 void Session::KeepUndelivered(const Lane& lane) {
@@ -139,7 +144,10 @@ void Session::Detach() {
       attachment->link->fragment().size() >= kInline) {
     fragment = attachment->link->fragment();
   }
-  if (Mutated("keeps_announcements_of_streams_across_a_cut")) older_ = attachment;
+  if (Mutated("keeps_announcements_of_streams_across_a_cut") ||
+      Mutated("announces_once_per_session")) {
+    older_ = attachment;
+  }
   ends_detached = static_cast<uint32_t>(attachment->root().ends.size());
   if (Mutated("executes_bytes_of_a_superseded_link")) {
     asio::post(runtime_.loop.io(), [link = attachment->link] { link->Close(); });
@@ -158,6 +166,9 @@ void Session::LinkLost(Attachment* attachment) {
   }
   driver_.Step(record_, "link_lost");
   Detach();
+  if (Mutated("sets_a_timer_for_a_lost_link")) {
+    runtime_.loop.After("resume window", std::chrono::minutes(1), [] {});
+  }
   if (when_lost) when_lost();
 }
 
@@ -227,6 +238,10 @@ void Session::Goodbye() {
   if (attachment == nullptr) return;
   wire::Message message;
   message.mutable_goodbye();
+  if (Mutated("closes_in_the_middle_of_a_backlog")) {
+    attachment->Seal();
+    return attachment->link->Close();
+  }
   attachment->Commit(std::move(message));
   attachment->Seal();
   attachment->link->set_user(std::make_shared<Parting>(attachment->link, attachment->record()));

@@ -6,6 +6,7 @@
 
 #include "counterpart/testbed/v1/testbed.pb.h"
 #include "runtime/channel.h"
+#include "runtime/mutation.h"
 
 namespace subject {
 
@@ -21,6 +22,11 @@ void Gates::Open(const std::string& name) {
   Gate& gate = gates_[name];
   gate.open = true;
   for (const auto& wake : std::exchange(gate.waiting, {})) wake();
+}
+
+std::shared_ptr<Gates> NewGates() {
+  static const auto of_all = std::make_shared<Gates>();
+  return Mutated("opens_the_gates_of_all_scopes") ? of_all : std::make_shared<Gates>();
 }
 
 namespace {
@@ -49,6 +55,7 @@ class ProgramRun final : public Run {
   }
 
   void Advance() override {
+    if (!MetadataPassedOn()) return;
     while (step_ < program_.steps_size()) {
       switch (Step(program_.steps(step_))) {
         case Progress::kDone:
@@ -67,6 +74,23 @@ class ProgramRun final : public Run {
 
  private:
   enum class Progress { kDone, kBlocked, kOver };
+
+  // EchoMetadata, asked to: a call in turn, waited for.
+  bool MetadataPassedOn() {
+    testbed::EchoMetadataRequest asked;
+    if (request_->GetDescriptor() != asked.GetDescriptor()) return true;
+    asked.CopyFrom(*request_);
+    if (!asked.pass_on()) return true;
+    if (passed_on_ == nullptr) {
+      passed_on_ = std::make_shared<bool>(false);
+      invocation_.call(invocation_.method->name, "",
+                       [answered = passed_on_, wake = invocation_.wake] {
+                         *answered = true;
+                         wake();
+                       });
+    }
+    return *passed_on_;
+  }
 
   void AddNaturalSteps() {
     if (input_ && output_) {
@@ -179,10 +203,16 @@ class ProgramRun final : public Run {
         out->SetUInt64(response.get(), field, sum_);
       } else if (field->name() == "count") {
         out->SetUInt32(response.get(), field, taken_);
-      } else {  // Echo: what the request says
+      } else if (field->name() == "entries") {
+        out->SetUInt32(response.get(), field, invocation_.metadata.size());
+      } else {  // what the request says
         const FieldDescriptor* source = invocation_.method->request->FindFieldByName(field->name());
-        out->SetString(response.get(), field,
-                       request_->GetReflection()->GetString(*request_, source));
+        const auto* in = request_->GetReflection();
+        if (field->message_type() == nullptr) {
+          out->SetString(response.get(), field, in->GetString(*request_, source));
+        } else if (in->HasField(*request_, source)) {
+          out->MutableMessage(response.get(), field)->CopyFrom(in->GetMessage(*request_, source));
+        }
       }
     }
     return response->SerializeAsString();
@@ -199,7 +229,10 @@ class ProgramRun final : public Run {
   Progress Finish(HandlerResult::Kind kind, std::string value) {
     step_ = program_.steps_size();
     auto finish = std::move(invocation_.finish);
-    finish({kind, std::move(value)});
+    const bool echoes = invocation_.method->response->FindFieldByName("entries") != nullptr;
+    std::vector<counterpart::wire::v1::MetadataEntry> metadata;
+    if (echoes) metadata = std::move(invocation_.metadata);
+    finish({kind, std::move(value), std::move(metadata)});
     return Progress::kOver;
   }
 
@@ -209,6 +242,7 @@ class ProgramRun final : public Run {
   testbed::Program program_;
   std::shared_ptr<SendingEnd> output_;
   std::shared_ptr<ReceivingEnd> input_;
+  std::shared_ptr<bool> passed_on_;  // null: nothing was; else whether it was answered
   int step_ = 0;
   uint32_t done_ = 0;  // of the current step
   std::optional<uint64_t> pending_;

@@ -26,6 +26,9 @@ class Gates {
   std::map<std::string, Gate> gates_;
 };
 
+// Those of a new scope.  r[control.scope]
+std::shared_ptr<Gates> NewGates();
+
 // The methods of the testbed, and what serves every one of them.
 Methods TestbedMethods();
 Handler TestbedHandler(std::shared_ptr<Gates> gates);

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from counterpart.wire.v1 import wire_pb2 as pb
 from google.protobuf.message import Message as Protobuf
 
-from runtime import framing, wire
+from runtime import framing, mutants, wire
 from runtime.journal import Discard, Frame
 from runtime.lane import Lane
 from runtime.link import Link
@@ -90,10 +90,12 @@ class Attachment:
         self.session.told_of_violation(body)  # never answered
 
     def _ping(self, body: pb.Ping) -> None:
-        self.out.commit(pong=pb.Pong(nonce=body.nonce))
+        self.out.commit(pong=pb.Pong(nonce=body.nonce + mutants.active("wrong_pong")))
 
     def _pong(self, body: pb.Pong) -> None:
         answered = self._pings.pop(body.nonce, None)
+        if answered is None and mutants.active("ignores_unasked_pong"):
+            return
         if answered is None:
             raise Violation(
                 pb.PROTOCOL_ERROR_CODE_UNEXPECTED_MESSAGE, "session.keepalive", "unasked Pong"

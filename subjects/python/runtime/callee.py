@@ -15,7 +15,8 @@ from counterpart.wire.v1 import wire_pb2 as pb
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Protobuf
 
-from runtime import journal
+from runtime import journal, mutants
+from runtime.caller import Call
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.lane import Lane
 from runtime.machines import OPERATION, Machine
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from runtime.session import Session
 
 HANDLERS_PER_SESSION = 1024  # those of lost attachments included
+NO_PROPAGATE = 1 << 1  # a flag of metadata
 
 Ends = dict[int, SendingEnd | ReceivingEnd]
 
@@ -52,7 +54,8 @@ class Operation:
     method: Method
     arguments: bytes
     machine: Machine
-    outcome: dict[str, bytes] = field(default_factory=dict)  # once sealed: {kind: value}
+    # Once sealed: {kind: value}, and the Response's metadata.
+    outcome: dict[str, bytes | list[pb.MetadataEntry]] = field(default_factory=dict)
     attempts: set[int] = field(default_factory=set)
     executions: int = 0
     execution: Execution | None = None
@@ -104,11 +107,18 @@ class Callee:
     def cancel(self, lane: Lane, request_id: int) -> None:
         """r[rpc.cancel.response]"""
         operation = lane.incoming.get(request_id)
+        if operation is None and 0 < request_id <= lane.last_older_request:
+            raise Violation(
+                pb.PROTOCOL_ERROR_CODE_BAD_REQUEST_ID,
+                "session.resume.discard",
+                f"a cancel of request {request_id}, which is of an older generation",
+            )
         if operation is None:
             lane.record(journal.Discard("cancel_request", "rpc.cancel", request_id))
             return
         operation.attempts.discard(request_id)
-        if not operation.attempts and operation.machine.allows("release"):
+        keep = mutants.active("cancel_leaves_it_live")
+        if not operation.attempts and operation.machine.allows("release") and not keep:
             operation.machine.step("release")
             self._fence(operation)
             self._abandon(operation.execution.ends if operation.execution else {})
@@ -165,7 +175,9 @@ class Callee:
             self._refuse(
                 lane,
                 request.request_id,
-                pb.RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
+                pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD
+                if mutants.active("unknown_method_as_invalid_payload")
+                else pb.RUNTIME_ERROR_CODE_UNKNOWN_METHOD,
                 f"no method {request.method}",
             )
             return
@@ -192,11 +204,15 @@ class Callee:
             operation.machine.step("attach")
             self._abandon(ends)
             self._attach(lane, operation, request.request_id)
+            if mutants.active("runs_live_duplicate"):
+                self._execute(operation, _decode(method, request.arguments), request, ends)
         elif operation.machine.state == "Sealed":  # r[retry.duplicate.sealed]
             operation.machine.step("replay")
             self._abandon(ends)  # r[retry.channel.sealed-result]
             self._respond(lane, request.request_id, operation)
-        elif method.idem:  # r[retry.duplicate.released.idem], r[retry.duplicate.indeterminate]
+        elif method.idem or (
+            method.channels and mutants.active("reruns_streams_that_are_not_idem")
+        ):  # r[retry.duplicate.released.idem], r[retry.duplicate.indeterminate]
             self._rerun(lane, operation, request, ends)
         else:
             operation.machine.step("refuse")
@@ -264,7 +280,7 @@ class Callee:
         self._operations[request.operation_id] = operation
         machine.step("admit")
         self._attach(lane, operation, request.request_id)
-        self._execute(operation, decoded, request.request_id, ends)
+        self._execute(operation, decoded, request, ends)
 
     def _rerun(self, lane: Lane, operation: Operation, request: pb.Request, ends: Ends) -> None:
         decoded = _decode(operation.method, operation.arguments)
@@ -279,7 +295,7 @@ class Callee:
             return
         operation.machine.step("rerun")
         self._attach(lane, operation, request.request_id)
-        self._execute(operation, decoded, request.request_id, ends)
+        self._execute(operation, decoded, request, ends)
 
     def _unfit(self, request: pb.Request, ends: Ends, method: Method) -> tuple[int, str] | None:
         if len(self._tasks) >= HANDLERS_PER_SESSION:
@@ -293,10 +309,15 @@ class Callee:
         operation.attempts.add(request_id)
 
     def _execute(
-        self, operation: Operation, decoded: Protobuf, request_id: int, ends: Ends
+        self, operation: Operation, decoded: Protobuf, request: pb.Request, ends: Ends
     ) -> None:
         operation.executions += 1
-        execution = Execution(operation.executions, request_id, self._session.generation, ends)
+        execution = Execution(
+            operation.executions, request.request_id, self._session.generation, ends
+        )
+        metadata = tuple(request.metadata)
+        if mutants.active("keeps_one_entry_per_key"):
+            metadata = tuple({entry.key: entry for entry in metadata}.values())
         operation.execution = execution
         invocation = Invocation(
             method=operation.method,
@@ -306,12 +327,23 @@ class Callee:
             operation_id=operation.operation_id,
             execution=execution.number,
             ends=ends,
+            metadata=metadata,
+            call=lambda method, arguments: self._call_in_turn(method, arguments, metadata),
         )
         execution.task = asyncio.get_running_loop().create_task(
             self._run(operation, execution, invocation)
         )
         self._tasks.add(execution.task)
         execution.task.add_done_callback(self._tasks.discard)
+
+    async def _call_in_turn(
+        self, method: str, arguments: bytes, given: tuple[pb.MetadataEntry, ...]
+    ) -> object:
+        """What a handler calls, with the metadata it was given.  r[rpc.metadata.no-propagate]"""
+        passed_on = [entry for entry in given if not entry.flags & NO_PROPAGATE]
+        call = Call(method, arguments, passed_on)
+        self._session.caller.start(call)
+        return await call.result
 
     async def _run(
         self, operation: Operation, execution: Execution, invocation: Invocation
@@ -329,12 +361,13 @@ class Callee:
         try:
             value = await self._session.handler(invocation)
             outcome = {"ok": value.SerializeToString()}
+            outcome["metadata"] = invocation.reply_metadata
         except UserError as error:  # r[rpc.fallible]
             outcome = {"user_error": error.value.SerializeToString()}
         except asyncio.CancelledError:
             outcome = None
         except Exception:  # whatever a handler raises is its crash, not ours
-            outcome = None
+            outcome = {"user_error": b""} if mutants.active("seals_what_crashed") else None
         if execution.over:
             if outcome is not None:
                 self._session.record(
@@ -410,6 +443,8 @@ class Callee:
             lane.out.commit(schema=schema)
         lane.incoming.pop(request_id, None)
         lane.out.commit(response=response)
+        if mutants.active("double_response"):
+            lane.out.commit(response=response)
 
     def _refuse_with_ends(
         self, lane: Lane, request_id: int, ends: Ends, code: int, text: str

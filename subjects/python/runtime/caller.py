@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from counterpart.wire.v1 import wire_pb2 as pb
 
+from runtime import mutants
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.journal import Discard
 from runtime.lane import Lane
@@ -164,7 +165,8 @@ class Caller:
             if call.result.done():
                 continue
             assert call.method is not None
-            if call.method.channels and not call.idem:  # r[retry.channel.recovery.non-idem]
+            again = call.idem or mutants.active("attempts_any_stream_again")
+            if call.method.channels and not again:  # r[retry.channel.recovery.non-idem]
                 self._settle(call, CallResult("INDETERMINATE", text="link lost"))
             else:
                 insort(self._waiting, call)
@@ -232,7 +234,10 @@ class Caller:
         metadata = tuple(response.metadata)
         if kind == "runtime_error":
             error = response.runtime_error
-            status = _STATUS_OF_CODE.get(error.code, "OTHER_RUNTIME_ERROR")
+            unknown = "OTHER_RUNTIME_ERROR"
+            if mutants.active("takes_unknown_errors_for_retryable"):
+                unknown = "SEND_FAILED"
+            status = _STATUS_OF_CODE.get(error.code, unknown)
             if status == "OPERATION_EXPIRED" and not call.idem:  # r[retry.gc.settled-below]
                 status = "INDETERMINATE"
             return CallResult(status, b"", error.text, metadata)
@@ -260,6 +265,8 @@ class Caller:
         lane = self._connection.lane
         limit = self._connection.peer_limit
         while lane is not None and self._waiting:
+            if limit == 0 and mutants.active("waits_for_a_limit_of_zero"):
+                return
             if limit == 0:
                 self._settle(
                     self._waiting[0],
@@ -275,7 +282,7 @@ class Caller:
         connection, method = self._connection, call.method
         assert method is not None
         request = pb.Request(
-            request_id=connection.requests.peek(),
+            request_id=connection.requests.peek() + mutants.active("wrong_parity"),
             operation_id=call.operation_id,
             method=call.method_name,
             arguments=call.arguments,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from counterpart.wire.v1 import wire_pb2 as pb
 
+from runtime import mutants
 from runtime.journal import Discard, Recorder
 from runtime.machines import CHANNEL_RECEIVER, CHANNEL_SENDER, Machine
 from runtime.sequencer import Sequencer
@@ -113,7 +114,7 @@ class SendingEnd(_End):
         """Send one item once there is credit. Raises EndFailed or PayloadTooLarge."""
         async with self._turn:
             await asyncio.sleep(0)  # a large credit must not keep the loop from reading
-            while self.state == "Open" and (self._credit == 0 or self._out.link.congested):
+            while self.state == "Open" and (self._without_credit or self._out.link.congested):
                 if self._credit:
                     await self._out.link.writable()
                 else:
@@ -125,8 +126,12 @@ class SendingEnd(_End):
                 raise PayloadTooLarge(f"channel {self.channel_id}: item of {len(item)} bytes")
             self._announce()
             self._step("item")
-            self._credit -= 1
+            self._credit -= self._credit > 0
             self._out.commit(channel_item=message)
+
+    @property
+    def _without_credit(self) -> bool:
+        return self._credit == 0 and not mutants.active("over_credit")
 
     def close(self, aborted: bool = False) -> None:
         """End the stream; aborted tells the receiver that it failed. Nothing if it has ended."""
@@ -166,6 +171,8 @@ class SendingEnd(_End):
 
     def on_reset(self) -> None:
         """The receiver wants no more: stop at once.  r[rpc.channel.reset]"""
+        if mutants.active("ignores_reset"):
+            return
         if self._machine.allows("late_reset"):
             self._step("late_reset")
             self._record(Discard("reset_channel", "rpc.channel.ends", self.channel_id))
@@ -256,18 +263,22 @@ class ReceivingEnd(_End):
     def on_item(self, item: bytes) -> None:
         """An item arrived."""
         late = self._machine.allows("late_item") and not self._close_seen
+        if self._close_seen and mutants.active("accepts_item_after_close"):
+            return
+        if self.state == "Reserved" and mutants.active("drops_items_before_binding"):
+            return
         if not late and not self._machine.allows("item"):
             raise self._refuse("item", "rpc.channel.data-after-close")
         if self._check is not None:
             self._check()
             self._check = None
-        if self._outstanding == 0:
+        if self._outstanding == 0 and not mutants.active("accepts_over_credit"):
             raise Violation(
                 pb.PROTOCOL_ERROR_CODE_CREDIT_EXCEEDED,
                 "rpc.flow-control.credit",
                 f"channel {self.channel_id}: an item without credit",
             )
-        self._outstanding -= 1
+        self._outstanding -= self._outstanding > 0
         if late:
             self._step("late_item")
             self._record(Discard("channel_item", "rpc.channel.reset", self.channel_id))
@@ -286,7 +297,7 @@ class ReceivingEnd(_End):
         if not self._machine.allows("close"):
             raise self._refuse("close", "rpc.channel.data-after-close")
         self._close_seen = True
-        self._aborted = aborted
+        self._aborted = aborted and not mutants.active("takes_aborted_for_the_end")
         self._step("close")
         self._settle_closing()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from counterpart.wire.v1 import wire_pb2 as pb
 
-from runtime import framing, wire
+from runtime import framing, mutants, wire
 from runtime.link import Link
 from runtime.resume import ResumeKeys
 from runtime.session import Peer, Session, Settings
@@ -143,7 +143,7 @@ class AcceptorHandshake(_Handshake):
         # r[transport.prologue.no-fallback]
         if hello.magic != wire.MAGIC:
             raise _Reject(pb.TRANSPORT_REJECT_REASON_BAD_MAGIC, f"magic {hello.magic:08x}")
-        if hello.version != wire.VERSION:
+        if hello.version != wire.VERSION and not mutants.active("accepts_any_version"):
             raise _Reject(
                 pb.TRANSPORT_REJECT_REASON_UNSUPPORTED_VERSION, f"version {hello.version}"
             )
@@ -193,6 +193,8 @@ class AcceptorHandshake(_Handshake):
 
     def _find(self, key: bytes) -> Session:
         session = self._domain.runtime.sessions_by_key.get(key)
+        if session is None and mutants.active("accepts_unknown_resume_key"):
+            return self._new()
         if session is None:  # r[session.resume.unknown]
             raise _Sorry(pb.SORRY_REASON_UNKNOWN_SESSION, "unknown resume key")
         assert self._peer is not None
@@ -315,7 +317,9 @@ class InitiatorHandshake(_Handshake):
                 raise wire.Malformed("another session_id on resume")
             if session.peer is not None and not _same(session.peer, peer):
                 raise _Sorry(pb.SORRY_REASON_SETTINGS_CHANGED, "settings differ")
-        session.resume_key = reply.resume_key  # r[session.resume.key-rotation]: adopted on reading
+        # r[session.resume.key-rotation]: adopted on reading
+        if not (session.established and mutants.active("presents_the_old_resume_key")):
+            session.resume_key = reply.resume_key
         session.record.session_id = reply.session_id
         session.bind(self.link, peer, self._lets_go)
         if not self.done.done():

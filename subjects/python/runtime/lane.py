@@ -41,6 +41,7 @@ class Lane:
         self.incoming: dict[int, Operation | None] = {}
         self.ends: dict[int, SendingEnd | ReceivingEnd] = {}
         self._first_ids = dict(connection.channels.newest)
+        self.last_older_request = connection.requests.newest[1 - connection.requests.own_parity]
         self._forgot_ends = False
 
     # ------------------------------------------------------------ messages

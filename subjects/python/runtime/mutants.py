@@ -1,11 +1,35 @@
 """The catalogue of faults this runtime can be started with, to prove that they are found.
 
-A fault is a name here and an `active("name")` at the place it changes. None exists yet.
+A fault is a name here and an `active("name")` at the place it changes. What each does wrong is said
+in the catalogue of mutants.
 """
 
 from __future__ import annotations
 
-CATALOGUE: dict[str, str] = {}  # name → the rule it breaks
+CATALOGUE: dict[str, str] = {  # name → the rule it breaks
+    "accepts_any_version": "transport.prologue.no-fallback",
+    "accepts_item_after_close": "rpc.channel.data-after-close",
+    "accepts_over_credit": "rpc.flow-control.credit.exceeded",
+    "accepts_unknown_resume_key": "session.resume.unknown",
+    "attempts_any_stream_again": "retry.channel.detach",
+    "cancel_leaves_it_live": "retry.cancel.volatile",
+    "double_response": "rpc.response.one-per-request",
+    "drops_items_before_binding": "rpc.channel.binding",
+    "ignores_reset": "rpc.channel.reset",
+    "ignores_unasked_pong": "session.keepalive",
+    "keeps_one_entry_per_key": "rpc.metadata.duplicates",
+    "over_credit": "rpc.flow-control.credit",
+    "presents_the_old_resume_key": "session.handshake.resume",
+    "reruns_streams_that_are_not_idem": "retry.channel.recovery.non-idem",
+    "runs_live_duplicate": "retry.duplicate.live.attach",
+    "seals_what_crashed": "retry.seal.only-return",
+    "takes_aborted_for_the_end": "rpc.channel.aborted",
+    "takes_unknown_errors_for_retryable": "rpc.error.retryable",
+    "unknown_method_as_invalid_payload": "rpc.unknown-method",
+    "waits_for_a_limit_of_zero": "session.connection-settings",
+    "wrong_parity": "rpc.request.id-allocation",
+    "wrong_pong": "session.keepalive",
+}
 
 _active = ""
 

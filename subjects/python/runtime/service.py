@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from counterpart.testbed.v1 import testbed_pb2
+from counterpart.wire.v1 import wire_pb2
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.message import Message as Protobuf
 from google.protobuf.message_factory import GetMessageClass
@@ -38,7 +40,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One execution of an operation. `ends` are the handler's channel ends by field number."""
+    """One execution of an operation. `ends` are the handler's channel ends by field number.
+
+    `call` makes a call of the counterpart, with the metadata that may go on, and waits for its end.
+    What the handler puts into `reply_metadata` goes out with its Response.
+    """
 
     method: Method
     request: Protobuf
@@ -47,6 +53,9 @@ class Invocation:
     operation_id: int
     execution: int
     ends: Mapping[int, SendingEnd | ReceivingEnd]
+    metadata: Sequence[wire_pb2.MetadataEntry]
+    call: Callable[[str, bytes], Awaitable[object]]
+    reply_metadata: list[wire_pb2.MetadataEntry] = dataclasses.field(default_factory=list)
 
 
 class UserError(Exception):

@@ -32,6 +32,10 @@ class Testbed:
         """Run one request; the ends of a crashed run are the runtime's to end."""
         request, run = invocation.request, _Run(self.gates, invocation)
         steps = request.program.steps or _NATURAL[run.shape](request)
+        if isinstance(request, pb.EchoMetadataRequest):
+            if request.pass_on:
+                await invocation.call(invocation.method.name, b"")
+            invocation.reply_metadata.extend(invocation.metadata)
         try:
             for step in steps:
                 await run.step(step)
@@ -40,6 +44,7 @@ class Testbed:
             raise
         run.end()
         known = {"emitted": run.emitted, "sum": run.sum, "count": run.taken}
+        known["entries"] = len(invocation.metadata)
         names = [field.name for field in invocation.method.response.fields]
         values = {name: known[name] if name in known else getattr(request, name) for name in names}
         return GetMessageClass(invocation.method.response)(**values)

@@ -6,6 +6,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let files = ["wire", "control", "testbed"]
         .map(|name| root.join(format!("counterpart/{name}/v1/{name}.proto")));
+    // They are outside of this package: without this a change of them would not be noticed.
+    files.iter().for_each(|file| println!("cargo:rerun-if-changed={}", file.display()));
     tonic_prost_build::configure()
         .build_client(false)
         .bytes(".")

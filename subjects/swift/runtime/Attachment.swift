@@ -21,6 +21,7 @@ final class Attachment: LinkUser {
   var incoming: [UInt64: IncomingAttempt] = [:]  // attempts that wait for their Response
   private(set) var ends: [UInt64: any ChannelEnd] = [:]
   private let firstChannels: ChannelIds
+  private let olderRequests: NewestIds
   private var hasForgottenEnds = false
   private var pings: [UInt64: Promise<Bool>] = [:]
 
@@ -33,11 +34,17 @@ final class Attachment: LinkUser {
     announcer = Announcer(session.runtime.catalogue)
     tracker = Tracker(session.runtime.catalogue)
     firstChannels = session.channelIds
+    olderRequests = session.requestIds
     link.limit(session.settings.maxPayload)
     link.discarded = { count in
       record.discard("input bytes", "session.protocol-error.delivery", count: count)
     }
     link.hand(to: self)
+  }
+
+  /// Whether a request of the counterpart is of an older generation.
+  func isOlder(_ requestId: UInt64) -> Bool {
+    requestId != 0 && requestId <= olderRequests.newest(like: requestId)
   }
 
   // MARK: The link
@@ -81,7 +88,7 @@ final class Attachment: LinkUser {
     case .schema(let body): try tracker.learn(body)
     case .request(let body): try session.callee.received(body, on: self)
     case .response(let body): try session.caller.received(body, on: self)
-    case .cancelRequest(let body): session.callee.cancel(body.requestId, on: self)
+    case .cancelRequest(let body): try session.callee.cancel(body.requestId, on: self)
     case .channelItem(let body):
       try end(body.channelId, "channel_item")?.receivedItem(body.item)
     case .closeChannel(let body):

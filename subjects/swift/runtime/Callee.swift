@@ -85,8 +85,12 @@ final class Callee {
   }
 
   /// r[rpc.cancel.response]
-  func cancel(_ requestId: UInt64, on attachment: Attachment) {
+  func cancel(_ requestId: UInt64, on attachment: Attachment) throws(Violation) {
     guard case .attached(let operation)? = attachment.incoming[requestId] else {
+      if attachment.isOlder(requestId) {
+        throw Violation(
+          .badRequestId, "session.resume.discard", "a cancel of request \(requestId)")
+      }
       attachment.record.discard("cancel_request", "rpc.cancel", key: requestId)
       return
     }
@@ -208,15 +212,32 @@ final class Callee {
     let old = Mutation.rerunBindsOldEnds.isActive ? operation.execution?.ends : nil
     let execution = operation.makeExecution(
       request: request.requestId, generation: session.generation, ends: old ?? ends)
+    let given = request.metadata
     let invocation = Invocation(
-      method: operation.method, request: arguments, metadata: request.metadata,
+      method: operation.method, request: arguments, metadata: given,
       sessionId: record.sessionId, generation: execution.generation, operation: operation.id,
-      execution: execution.number, ends: execution.ends)
+      execution: execution.number, ends: execution.ends,
+      call: { [weak session] method, arguments in
+        guard let session else { return }
+        try await Self.callInTurn(session, method, arguments, given)
+      },
+      reply: ReplyMetadata())
     running += 1
     execution.task = Task { @RuntimeActor in
       await self.perform(invocation, execution)
       self.running -= 1
     }
+  }
+
+  private static let noPropagate: UInt32 = 1 << 1  // a flag of metadata
+
+  private static func callInTurn(
+    _ session: Session, _ method: String, _ arguments: [UInt8], _ given: [Wire.MetadataEntry]
+  ) async throws {
+    let passedOn = given.filter { $0.flags & noPropagate == 0 }
+    let call = Call(method, session.runtime.catalogue.methods[method], arguments, passedOn)
+    session.caller.start(call)
+    _ = try await call.result()
   }
 
   private func attach(_ requestId: UInt64, to operation: Operation, on attachment: Attachment) {
@@ -264,14 +285,17 @@ final class Callee {
       }
       return
     }
-    finish(right, outcome)
+    finish(right, outcome, invocation.reply.entries)
   }
 
-  private func finish(_ right: consuming CompletionRight, _ outcome: SealedOutcome?) {
+  private func finish(
+    _ right: consuming CompletionRight, _ outcome: SealedOutcome?, _ reply: [Wire.MetadataEntry]
+  ) {
     let (operation, execution) = (right.operation, right.execution)
     if let outcome {
       journal(.returned, execution)
       operation.outcome = outcome
+      operation.reply = reply
       operation.machine.step(.seal)
     } else {
       journal(.panicked, execution)
@@ -317,7 +341,8 @@ final class Callee {
 
   /// Sends a sealed outcome; the attempt stops counting just before.  r[retry.seal.replay-exact]
   private func respond(_ requestId: UInt64, _ operation: Operation, on attachment: Attachment) {
-    let response = Wire.Response(requestId: requestId, outcome: operation.outcome?.onWire)
+    let response = Wire.Response(
+      requestId: requestId, metadata: operation.reply, outcome: operation.outcome?.onWire)
     guard let message = attachment.outbox.encode(.response(response)) else {
       let text = "the outcome is larger than the caller accepts"  // r[link.limit.announce]
       refuse(requestId, Refusal(code: .payloadTooLarge, text: text), on: attachment)

@@ -73,6 +73,7 @@ final class Operation {
   let metadata: [Wire.MetadataEntry]
   var machine: StateMachine<OperationTable>
   var outcome: SealedOutcome?  // once sealed
+  var reply: [Wire.MetadataEntry] = []  // the Response's metadata, once sealed
   var attempts: Set<UInt64> = []  // of the current generation, waiting for a Response
   private(set) var execution: Execution?  // the newest
   private var executions: UInt32 = 0

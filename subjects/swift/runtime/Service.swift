@@ -29,6 +29,17 @@ struct Invocation: Sendable {
   let operation: UInt64
   let execution: UInt32
   let ends: [UInt32: any ChannelEnd]
+  /// Makes a call of whoever called, with the metadata of this one that may go on, and waits for its
+  /// end.  r[rpc.metadata.no-propagate]
+  let call: @RuntimeActor @Sendable (_ method: String, _ arguments: [UInt8]) async throws -> Void
+  /// What goes out with the Response.
+  let reply: ReplyMetadata
+}
+
+/// Metadata of a Response, as its handler leaves it.
+@RuntimeActor
+final class ReplyMetadata {
+  var entries: [Wire.MetadataEntry] = []
 }
 
 /// Thrown by a handler to return the method's user error.  r[rpc.fallible]

@@ -17,6 +17,10 @@ final class TestbedHandler {
   func serve(_ invocation: Invocation) async throws -> any ProtobufMessage {
     guard let request = invocation.request as? any TestbedRequest else { throw Crash() }
     let run = ProgramRun(self, invocation)
+    if let asked = request as? Testbed.EchoMetadataRequest {
+      if asked.passOn { try await invocation.call(invocation.method.name, []) }
+      invocation.reply.entries = invocation.metadata
+    }
     let steps = request.program?.steps ?? []
     do {
       for step in steps.isEmpty ? request.naturalSteps : steps { try await run.perform(step) }
@@ -41,9 +45,11 @@ final class ProgramRun {
   private(set) var emitted: UInt32 = 0
   private(set) var taken: UInt32 = 0
   private(set) var sum: UInt64 = 0
+  let entries: Int  // of metadata
 
   init(_ handler: TestbedHandler, _ invocation: Invocation) {
     self.handler = handler
+    entries = invocation.metadata.count
     input = invocation.ends.values.lazy.compactMap { $0 as? ReceivingEnd }.first
     output = invocation.ends.values.lazy.compactMap { $0 as? SendingEnd }.first
   }
@@ -126,6 +132,18 @@ extension Testbed.EchoRequest: TestbedRequest {
 extension Testbed.EchoIdemRequest: TestbedRequest {
   func response(_: ProgramRun) -> any ProtobufMessage {
     Testbed.EchoIdemResponse(text: text, padding: padding)
+  }
+}
+
+extension Testbed.EchoTreeRequest: TestbedRequest {
+  func response(_: ProgramRun) -> any ProtobufMessage {
+    Testbed.EchoTreeResponse(tree: tree, label: label)
+  }
+}
+
+extension Testbed.EchoMetadataRequest: TestbedRequest {
+  func response(_ run: ProgramRun) -> any ProtobufMessage {
+    Testbed.EchoMetadataResponse(entries: UInt32(run.entries))
   }
 }
 

@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use counterpart_spec::control::HandlerEvent;
 use counterpart_spec::wire::{
-    BindingRole, Request, Response, RuntimeError, RuntimeErrorCode as Refusal, response::Outcome,
+    BindingRole, MetadataEntry, Request, Response, RuntimeError, RuntimeErrorCode as Refusal,
+    response::Outcome,
 };
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable};
@@ -29,6 +30,7 @@ use crate::journal::Recorder;
 use crate::machine::{Machine, Record, RecordEvent as Event};
 use crate::mutant;
 use crate::service::{ChannelSet, Handler, Invocation, Method, Registry, Returned};
+use crate::session::Session;
 use crate::wire::{Code, Payload, Violation, shortened};
 use crate::workload::{Gauge, Held};
 
@@ -62,13 +64,16 @@ impl Drop for Execution {
     }
 }
 
+/// What a handler returned, with the metadata of the Response.  r[retry.seal.replay-exact]
+type Sealed = (Outcome, Vec<MetadataEntry>);
+
 /// The record of one operation. `attempts` are those of the current attachment.
 #[derive(Debug)]
 struct Operation {
     method: Arc<Method>,
     arguments: Bytes,
     machine: Machine<Record>,
-    outcome: Option<Outcome>,
+    outcome: Option<Sealed>,
     attempts: BTreeSet<u64>,
     executions: u32,
     execution: Option<Execution>,
@@ -86,6 +91,7 @@ pub(crate) struct Serving {
 /// All operations the counterpart minted in one session.
 pub(crate) struct Callee {
     serving: Serving,
+    session: Session,
     operations: BTreeMap<u64, Operation>,
     expired_below: u64,
     /// Runs of methods without channels.
@@ -100,9 +106,9 @@ pub(crate) struct Reading<'a> {
 }
 
 impl Callee {
-    pub(crate) fn new(serving: Serving) -> Self {
+    pub(crate) fn new(serving: Serving, session: Session) -> Self {
         let (operations, runs) = (BTreeMap::new(), Runs::new());
-        Self { serving, operations, expired_below: 0, runs }
+        Self { serving, session, operations, expired_below: 0, runs }
     }
 
     /// Handlers that have not ended, those of lost attachments included.
@@ -345,6 +351,7 @@ impl Callee {
                 arguments: operation.arguments.clone(),
                 metadata: request.metadata.clone(),
                 channels: set,
+                session: self.session.clone(),
             },
         );
         let runs = if ids.is_empty() { &self.runs } else { &attachment.runs };
@@ -372,8 +379,8 @@ impl Callee {
         operation.executions = execution.number;
         let told = |event| record.handler(event, id, execution.request_id, execution.number);
         operation.outcome = finished.returned.map(|returned| match returned {
-            Returned::Ok(value) => Outcome::Ok(value),
-            Returned::UserError(value) => Outcome::UserError(value),
+            Returned::Ok(value, metadata) => (Outcome::Ok(value), metadata),
+            Returned::UserError(value) => (Outcome::UserError(value), Vec::new()),
         });
         if operation.outcome.is_some() {
             told(HandlerEvent::Returned);
@@ -464,8 +471,9 @@ async fn run(
 // ------------------------------------------------------------------ answers
 
 /// Sends a sealed outcome. The attempt stops counting just before.
-fn respond(attachment: &mut Attachment, request_id: u64, method: &Method, outcome: Outcome) {
-    let response = Response { request_id, outcome: Some(outcome), metadata: Vec::new() };
+fn respond(attachment: &mut Attachment, request_id: u64, method: &Method, sealed: Sealed) {
+    let (outcome, metadata) = sealed;
+    let response = Response { request_id, outcome: Some(outcome), metadata };
     let response = Payload::Response(response);
     if !attachment.out.fits(&response) {
         // r[link.limit.announce]

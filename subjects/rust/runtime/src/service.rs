@@ -9,8 +9,10 @@ use bytes::Bytes;
 use counterpart_spec::wire::MetadataEntry;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 
+use crate::caller::{Call, Resolution};
 use crate::canonical::{Type, describe, type_ids};
 use crate::handles::Handle;
+use crate::session::Session;
 
 /// A type of this program with all that it reaches.
 #[derive(Clone, Debug)]
@@ -173,13 +175,29 @@ pub struct Invocation {
     pub metadata: Vec<MetadataEntry>,
     /// The handler's ends. Those it drops are reset or aborted (r[rpc.channel.abandon]).
     pub channels: ChannelSet,
+    /// Where the call came from.
+    pub(crate) session: Session,
+}
+
+/// Of a metadata entry: not for calls that a handler makes in turn.
+const NO_PROPAGATE: u32 = 1 << 1;
+
+impl Invocation {
+    /// Makes a call of whoever called, with the metadata of this one that may go on, and waits for
+    /// its end.  r[rpc.metadata.no-propagate]
+    pub async fn call(&self, method: &str, arguments: Bytes) -> Arc<Resolution> {
+        let passed_on = self.metadata.iter().filter(|entry| entry.flags & NO_PROPAGATE == 0);
+        let call = Call::new(method.into(), arguments, passed_on.cloned().collect());
+        call.start(&self.session);
+        call.resolution().await
+    }
 }
 
 /// What a handler returns; it seals the operation.  r[retry.seal.only-return]
 #[derive(Clone, Debug)]
 pub enum Returned {
-    /// Bytes of the response type.
-    Ok(Bytes),
+    /// Bytes of the response type, and metadata of the Response.
+    Ok(Bytes, Vec<MetadataEntry>),
     /// Bytes of the method's user error type.
     UserError(Bytes),
 }

@@ -307,7 +307,7 @@ pub(crate) fn start(
         ids: None,
         connections: None,
         caller,
-        callee: Callee::new(domain.serving.clone()),
+        callee: Callee::new(domain.serving.clone(), session.clone()),
         nonce: 0,
         pings: VecDeque::new(),
         remains: Vec::new(),

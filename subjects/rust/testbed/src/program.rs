@@ -8,9 +8,9 @@ use counterpart_runtime::service::{Handler, Invocation, Returned};
 use counterpart_runtime::{Handle, Receiver, SendFailed, Sender};
 use counterpart_spec::control::EndStatus;
 use counterpart_spec::testbed::{
-    Consume, EchoRequest, EchoResponse, Emit, Forward, GenerateRequest, GenerateResponse, Number,
-    Program, Step, SumRequest, SumResponse, TestbedError, TransformRequest, TransformResponse,
-    step::Kind,
+    Consume, EchoMetadataRequest, EchoMetadataResponse, EchoRequest, EchoResponse, EchoTreeRequest,
+    EchoTreeResponse, Emit, Forward, GenerateRequest, GenerateResponse, Number, Program, Step,
+    SumRequest, SumResponse, TestbedError, TransformRequest, TransformResponse, step::Kind,
 };
 use prost::Message;
 use tokio::sync::watch;
@@ -46,6 +46,14 @@ pub fn handler(gates: Arc<Gates>) -> Handler {
 async fn serve(gates: Arc<Gates>, invocation: Invocation) -> Returned {
     let request = Request::of(&invocation);
     let mut run = Run { gates, ..Run::default() };
+    let mut metadata = Vec::new();
+    if let Request::EchoMetadata(asked) = &request {
+        if asked.pass_on {
+            invocation.call(&invocation.method.name, Bytes::new()).await;
+        }
+        metadata.clone_from(&invocation.metadata);
+        run.entries = metadata.len() as u32;
+    }
     for handle in invocation.channels.into_values() {
         match handle {
             Handle::Sender(end) => run.output = Some(end),
@@ -61,7 +69,7 @@ async fn serve(gates: Arc<Gates>, invocation: Invocation) -> Returned {
         input.reset().await;
     }
     match ended {
-        Ok(()) => Returned::Ok(request.reply(&run)),
+        Ok(()) => Returned::Ok(request.reply(&run), metadata),
         Err(error) => Returned::UserError(error.encode_to_vec().into()),
     }
 }
@@ -72,6 +80,8 @@ enum Request {
     Generate(GenerateRequest),
     Sum(SumRequest),
     Transform(TransformRequest),
+    EchoTree(EchoTreeRequest),
+    EchoMetadata(EchoMetadataRequest),
 }
 
 impl Request {
@@ -80,6 +90,8 @@ impl Request {
         let decoded = match invocation.method.name.rsplit('/').next() {
             Some("Echo" | "EchoIdem") => EchoRequest::decode(bytes).map(Self::Echo),
             Some("Generate" | "GenerateIdem") => GenerateRequest::decode(bytes).map(Self::Generate),
+            Some("EchoTree") => EchoTreeRequest::decode(bytes).map(Self::EchoTree),
+            Some("EchoMetadata") => EchoMetadataRequest::decode(bytes).map(Self::EchoMetadata),
             Some("Sum" | "SumFromZero") => SumRequest::decode(bytes).map(Self::Sum),
             _ => TransformRequest::decode(bytes).map(Self::Transform),
         };
@@ -90,6 +102,8 @@ impl Request {
     fn program(&self) -> Vec<Step> {
         let (program, natural) = match self {
             Self::Echo(request) => (&request.program, None),
+            Self::EchoTree(request) => (&request.program, None),
+            Self::EchoMetadata(request) => (&request.program, None),
             Self::Generate(request) => {
                 let emit = Emit { first: request.first, count: request.count };
                 (&request.program, Some(Kind::Emit(emit)))
@@ -111,6 +125,10 @@ impl Request {
             Self::Echo(EchoRequest { text, padding, .. }) => {
                 EchoResponse { text, padding }.encode_to_vec()
             }
+            Self::EchoTree(EchoTreeRequest { tree, label, .. }) => {
+                EchoTreeResponse { tree, label }.encode_to_vec()
+            }
+            Self::EchoMetadata(_) => EchoMetadataResponse { entries: run.entries }.encode_to_vec(),
             Self::Generate(_) => GenerateResponse { emitted }.encode_to_vec(),
             Self::Sum(_) => SumResponse { sum, count }.encode_to_vec(),
             Self::Transform(_) => TransformResponse { count }.encode_to_vec(),
@@ -128,6 +146,7 @@ struct Run {
     emitted: u32,
     taken: u32,
     sum: u64,
+    entries: u32,
 }
 
 impl Run {
