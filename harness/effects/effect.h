@@ -31,9 +31,12 @@ enum class EffectKind : uint8_t {
   kLimit,          // id: link, number: largest payload accepted; default 16 MiB.
   kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
                    // `command_id` counted by the machine. Answered by kAnswer or kNoAnswer.
-  kKill,           // SIGKILL the subject's process group. Answered by kExited.
+  kKill,           // SIGKILL the subject's process group. Answered by kExited. With number 1: close
+                   // its stdin instead, which is to end it.
   kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
-  kReadExecutions,  // id: question. Answered by kExecutions.
+  kReadExecutions,  // id: question. Answered by kExecutions. With number 1: what the subject has
+                    // written to stdout, behind its first line, and to stderr, as far as it is
+                    // kept; with 2 to stdout only.
   kSplit,        // id: link. What is written from now on waits until the subject has read what was
                  // written before (at the latest until it is at rest). Answered by kProof then.
                  // With number 1 nothing follows: it may have ended the link as well.

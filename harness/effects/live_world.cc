@@ -180,6 +180,7 @@ class EpollLiveWorld final : public LiveWorld {
   void Ask(Lane lane, LaneState& state, const Effect& effect);
   void Restart(Lane lane);
   void Kill();
+  void CloseInput();
 
   // Takes in everything there is, after waiting for up to `limit`.
   void Look(microseconds limit);
@@ -309,6 +310,10 @@ void EpollLiveWorld::Kill() {
   exit_due_ = true;
 }
 
+void EpollLiveWorld::CloseInput() {
+  if (alive()) subject_->CloseInput();
+}
+
 void EpollLiveWorld::Restart(Lane lane) {
   Kill();
   Look(microseconds(0));  // what the old incarnation still had to say
@@ -388,13 +393,17 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
     case EffectKind::kAsk:
       return Ask(lane, state, effect);
     case EffectKind::kKill:
-      return Kill();
+      return effect.number == 1 ? CloseInput() : Kill();
     case EffectKind::kRestart:
       return Restart(lane);
     case EffectKind::kStopProcess:
       return StopProcess(lane);
     case EffectKind::kReadExecutions: {
       std::string file;
+      if (effect.number > 0) {
+        if (subject_ != nullptr) file = subject_->OutputSoFar(/*errors=*/effect.number == 1);
+        return Deliver(lane, {.kind = IngressKind::kExecutions, .id = effect.id, .bytes = file});
+      }
       if (subject_ != nullptr) {
         file = ReadFileFrom(subject_->process().executions_path(), state.executions_from,
                             kMostExecutions);

@@ -86,6 +86,15 @@ void Subject::Kill() {
   if (stdio_ != nullptr) stdio_->OnOutputEnd();  // its pipes are gone
 }
 
+std::string Subject::OutputSoFar(bool errors) {
+  while (DrainStdout()) {
+  }
+  while (DrainStderr()) {
+  }
+  // What came together with the first line, and after it.
+  return first_output_ + stdout_tail_.tail() + (errors ? stderr_tail_.tail() : "");
+}
+
 std::string Subject::exit_text() const {
   std::string text = process_->exit_text();
   if (!text.empty() && !stderr_tail_.sanitizer_line().empty()) {

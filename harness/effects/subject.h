@@ -34,6 +34,10 @@ class Subject {
   const OutputTail& errors() const { return stderr_tail_; }
   // How it ended, with a sanitizer's first line; empty while it lives.
   std::string exit_text() const;
+  // Newest bytes of its stdout, behind the first line (none of a stdio subject), and of its stderr.
+  std::string OutputSoFar(bool errors);
+  // Nothing more is said to it.  r[control.start]
+  void CloseInput() { process_->stdin_pipe().Close(); }
 
   // Ends it and all it started, takes in its last words, and fails the questions still open.
   void Kill();

@@ -90,6 +90,14 @@ class Machine {
   // A number below n, by seed; recorded.
   uint64_t Choose(uint64_t n, std::string what);
   void Note(std::string edge, std::string label, std::string text = {});
+  // From now on the trace has stars wherever something asked for or answered has these bytes.
+  // Whoever compares what was answered with them must know a replay's stars for the same: Reads.
+  // r[rpc.metadata.sensitive]
+  void Conceal(const std::string& bytes) { concealed_.push_back(bytes); }
+  // Whether `read` is `bytes`, or what a trace has in their place.
+  static bool Reads(const std::string& read, const std::string& bytes) {
+    return read == bytes || read == std::string(bytes.size(), '*');
+  }
   // Records a finding; one of kFail or kError also stops the run after this step.
   void Report(Finding finding);
   bool stopped() const { return stopped_; }
@@ -174,6 +182,9 @@ class Machine {
   size_t next_role_ = 0;
   uint32_t round_ = 0;
   bool stopped_ = false;
+  void Conceal(effects::Effect& effect, effects::Ingress& ingress) const;
+
+  std::vector<std::string> concealed_;
   std::vector<effects::Effect> committed_;
   Trace trace_;
 };

@@ -358,8 +358,9 @@ Task<> Peer::AwaitHandlerStarted(Session& session, uint64_t operation_id) {
   control::v1::Outcome outcome = co_await Execute(std::move(command), std::move(awaited));
 }
 
-uint32_t Peer::StartCallBySubject(Session& session, const std::string& method,
-                                  std::string arguments, std::string handle, uint64_t connection) {
+uint32_t Peer::StartCallBySubject(
+    Session& session, const std::string& method, std::string arguments, std::string handle,
+    uint64_t connection, google::protobuf::RepeatedPtrField<control::v1::Metadata> metadata) {
   control::v1::ExecuteRequest command;
   command.mutable_call()->set_session_id(session.id);
   command.mutable_call()->set_connection_id(connection);
@@ -367,6 +368,7 @@ uint32_t Peer::StartCallBySubject(Session& session, const std::string& method,
   command.mutable_call()->set_method(known == nullptr ? method : known->name);
   command.mutable_call()->set_arguments(std::move(arguments));
   command.mutable_call()->set_handle(handle);
+  command.mutable_call()->mutable_metadata()->Swap(&metadata);
   SubjectCall& call = subject_calls_.emplace_back();
   call.session_id = session.id;
   call.connection = connection;
@@ -398,6 +400,13 @@ void Peer::Kill() {
   killed_ = being_killed_ = true;
   machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "SIGKILL", .text = ""});
+}
+
+void Peer::CloseInput() {
+  exit_expected_ = true;
+  killed_ = being_killed_ = true;
+  machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 1, .bytes = ""},
+                    {.edge = "process", .label = "close stdin", .text = ""});
 }
 
 Task<> Peer::Restart() {
@@ -499,7 +508,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_backoff_initial_ms(options.backoff_initial_ms);
     connect.set_backoff_max_ms(options.backoff_max_ms);
     connect.set_session_lost(options.session_lost);
-    connect.set_odd_parity(true);
+    connect.set_odd_parity(!options.initiator_even);
     connect.set_resume(options.resumable);
     connect.set_max_virtual_connections(options.connections);
     connect_question_ = Start(std::move(command));
@@ -763,7 +772,7 @@ wire::v1::Prologue Peer::TransportHello() const {
 
 wire::v1::Hello Peer::NewHello(const Session& session, std::string resume_key) const {
   wire::v1::Hello hello;
-  hello.set_parity(wire::v1::PARITY_ODD);
+  hello.set_parity(session.odd_parity() ? wire::v1::PARITY_ODD : wire::v1::PARITY_EVEN);
   hello.mutable_settings()->set_max_concurrent_requests(session.harness_limit);
   static const uint64_t schema = wire::SchemaId(*wire::v1::Message::descriptor());
   hello.set_protocol_schema(schema);
@@ -779,6 +788,7 @@ wire::v1::Hello Peer::NewHello(const Session& session, std::string resume_key) c
 Session* Peer::NewSession(const SessionOptions& options) {
   auto session = std::make_unique<Session>(this, harness_calls(), options.harness_limit,
                                            options.subject_limit);
+  if (options.initiator_even) session->SwapParities();
   session->resumable = options.resumable;
   session->dials = options.dials;
   session->accepts_connections = options.connections;
@@ -857,6 +867,10 @@ Task<> Peer::DoHandshake(Link& link, Session& session, std::string resume_key, s
   std::string wanted =
       "the prologue is followed by Hello, not by " + DescribeInbound(hello, names_);
   co_await Require(ok, rule, std::move(wanted));
+  const auto parity = hello->handshake->hello().parity();
+  co_await Require(parity == (session.odd_parity() ? wire::v1::PARITY_EVEN : wire::v1::PARITY_ODD),
+                   "session.parity",
+                   "a Hello asks for the parity that the initiator was told to mint");
   const std::string& presented = hello->handshake->hello().resume_key();
   if (session.id.empty()) {
     co_await Require(presented.empty(), "session.handshake",
@@ -1175,13 +1189,33 @@ Task<std::vector<ObservedEnd::Execution>> Peer::ReadExecutions() {
   co_return ParseExecutions(*executions_.at(id));
 }
 
-Task<std::vector<uint64_t>> Peer::PlannedDelays() {
+Task<std::string> Peer::ReadOutput(bool errors) {
+  const uint32_t id = next_question_++;
+  Effect effect{.kind = EffectKind::kReadExecutions,
+                .id = id,
+                .number = errors ? uint64_t{1} : uint64_t{2},
+                .bytes = ""};
+  machine_->Request(
+      std::move(effect),
+      {.edge = "", .label = errors ? "read stdout and stderr" : "read stdout", .text = ""});
+  executions_[id];
+  co_await Until("its output", [this, id] { return executions_.at(id).has_value(); });
+  co_return *executions_.at(id);
+}
+
+Task<std::vector<control::v1::JournalEvent>> Peer::JournalSoFar() {
   control::v1::ControlRequest request;
   request.mutable_journal();
   const uint32_t question = Ask(std::move(request));
   co_await Answered(question, "the journal");
+  const auto& events = questions_.at(question).reply.journal().events();
+  co_return std::vector<control::v1::JournalEvent>(events.begin(), events.end());
+}
+
+Task<std::vector<uint64_t>> Peer::PlannedDelays() {
+  std::vector<control::v1::JournalEvent> journal = co_await JournalSoFar();
   std::vector<uint64_t> delays;
-  for (const auto& event : questions_.at(question).reply.journal().events()) {
+  for (const auto& event : journal) {
     if (event.has_planned_delay()) delays.push_back(event.planned_delay().delay_ms());
   }
   co_return delays;

@@ -90,6 +90,8 @@ struct SessionOptions {
   // Announced, in bytes; 0 = default. Of the harness: one for all links of a run.
   uint32_t harness_max_payload = 0, subject_max_payload = 0;
   uint32_t connections = 0;  // virtual ones that each side accepts at a time
+  // The initiator mints even ids, and leaves the odd ones to the acceptor.
+  bool initiator_even = false;
 };
 
 // How a command sent without waiting ends.
@@ -180,6 +182,8 @@ class Peer : public machine::Observer {
 
   void ExpectExit() { exit_expected_ = true; }
   void Kill();
+  // Closes its stdin, which is to end it.
+  void CloseInput();
   Task<> Restart();
   bool subject_exited() const { return subject_exited_; }
   const std::string& exit_text() const { return exit_text_; }
@@ -246,14 +250,18 @@ class Peer : public machine::Observer {
   void RefuseConnects(uint32_t count);
   // Connects of the subject are refused from now on.
   void StopListening();
+  // co_await: what the subject's journal of this run has by now.
+  Task<std::vector<control::v1::JournalEvent>> JournalSoFar();
   // co_await: the delays that the subject planned before its dials so far, in milliseconds.
   Task<std::vector<uint64_t>> PlannedDelays();
 
   // ---- the subject's application (it calls, or holds caller-side channel ends)
 
   // Sends a Call command; its handle names it and its channel ends.
-  uint32_t StartCallBySubject(Session& session, const std::string& method, std::string arguments,
-                              std::string handle, uint64_t connection = 0);
+  uint32_t StartCallBySubject(
+      Session& session, const std::string& method, std::string arguments, std::string handle,
+      uint64_t connection = 0,
+      google::protobuf::RepeatedPtrField<control::v1::Metadata> metadata = {});
   // Sends a Cancel command for one of them.
   void CancelCallBySubject(const std::string& handle);
   struct SubjectCall {
@@ -284,6 +292,8 @@ class Peer : public machine::Observer {
   Task<> Epilogue();
   // co_await: how often the subject has executed an operation of a session so far.
   Task<std::vector<ObservedEnd::Execution>> ReadExecutions();
+  // co_await: what it has written so far, behind its first line: to stdout, and to stderr if asked.
+  Task<std::string> ReadOutput(bool errors);
 
  private:
   friend class Session;

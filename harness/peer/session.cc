@@ -477,6 +477,7 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
   if (connection != 0 && OnConnectionMatter(message)) return;
   switch (message.payload_case()) {
     case Message::kPing: {
+      ++pings_received_;
       if (goodbye_sent_) break;  // r[session.goodbye]: ours was the last message
       Message pong;
       pong.mutable_pong()->set_nonce(message.ping().nonce());

@@ -160,6 +160,7 @@ class Session {
   // What a resume that the subject refuses, or never takes up, would break.
   std::string resume_rule = "session.handshake.resume";
   bool odd_parity() const { return odd_; }  // of the ids the harness mints
+  void SwapParities() { odd_ = !odd_; }     // before the first of them
   // What every further request of the harness carries beside its own: metadata, settled_below.
   wire::v1::Request in_every_request;
   bool attached() const { return link != nullptr; }
@@ -239,6 +240,7 @@ class Session {
   // Sends a Ping and goes on; PongSeen tells.
   uint64_t SendPing();
   bool PongSeen(uint64_t nonce) const { return pongs_.contains(nonce); }
+  uint32_t pings_received() const { return pings_received_; }
   // co_await: Goodbye both ways, and the link closed.
   Task<> SayGoodbye();
   // co_await: the subject tears the session down with this code (or the other), then closes.
@@ -290,6 +292,7 @@ class Session {
   std::deque<std::unique_ptr<Incoming>> incoming_;
   size_t taken_requests_ = 0;
   std::set<uint64_t> pongs_;
+  uint32_t pings_received_ = 0;
   std::map<uint64_t, wire::v1::RejectConnection> rejections_;
   std::optional<wire::v1::ProtocolError> protocol_error_;
   bool protocol_error_expected_ = false;
