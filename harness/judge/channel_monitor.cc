@@ -156,14 +156,14 @@ class ChannelMonitor : public Monitor {
   void OnItem(const ObservedFrame& frame, Channel& channel, uint64_t id, Judge& judge) {
     if (!SenderMayStillSend(frame, channel, id, "an item", judge)) return;
     if (++channel.items > channel.credit) {
-      judge.Violation("rpc.flow-control.credit.exceeded", frame.from,
+      judge.Violation("rpc.flow-control.credit", frame.from,
                       "sent item " + std::to_string(channel.items) + " on channel " +
                           std::to_string(id) + " with credit for " + std::to_string(channel.credit),
                       &frame);
       return;
     }
     judge.Held("rpc.flow-control.credit.spend");
-    if (channel.items == channel.credit) judge.Held("rpc.flow-control.credit.exceeded");
+    if (channel.items == channel.credit) judge.Held("rpc.flow-control.credit");
   }
 
   void OnClose(const ObservedFrame& frame, const LinkContext& link, Channel& channel, uint64_t id,

@@ -63,8 +63,11 @@ class HandshakeMonitor : public Monitor {
                              : frame.handshake ? peer::KindOf(*frame.handshake)
                                                : peer::KindOf(*frame.message);
     const bool prologue_due = state == Next::kTransportHello || state == Next::kTransportAnswer;
-    const std::string rule =
-        prologue_due ? "transport.prologue.first-payload" : "session.handshake";
+    // r[transport.prologue.accept]: who has dialled says nothing before it has read the answer.
+    const bool too_early = state == Next::kTransportAnswer && frame.from == link.initiator();
+    const std::string rule = too_early      ? "transport.prologue.accept"
+                             : prologue_due ? "transport.prologue.first-payload"
+                                            : "session.handshake";
     const Transition* step = nullptr;
     for (const Transition& transition : kOrder) {
       const bool right_envelope =
@@ -127,28 +130,55 @@ class HandshakeMonitor : public Monitor {
       }
       link.initiator_odd = hello.parity() == wire::v1::PARITY_ODD;
       link.limit[Index(frame.from)] = hello.settings().max_concurrent_requests();
-      if (hello.protocol_schema() != kSchema) {
-        judge.Violation("session.handshake.sorry", frame.from,
-                        "named another protocol schema than wire.v1.Message", &frame);
-      }
+      OnProtocolSchema(frame, hello.protocol_schema() == kSchema, !hello.resume_key().empty(),
+                       judge);
       presented_[link.link] = hello.resume_key();
     } else if (handshake.has_hello_yourself()) {
       const auto& yourself = handshake.hello_yourself();
       link.limit[Index(frame.from)] = yourself.settings().max_concurrent_requests();
       link.session_id = yourself.session_id();
-      if (yourself.session_id().size() != kKeyBytes) {
-        judge.Violation("session.handshake", frame.from,
-                        "sent a session_id of " + std::to_string(yourself.session_id().size()) +
-                            " bytes, not 16",
-                        &frame);
-      }
-      if (yourself.protocol_schema() != kSchema) {
-        judge.Violation("session.handshake.sorry", frame.from,
-                        "named another protocol schema than wire.v1.Message", &frame);
-      }
+      OnProtocolSchema(frame, yourself.protocol_schema() == kSchema, !presented_[link.link].empty(),
+                       judge);
       OnKey(frame, link, yourself.resume_key(), judge);
+      OnSessionId(frame, link, yourself, judge);
     }
     CountGeneration(frame, link, judge);
+  }
+
+  // r[session.resume.schemas]: also where a session is resumed.
+  void OnProtocolSchema(const ObservedFrame& frame, bool right, bool resuming, Judge& judge) {
+    if (!right) {
+      judge.Violation(resuming ? "session.resume.schemas" : "session.handshake.sorry", frame.from,
+                      "named another protocol schema than wire.v1.Message", &frame);
+    } else if (resuming && frame.from == Side::kSubject) {
+      judge.Held("session.resume.schemas");
+    }
+  }
+
+  // r[session.handshake.session-id]
+  void OnSessionId(const ObservedFrame& frame, const LinkContext& link,
+                   const wire::v1::HelloYourself& yourself, Judge& judge) {
+    static constexpr char kRule[] = "session.handshake.session-id";
+    const std::string& id = yourself.session_id();
+    if (id.size() != kKeyBytes) {
+      judge.Violation(kRule, frame.from,
+                      "sent a session_id of " + std::to_string(id.size()) + " bytes, not 16",
+                      &frame);
+      return;
+    }
+    const auto resumed = session_of_key_.find(presented_[link.link]);
+    const bool fresh = session_ids_.insert(id).second;
+    session_of_key_[yourself.resume_key()] = id;
+    session_of_key_.erase("");
+    if (resumed != session_of_key_.end() ? resumed->second != id : !fresh) {
+      judge.Violation(kRule, frame.from,
+                      resumed != session_of_key_.end()
+                          ? "resumed a session under another session_id"
+                          : "opened a session under the session_id of another one",
+                      &frame);
+    } else if (frame.from == Side::kSubject && session_ids_.size() + !fresh > 1) {
+      judge.Held(kRule);
+    }
   }
 
   // r[session.resume.bind]: the acceptor binds when it processes LetsGo, the initiator when it
@@ -199,6 +229,8 @@ class HandshakeMonitor : public Monitor {
   std::map<uint32_t, std::string> presented_;
   std::map<std::string, std::string> successors_;
   std::set<std::string> keys_;
+  std::map<std::string, std::string> session_of_key_;
+  std::set<std::string> session_ids_;
 };
 
 }  // namespace

@@ -45,6 +45,7 @@ class JournalMonitor : public Monitor {
  public:
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge&) override {
     if (frame.message == nullptr || link.session_id.empty()) return;
+    Remember(frame, link.session_id);
     links_[link.session_id].insert(link.link);
     Counts& counts = wire_[link.link][FrameKey{
         peer::KindOf(*frame.message), frame.message->connection_id(), IdOf(*frame.message)}];
@@ -59,6 +60,7 @@ class JournalMonitor : public Monitor {
                       nullptr);
     }
     uint64_t last_seq = 0;
+    Order order;
     for (const JournalEvent& event : end.journal) {
       if (event.seq() <= last_seq) {
         judge.Violation("control.journal.write-ahead", Side::kSubject,
@@ -67,6 +69,9 @@ class JournalMonitor : public Monitor {
       }
       last_seq = event.seq();
       if (event.has_transition()) OnTransition(event, judge);
+      if (event.has_frame() || event.has_transition() || event.has_discard()) {
+        Follow(event, order, judge);
+      }
       if (event.session_id().empty() && !event.has_frame()) continue;  // of no session
       Told& told = told_[event.session_id()];
       const auto generation = static_cast<uint32_t>(event.generation());
@@ -90,10 +95,139 @@ class JournalMonitor : public Monitor {
         ++(event.frame().sent() ? counts.subject_sent : counts.harness_sent);
       }
     }
+    JudgeInvalid(order, judge);
+    JudgeDiscards(order, judge);
     CrossCheck(judge);
   }
 
  private:
+  // Session; connection, 0 for what is the session's; request, operation or channel.
+  using OfSession = std::tuple<std::string, uint64_t, uint64_t>;
+
+  // What the journal has told so far, in its order.
+  struct Order {
+    std::set<OfSession> sealed;     // operations
+    std::set<OfSession> invalid;    // channels, an end of which was told of what it has no row for
+    std::set<OfSession> cancelled;  // requests of the subject
+    std::set<OfSession> reset;      // channels, by the subject
+    // Received where nobody wants it any more, and what was said to be discarded. A Discard names
+    // no connection: those of a session are counted together.
+    std::map<OfSession, uint32_t> late_responses, late_items, responses_lost, items_lost;
+  };
+
+  // What of the wire the journal is held against.
+  void Remember(const ObservedFrame& frame, const std::string& session) {
+    const wire::v1::Message& message = *frame.message;
+    if (frame.from == Side::kHarness && message.has_request()) {
+      // Of an id that was used again, on purpose, the first counts.
+      const wire::v1::Request& request = message.request();
+      operations_.try_emplace({session, message.connection_id(), request.request_id()},
+                              request.operation_id());
+    }
+    if (frame.from == Side::kSubject && message.has_response() &&
+        !message.response().has_runtime_error()) {
+      values_.insert({session, message.connection_id(), message.response().request_id()});
+    }
+    if (frame.deliberate == "rpc.channel.data-after-close" && message.has_channel_item()) {
+      after_close_.insert({session, message.connection_id(), message.channel_item().channel_id()});
+    }
+  }
+
+  void Follow(const JournalEvent& event, Order& order, Judge& judge) {
+    const std::string& session = event.session_id();
+    if (event.has_transition()) {
+      const Transition& transition = event.transition();
+      const OfSession key = {session, transition.connection_id(), transition.key()};
+      const bool operation = transition.machine() == control::v1::MACHINE_OPERATION;
+      if (operation && transition.to_state() == "Sealed") {
+        order.sealed.insert({session, 0, transition.key()});
+      }
+      if (transition.invalid()) order.invalid.insert(key);
+      return;
+    }
+    if (event.has_discard()) {
+      const OfSession key = {session, 0, event.discard().key()};
+      if (event.discard().what() == "response") order.responses_lost[key] += 1;
+      if (event.discard().what() == "channel_item") {
+        order.items_lost[key] += event.discard().count();
+      }
+      return;
+    }
+    const control::v1::Frame& frame = event.frame();
+    const OfSession key = {session, frame.connection_id(), frame.id()};
+    const OfSession of_any = {session, 0, frame.id()};
+    if (frame.sent()) {
+      if (frame.kind() == "cancel_request") order.cancelled.insert(key);
+      if (frame.kind() == "reset_channel") order.reset.insert(key);
+      if (frame.kind() == "response") OnValueSent(key, order, judge);
+    } else {
+      if (frame.kind() == "response" && order.cancelled.contains(key)) {
+        ++order.late_responses[of_any];
+      }
+      if (frame.kind() == "channel_item" && order.reset.contains(key)) {
+        ++order.late_items[of_any];
+      }
+    }
+  }
+
+  // r[control.journal.write-ahead]: the seal comes before the Response that reveals it.
+  void OnValueSent(const OfSession& request, const Order& order, Judge& judge) {
+    const auto operation = operations_.find(request);
+    if (operation == operations_.end() || !values_.contains(request)) return;
+    if (order.sealed.contains({std::get<0>(request), 0, operation->second})) {
+      judge.Held("control.journal.write-ahead");
+    } else {
+      judge.Violation("control.journal.write-ahead", Side::kSubject,
+                      "journals the outcome of operation " + std::to_string(operation->second) +
+                          " after the Response that tells it",
+                      nullptr);
+    }
+  }
+
+  // r[strict.channel.fsm]: what an end has no row for is reported as that.
+  void JudgeInvalid(const Order& order, Judge& judge) {
+    for (const OfSession& channel : after_close_) {
+      if (!Read("channel_item", channel)) continue;
+      if (order.invalid.contains(channel)) {
+        judge.Held("strict.channel.fsm");
+      } else {
+        judge.Violation("strict.channel.fsm", Side::kSubject,
+                        "swallows an item after the close of channel " +
+                            std::to_string(std::get<2>(channel)) +
+                            ", which its table has no row for",
+                        nullptr);
+      }
+    }
+  }
+
+  // Whether the journal says that the subject took such a frame in.
+  bool Read(const std::string& kind, const OfSession& of) const {
+    const auto told = told_.find(std::get<0>(of));
+    if (told == told_.end()) return false;
+    return std::any_of(
+        told->second.frames.begin(), told->second.frames.end(), [&](const auto& generation) {
+          return Of(&generation.second, {kind, std::get<1>(of), std::get<2>(of)}).harness_sent > 0;
+        });
+  }
+
+  // r[strict.delivery.explicit]
+  void JudgeDiscards(Order& order, Judge& judge) {
+    const auto judge_one = [&judge](const char* what, auto& late, auto& lost) {
+      for (const auto& [key, count] : late) {
+        if (lost[key] >= count) {
+          judge.Held("strict.delivery.explicit");
+          continue;
+        }
+        judge.Violation("strict.delivery.explicit", Side::kSubject,
+                        "dropped " + std::to_string(count - lost[key]) + " " + what + " of " +
+                            std::to_string(std::get<2>(key)) + " without a Discard in its journal",
+                        nullptr);
+      }
+    };
+    judge_one("responses", order.late_responses, order.responses_lost);
+    judge_one("items", order.late_items, order.items_lost);
+  }
+
   // Kind; connection; request, channel or nonce.
   using FrameKey = std::tuple<std::string, uint64_t, uint64_t>;
   struct Counts {
@@ -234,6 +368,9 @@ class JournalMonitor : public Monitor {
   std::map<std::string, Told> told_;                 // by session
   // By machine, session, connection (of channels) and key.
   std::map<std::tuple<control::v1::Machine, std::string, uint64_t, uint64_t>, std::string> states_;
+  std::map<OfSession, uint64_t> operations_;  // by request of the harness
+  std::set<OfSession> values_;                // requests that the subject answered with an outcome
+  std::set<OfSession> after_close_;           // channels that the harness went on with on purpose
 };
 
 }  // namespace

@@ -51,8 +51,12 @@ class RequestMonitor : public Monitor {
     const uint64_t connection = frame.message->connection_id();
     Ids& ids = ids_[{link.session_id, frame.from, connection}];
     const uint64_t id = request.request_id();
+    // r[rpc.request.id-allocation]
     const char* parity = connection == 0 ? "rpc.request.id-allocation" : "connection.parity";
-    if (id == 0 || (id % 2 == 1) != judge.Odd(link, frame.from, connection)) {
+    const bool of_parity = (id % 2 == 1) == judge.Odd(link, frame.from, connection);
+    const bool acceptor = frame.from == Side::kSubject && frame.from != link.initiator();
+    if (acceptor && id != 0 && connection == 0) OnAcceptorsId(frame, of_parity, judge);
+    if (id == 0 || !of_parity) {
       judge.Violation(parity, frame.from,
                       "used request id " + std::to_string(id) + ", which is not of its parity",
                       &frame);
@@ -77,12 +81,24 @@ class RequestMonitor : public Monitor {
     in_flight.insert(id);
     const uint32_t limit = judge.Limit(link, Other(frame.from), connection);
     if (in_flight.size() > limit) {
-      judge.Violation("rpc.flow-control.max-concurrent-requests.outbound", frame.from,
+      judge.Violation(limit == 0 ? "session.connection-settings"
+                                 : "rpc.flow-control.max-concurrent-requests.outbound",
+                      frame.from,
                       "has " + std::to_string(in_flight.size()) + " attempts in flight, over the " +
                           std::to_string(limit) + " the other side announced",
                       &frame);
     } else if (in_flight.size() == limit) {
       judge.Held("rpc.flow-control.max-concurrent-requests.outbound");
+    }
+  }
+
+  // r[session.parity]: it takes the parity that the initiator has left.
+  void OnAcceptorsId(const ObservedFrame& frame, bool of_parity, Judge& judge) {
+    if (of_parity) {
+      judge.Held("session.parity");
+    } else {
+      judge.Violation("session.parity", frame.from,
+                      "accepted the session, and mints ids of its initiator's parity", &frame);
     }
   }
 

@@ -60,6 +60,26 @@ testbed::v1::SumResponse SumReply(uint64_t sum, uint32_t count) {
   return reply;
 }
 
+// co_await: at rest the subject's end is Reset, or perhaps Closed: each goes with the harness's
+// own. r[rpc.channel.joint-states]
+Task<> RequireAtRest(Peer& peer, const Session& session, const Channel& channel, bool or_closed) {
+  co_await peer.Settle();
+  std::vector<control::v1::JournalEvent> journal = co_await peer.JournalSoFar();
+  const auto machine = channel.harness_sends() ? control::v1::MACHINE_CHANNEL_RECEIVER
+                                               : control::v1::MACHINE_CHANNEL_SENDER;
+  std::string state = "no state at all";
+  for (const auto& event : journal) {
+    if (event.session_id() == session.id && event.transition().machine() == machine &&
+        event.transition().key() == channel.id()) {
+      state = event.transition().to_state();
+    }
+  }
+  const bool legal = state == "Reset" || (or_closed && state == "Closed");
+  std::string wanted =
+      "at rest the subject's end of a channel is as the harness's allows, not " + state;
+  co_await peer.Require(legal, "rpc.channel.joint-states", std::move(wanted));
+}
+
 // ---------------------------------------------------------------- channeling_generate_…
 
 Task<> GenerateServerToClient(Peer& peer) {
@@ -202,7 +222,14 @@ Task<> CreditExhaustion(Peer& peer) {
     sending = peer.Start(SendItems("call", kSumInput, 1, kItems));
   }
   channel->set_auto_grant(false);
-  co_await channel->AwaitReceived(kInitialCredit);
+  // Without a word about it, all of the credit that the channel was declared with.
+  const bool all = co_await peer.ReadyBeforeQuiet("the items of the initial credit", [channel] {
+    return channel->received() >= kInitialCredit;
+  });
+  std::string initial = "the sender uses the whole initial credit of " +
+                        std::to_string(kInitialCredit) + ", and stopped after " +
+                        std::to_string(channel->received());
+  co_await peer.Require(all, "rpc.flow-control.credit.initial", std::move(initial));
   // At zero the sender waits: the fence and quiescence prove that nothing more is on its way.
   co_await session->Fence();
   co_await peer.Settle();
@@ -309,6 +336,7 @@ Task<> ResetStopsSender(Peer& peer) {
     testbed::v1::GenerateResponse reply;
     co_await peer.Require(reply.ParseFromString(response.ok()) && reply.emitted() < 1000,
                           "rpc.channel.reset", "the handler's send fails once it is reset");
+    co_await RequireAtRest(peer, *session, *output, /*or_closed=*/false);
     co_await RequireAlive(peer, *session, "rpc.error.scope");
     co_return;
   }
@@ -324,6 +352,7 @@ Task<> ResetStopsSender(Peer& peer) {
       sent.sent().status() == control::v1::END_STATUS_RESET && sent.sent().accepted() < 1000,
       "rpc.channel.reset", "a send fails once the receiver has reset");
   co_await session->Fence();
+  co_await RequireAtRest(peer, *session, *input, /*or_closed=*/false);
   session->RespondOk(*incoming, SumReply(0, 5));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, SumReply(0, 5).SerializeAsString());
@@ -440,6 +469,8 @@ Task<> CloseRace(Peer& peer) {
     co_await peer.Require(response.has_ok(), "strict.channel.close-race",
                           "the call ends well whoever won the race");
     co_await RequireAlive(peer, *session, "strict.channel.close-race");
+    // The harness, who sends, has closed.
+    co_await RequireAtRest(peer, *session, *input, /*or_closed=*/true);
     co_return;
   }
   const uint32_t question = peer.StartCallBySubject(*session, "Sum", "", "call");
@@ -461,6 +492,7 @@ Task<> CloseRace(Peer& peer) {
     co_await peer.Answered(closing, "the close to end");
   }
   co_await session->Fence("strict.channel.close-race");
+  co_await RequireAtRest(peer, *session, *input, /*or_closed=*/true);
   session->RespondOk(*incoming, SumReply(0, 2));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question, "strict.channel.close-race");
   co_await RequireOk(peer, outcome, SumReply(0, 2).SerializeAsString());
@@ -501,8 +533,10 @@ std::vector<Scenario> ChannelScenarios() {
        "channel",
        "At zero credit the sender waits; grants add up and set it going again.",
        both,
-       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.exceeded"},
-       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.exceeded"},
+       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit",
+        "rpc.flow-control.credit.initial"},
+       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit",
+        "rpc.flow-control.credit.initial"},
        needs,
        &CreditExhaustion},
       {"channel_zero_initial_credit",
@@ -525,16 +559,16 @@ std::vector<Scenario> ChannelScenarios() {
        "channel",
        "An item after CloseChannel is a protocol error.",
        both,
-       {"rpc.channel.data-after-close"},
-       {"rpc.channel.data-after-close", "rpc.channel.detach.buffered"},
+       {"rpc.channel.data-after-close", "strict.channel.fsm"},
+       {"rpc.channel.data-after-close", "rpc.channel.detach.buffered", "strict.channel.fsm"},
        needs,
        &ItemAfterClose},
       {"channel_reset_stops_sender",
        "channel",
        "A reset stops the sender at once, and its send fails; the session lives.",
        both,
-       {"rpc.channel.reset"},
-       {"rpc.channel.reset"},
+       {"rpc.channel.reset", "rpc.channel.joint-states"},
+       {"rpc.channel.reset", "rpc.channel.joint-states"},
        needs,
        &ResetStopsSender},
       {"channel_items_before_binding_are_kept",
@@ -557,8 +591,8 @@ std::vector<Scenario> ChannelScenarios() {
        "channel",
        "Close and reset that cross leave both ends at rest and the session alive.",
        both,
-       {"strict.channel.close-race"},
-       {"strict.channel.close-race"},
+       {"strict.channel.close-race", "rpc.channel.joint-states"},
+       {"strict.channel.close-race", "rpc.channel.joint-states"},
        needs,
        &CloseRace},
   };

@@ -258,7 +258,7 @@ std::vector<Between> ChannelsBetween() {
       {"channeling_transform", {"rpc.channel.no-silent-drop"}, &Transform},
       {"channel_credit_exhaustion_blocks_sender",
        {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.replenish",
-        "rpc.flow-control.credit.exceeded"},
+        "rpc.flow-control.credit"},
        &CreditExhaustion},
       {"channel_zero_initial_credit", {"rpc.flow-control.credit.grant"}, &ZeroInitialCredit},
       {"channel_reset_stops_sender", {"rpc.channel.reset"}, &ResetStopsSender},

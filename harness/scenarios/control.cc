@@ -179,10 +179,382 @@ Task<> ProbeTells(Peer& peer) {
                           "control.capabilities", std::move(wanted));
 }
 
+// co_await: what Reset counts, of this run's scope or another one.
+Task<control::v1::ResetResponse> ResetOf(Peer& peer, const std::string& scope = "") {
+  ControlRequest reset;
+  reset.mutable_reset()->set_scope(scope);
+  const uint32_t question = peer.Ask(std::move(reset));
+  co_await peer.Answered(question, "Reset to be answered");
+  co_return peer.question(question).reply.reset();
+}
+
+// ---------------------------------------------------------------- control_subject_…
+
+// co_await: it runs a command.
+Task<> RequireWorking(Peer& peer, const std::string& rule) {
+  control::v1::Outcome done = co_await peer.Execute(Probe(peer, "bare"), "a command to run");
+  co_await peer.Require(done.has_done(), rule, "a subject that says its line is ready to serve");
+}
+
+Task<> EndsWithItsInput(Peer& peer) {
+  const std::string rule = "control.start";
+  // That its first line is as it should be, and names loopback, is asked when it is started.
+  co_await RequireWorking(peer, rule);
+  std::string output = co_await peer.ReadOutput(/*errors=*/false);
+  co_await peer.Require(output.empty(), rule,
+                        "a subject prints one line on stdout, and nothing behind it");
+  peer.CloseInput();
+  co_await peer.Until(
+      "the subject to exit once its stdin has ended", [&peer] { return peer.subject_exited(); },
+      rule);
+  co_await peer.Require(peer.exit_text() == "exit 0", rule,
+                        "it ends by itself when its stdin ends: " + peer.exit_text());
+  co_await peer.Restart();
+  co_await RequireWorking(peer, rule);
+}
+
+// ---------------------------------------------------------------- control_holds_…
+
+Task<> HoldsStop(Peer& peer) {
+  const std::string rule = "control.hold";
+  for (const Held& held : kHeld) {
+    ExecuteRequest command = Listen(peer);
+    const uint64_t id = command.command_id();
+    command.set_hold_at(held.at);
+    const uint32_t question = peer.Start(std::move(command));
+    co_await peer.Settle();
+    StatusResponse status = co_await StatusOf(peer, id, 0);
+    std::string wanted = std::string("a command held at `") + held.name + "` is there, not at " +
+                         control::v1::CommandState_Name(status.state());
+    co_await peer.Require(status.state() == held.state && !peer.question(question).answered, rule,
+                          std::move(wanted));
+    control::v1::Outcome other = co_await peer.Execute(Probe(peer, "bare"), "another command");
+    co_await peer.Require(other.has_done(), rule, "every other command goes on");
+    // What is counted tells whether the command has had its effect.
+    control::v1::ResetResponse counts = co_await ResetOf(peer);
+    const bool effect =
+        held.at == control::v1::HOLD_AT_EFFECT || held.at == control::v1::HOLD_AT_RECORDED;
+    std::string done = std::string("a command held at `") + held.name + "` has had " +
+                       (effect ? "its effect" : "no effect") + ": " +
+                       std::to_string(counts.listeners()) + " listeners";
+    co_await peer.Require(counts.listeners() == (effect ? 1 : 0), rule, std::move(done));
+    co_await peer.Answered(question, "the held command to be ended by Reset");
+    const auto& outcome = peer.question(question).reply.execute().outcome();
+    const bool ended = held.at == control::v1::HOLD_AT_RECORDED
+                           ? outcome.has_listening()
+                           : outcome.failed().reason() == control::v1::FAILURE_REASON_DROPPED;
+    co_await peer.Require(ended, "control.reset",
+                          "Reset ends held commands as dropped, or with the outcome recorded");
+  }
+}
+
+// ---------------------------------------------------------------- control_states_…
+
+Task<> RequireState(Peer& peer, uint64_t id, CommandState state, const char* when) {
+  StatusResponse status = co_await StatusOf(peer, id, 0);
+  std::string wanted = std::string("a command that ") + when + " is " +
+                       control::v1::CommandState_Name(state) + ", not " +
+                       control::v1::CommandState_Name(status.state());
+  co_await peer.Require(status.state() == state, "control.lifecycle.forward-only",
+                        std::move(wanted));
+}
+
+Task<> StatesMoveForward(Peer& peer) {
+  // It waits for two others to complete.
+  ExecuteRequest waiting;
+  waiting.set_command_id(peer.NextCommandId());
+  waiting.mutable_await_event()->set_machine(control::v1::MACHINE_COMMAND);
+  waiting.mutable_await_event()->set_to_state("Completed");
+  waiting.mutable_await_event()->set_count(2);
+  const uint64_t id = waiting.command_id();
+  const uint32_t question = peer.Start(std::move(waiting));
+  co_await peer.Settle();
+  co_await RequireState(peer, id, control::v1::COMMAND_STATE_STARTED, "runs");
+  for (int i = 0; i < 2; ++i) {
+    control::v1::Outcome done = co_await peer.Execute(Probe(peer, "bare"), "a command to complete");
+  }
+  control::v1::Outcome outcome = co_await peer.OutcomeOf(question, "the wait to end");
+  // One that fails: nobody listens there.
+  ExecuteRequest failing;
+  failing.set_command_id(peer.NextCommandId());
+  failing.mutable_connect()->set_host("127.0.0.1");
+  failing.mutable_connect()->set_port(1);
+  const uint64_t failed = failing.command_id();
+  control::v1::Outcome refused = co_await peer.Execute(std::move(failing), "the dial to fail");
+  co_await peer.Require(refused.has_failed(), "session.initial-connect-waiting",
+                        "a dial that is refused for good fails the command");
+  for (int i = 0; i < 3; ++i) {
+    co_await RequireState(peer, id, control::v1::COMMAND_STATE_COMPLETED, "has completed");
+    co_await RequireState(peer, failed, control::v1::COMMAND_STATE_FAILED, "has failed");
+  }
+  std::vector<control::v1::JournalEvent> journal = co_await peer.JournalSoFar();
+  for (const uint64_t key : {id, failed}) {
+    std::vector<std::string> states;
+    for (const auto& event : journal) {
+      const auto& transition = event.transition();
+      if (transition.machine() != control::v1::MACHINE_COMMAND || transition.key() != key) continue;
+      states.push_back(transition.to_state());
+    }
+    const std::vector<std::string> due = {"Accepted", "Started",
+                                          key == id ? "Completed" : "Failed"};
+    co_await peer.Require(states == due, "control.lifecycle.forward-only",
+                          "the journal tells of each state once, in their order");
+  }
+}
+
+// ---------------------------------------------------------------- control_ids_…
+
+Task<> IdsNameOneCommand(Peer& peer) {
+  const std::string rule = "control.lifecycle.command-id";
+  ControlRequest nameless;
+  *nameless.mutable_execute() = Listen(peer);
+  nameless.mutable_execute()->set_command_id(0);
+  const uint32_t question = peer.Ask(std::move(nameless));
+  co_await peer.Answered(question, "the refusal");
+  co_await peer.Require(peer.question(question).reply.execute().has_refusal(), rule,
+                        "a command without an id is refused");
+  ExecuteRequest command = Listen(peer);
+  control::v1::Outcome first = co_await peer.Execute(command, "the subject to listen");
+  control::v1::ResetResponse counts = co_await ResetOf(peer);
+  co_await peer.Require(counts.listeners() == 1, rule, "what was refused has run nothing");
+  // The scope is gone; the id names its command all the same.
+  ExecuteRequest other = command;
+  other.mutable_listen()->set_max_concurrent_requests(9);
+  co_await RequireRefused(peer, other, control::v1::REFUSAL_REASON_CONFLICT, rule,
+                          "an id names one command for good, also when its scope was reset");
+  control::v1::Outcome again = co_await peer.Execute(command, "the recorded outcome");
+  control::v1::ResetResponse nothing = co_await ResetOf(peer);
+  co_await peer.Require(
+      again.listening().port() == first.listening().port() && nothing.listeners() == 0, rule,
+      "and is answered with its one outcome, and run no more");
+}
+
+// ---------------------------------------------------------------- control_commands_are_kept
+
+constexpr size_t kCommandsKept = 256;
+
+Task<> CommandsAreKept(Peer& peer) {
+  const std::string rule = "control.lifecycle.retention";
+  ExecuteRequest held = Probe(peer, "bare");
+  held.set_hold_at(control::v1::HOLD_AT_ACCEPTED);
+  peer.Start(std::move(held));
+  std::vector<ExecuteRequest> probes;
+  for (size_t i = 0; i < kCommandsKept + 44; ++i) {
+    ExecuteRequest probe = Probe(peer, "bare");
+    probes.push_back(probe);
+    control::v1::Outcome done = co_await peer.Execute(std::move(probe), "a probe to run");
+  }
+  // The oldest command has not ended, and eviction is in order of id: none is evicted.
+  StatusResponse first = co_await StatusOf(peer, probes.front().command_id(), 0);
+  co_await peer.Require(first.state() == control::v1::COMMAND_STATE_COMPLETED, rule,
+                        "no command is evicted before an older one that has not ended");
+  control::v1::ResetResponse counts = co_await ResetOf(peer);
+  ExecuteRequest probe = Probe(peer, "bare");
+  probes.push_back(probe);
+  control::v1::Outcome done = co_await peer.Execute(std::move(probe), "one more probe");
+  for (size_t i = probes.size() - kCommandsKept + 1; i < probes.size(); ++i) {
+    StatusResponse kept = co_await StatusOf(peer, probes[i].command_id(), 0);
+    std::string wanted = "the last 256 commands are kept; of the last " +
+                         std::to_string(probes.size() - i) + " one is " +
+                         control::v1::CommandState_Name(kept.state());
+    co_await peer.Require(
+        kept.state() == control::v1::COMMAND_STATE_COMPLETED && kept.outcome().has_done(), rule,
+        std::move(wanted));
+  }
+  StatusResponse oldest = co_await StatusOf(peer, probes.front().command_id(), 0);
+  if (oldest.state() == control::v1::COMMAND_STATE_COMPLETED) co_return;  // it keeps more
+  co_await peer.Require(
+      oldest.state() == control::v1::COMMAND_STATE_EVICTED && oldest.watermark() > 0, rule,
+      "what is not kept is evicted, and the watermark says so");
+  co_await RequireRefused(peer, probes.front(), control::v1::REFUSAL_REASON_EVICTED, rule,
+                          "an id at or below the watermark is refused as evicted");
+}
+
+// ---------------------------------------------------------------- control_scopes_…
+
+Task<> ScopesAreApart(Peer& peer) {
+  const std::string rule = "control.scope";
+  const std::string other = "beside " + std::to_string(peer.machine().seed());
+  peer::Session* session = co_await peer.Establish();
+  peer::Call* call = session->StartCall("Echo", WaitingEcho("apart", "gate"));
+  co_await peer.AwaitHandlerStarted(*session, call->operation_id);
+  ExecuteRequest listen = Listen(peer);
+  const uint64_t listening = listen.command_id();
+  listen.set_scope(other);
+  control::v1::Outcome listens = co_await peer.Execute(std::move(listen), "another listener");
+  ExecuteRequest release;
+  release.set_scope(other);
+  release.mutable_release()->set_gate("gate");
+  control::v1::Outcome released = co_await peer.Execute(std::move(release), "another gate to open");
+  co_await session->Fence();
+  co_await peer.Settle();
+  co_await peer.Require(!call->response, rule, "a gate of one scope holds nobody of another");
+  ExecuteRequest calling;
+  calling.set_command_id(peer.NextCommandId());
+  calling.set_send(1);
+  calling.set_scope(other);
+  calling.mutable_call()->set_session_id(session->id);
+  calling.mutable_call()->set_method(peer::FindMethod("Echo")->name);
+  calling.mutable_call()->set_handle("call");
+  co_await RequireRefused(peer, std::move(calling), control::v1::REFUSAL_REASON_INVALID, rule,
+                          "a session is known in its own scope only");
+  ControlRequest request;
+  request.mutable_journal()->set_scope(other);
+  const uint32_t question = peer.Ask(std::move(request));
+  co_await peer.Answered(question, "the journal of the other scope");
+  bool told = false, foreign = false;
+  for (const auto& event : peer.question(question).reply.journal().events()) {
+    told |= event.transition().key() == listening;
+    foreign |= event.has_frame() || event.has_handler();
+  }
+  co_await peer.Require(told && !foreign, rule,
+                        "a journal has the events of its scope, and no other");
+  std::vector<control::v1::JournalEvent> ours = co_await peer.JournalSoFar();
+  for (const auto& event : ours) {
+    const bool command = event.transition().machine() == control::v1::MACHINE_COMMAND;
+    foreign |= command && event.transition().key() == listening;
+  }
+  co_await peer.Require(!foreign, rule, "nor are they in the journal of another scope");
+  control::v1::ResetResponse counts = co_await ResetOf(peer, other);
+  co_await peer.Require(counts.listeners() == 1 && counts.sessions() == 0 && counts.handlers() == 0,
+                        rule, "what a scope holds is counted there alone");
+  peer.Release("gate");
+  wire::v1::Response response = co_await session->ResponseTo(*call, "control.reset");
+  co_await RequireEcho(peer, response, "apart");
+}
+
+// ---------------------------------------------------------------- control_settle_…
+
+Task<control::v1::SettleResponse> SettleNow(Peer& peer) {
+  ControlRequest request;
+  request.mutable_settle();
+  const uint32_t question = peer.Ask(std::move(request));
+  co_await peer.Answered(question, "Settle to be answered");
+  co_return peer.question(question).reply.settle();
+}
+
+Task<> SettleCounts(Peer& peer) {
+  const std::string rule = "control.settle";
+  co_await peer.Settle();
+  control::v1::SettleResponse before = co_await SettleNow(peer);
+  for (int i = 0; i < 3; ++i) {
+    control::v1::Outcome done = co_await peer.Execute(Probe(peer, "bare"), "a probe to run");
+  }
+  co_await RequireRefused(peer, Probe(peer, "no such thing"),
+                          control::v1::REFUSAL_REASON_UNSUPPORTED, "control.capabilities",
+                          "a probe for what nobody has is refused");
+  ExecuteRequest held = Probe(peer, "bare");
+  held.set_hold_at(control::v1::HOLD_AT_STARTED);
+  peer.Start(std::move(held));
+  co_await peer.Settle();
+  control::v1::SettleResponse after = co_await SettleNow(peer);
+  const uint64_t accepted = after.accepted() - before.accepted();
+  const uint64_t answered = after.answered() - before.answered();
+  std::string counts =
+      "five commands were taken in and four answered, refusals included; it says " +
+      std::to_string(accepted) + " and " + std::to_string(answered);
+  co_await peer.Require(accepted == 5 && answered == 4, rule, std::move(counts));
+  co_await peer.Require(after.runnable() == 0 && after.journal_seq() > before.journal_seq(), rule,
+                        "at rest nothing is runnable, and the newest journal event is named");
+  control::v1::ResetResponse dropped = co_await ResetOf(peer);
+}
+
+// ---------------------------------------------------------------- control_time_…
+
+Task<> TimeComesFromCommands(Peer& peer) {
+  const std::string rule = "control.time";
+  peer::Session* session = co_await peer.Establish();
+  co_await RequireAlive(peer, *session, "");
+  for (const bool detached : {false, true}) {
+    if (detached) peer.Close(*session->link, CutBySeed(peer));
+    co_await peer.Settle();
+    control::v1::SettleResponse settled = co_await SettleNow(peer);
+    std::string timers;
+    for (const auto& timer : settled.timers()) timers += " " + timer.name();
+    std::string wanted = "a subject that was told no time waits for none, but it does:" + timers;
+    co_await peer.Require(timers.empty(), rule, std::move(wanted));
+  }
+  co_await peer.Resume(*session);
+  co_await RequireAlive(peer, *session, "session.outlives-conduit");
+}
+
 }  // namespace
 
 std::vector<Scenario> ControlScenarios() {
+  const std::vector<Direction> there = {Direction::kHarnessToSubject};
   return {
+      {"control_subject_ends_with_its_input",
+       "control",
+       "A subject says one line, serves until its stdin ends, and exits.",
+       there,
+       {"control.start"},
+       {},
+       {"control_lifecycle"},
+       &EndsWithItsInput,
+       /*exclusive=*/true},
+      {"control_holds_stop_where_they_say",
+       "control",
+       "A held command stops where it was told to, and everything else goes on.",
+       there,
+       {"control.hold", "control.reset"},
+       {},
+       {"control_lifecycle"},
+       &HoldsStop,
+       /*exclusive=*/true},
+      {"control_states_move_forward",
+       "control",
+       "A command is accepted, started and completed or failed, and never goes back.",
+       there,
+       {"control.lifecycle.forward-only", "control.lifecycle.status-lane"},
+       {},
+       {"control_lifecycle"},
+       &StatesMoveForward,
+       /*exclusive=*/true},
+      {"control_ids_name_one_command_for_good",
+       "control",
+       "An id names one command, also when its scope was reset, and 0 names none.",
+       there,
+       {"control.lifecycle.command-id"},
+       {},
+       {"control_lifecycle"},
+       &IdsNameOneCommand,
+       /*exclusive=*/true},
+      {"control_commands_are_kept",
+       "control",
+       "The last 256 commands are kept; older ones are evicted in order, once they have ended.",
+       there,
+       {"control.lifecycle.retention"},
+       {},
+       {"control_lifecycle"},
+       &CommandsAreKept,
+       /*exclusive=*/true},
+      {"control_scopes_are_apart",
+       "control",
+       "What a scope holds, is called and journals is its own.",
+       there,
+       {"control.scope"},
+       {},
+       {"root_calls", "control_lifecycle"},
+       &ScopesAreApart,
+       /*exclusive=*/true},
+      {"control_settle_counts_what_there_is",
+       "control",
+       "Settle counts what was taken in and answered, and says what is still going on.",
+       there,
+       {"control.settle"},
+       {},
+       {"control_lifecycle"},
+       &SettleCounts,
+       /*exclusive=*/true},
+      {"control_time_comes_from_commands",
+       "control",
+       "A subject that was told no time sets no timer, and forgets no session by itself.",
+       there,
+       {"control.time"},
+       {},
+       {"root_calls", "resume"},
+       &TimeComesFromCommands,
+       /*exclusive=*/true},
       {"control_probe_tells_what_is_unsupported",
        "control",
        "What a subject declares it can be probed for, and nothing else, not even a capability "

@@ -70,6 +70,10 @@ std::vector<Scenario> ControlScenarios();
 std::vector<Scenario> OperationScenarios();
 std::vector<Scenario> RefusalScenarios();
 std::vector<Scenario> ConnectionScenarios();
+std::vector<Scenario> SettingsScenarios();
+std::vector<Scenario> ResumedCallScenarios();
+std::vector<Scenario> CallErrorScenarios();
+std::vector<Scenario> MetadataScenarios();
 
 // The bidirectional halves of the above, one file each.
 std::vector<Between> CallsBetween();

@@ -196,6 +196,145 @@ Task<> KindMismatch(Peer& peer) {
                         "a call that failed so is not attempted again");
 }
 
+// ---------------------------------------------------------------- schema_unbridgeable_…
+
+// Both Tree methods lose their label, which is required.
+void LoseLabel(wire::v1::MessageSchema& message) {
+  message.mutable_fields()->erase(message.mutable_fields()->begin() + 1);
+}
+
+// Field 1 becomes a list.
+void ChangeCardinality(wire::v1::MessageSchema& message) {
+  message.mutable_fields(0)->set_cardinality(wire::v1::CARDINALITY_REPEATED);
+}
+
+// A difference that fields matched by number cannot bridge.
+struct Unbridgeable {
+  const char* method;
+  void (*change)(wire::v1::MessageSchema& message);
+  const char* rule;
+  const char* field;  // that the text must name, of arguments and response alike; "" if they differ
+};
+
+constexpr Unbridgeable kUnbridgeable[] = {
+    {"EchoTree", &LoseLabel, "schema.errors.missing-required", "label"},
+    {"Echo", &ChangeCardinality, "schema.errors.type-mismatch", "text"},
+    {"EchoMetadata", &ChangeKind, "schema.errors.type-mismatch", ""},
+};
+
+Task<> UnbridgeableTypes(Peer& peer) {
+  Session* session = co_await peer.Establish();
+  for (const Unbridgeable& one : kUnbridgeable) {
+    const peer::Method* method = peer::FindMethod(one.method);
+    std::string text;
+    if (peer.harness_calls()) {
+      const OtherType other = Changed(*method->arguments, one.change);
+      Announce(*session, *method, wire::v1::BINDING_ROLE_ARGUMENTS, other);
+      peer::Call* call = session->StartBareCall(method->name, "");
+      wire::v1::Response response = co_await session->ResponseTo(*call, one.rule);
+      const auto code = response.runtime_error().code();
+      co_await peer.Require(code == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, one.rule,
+                            "it fails the calls of its binding with SCHEMA_MISMATCH");
+      co_await peer.Require(response.has_runtime_error(), "schema.errors",
+                            "a difference that cannot be bridged is an error, never a value");
+      text = response.runtime_error().text();
+    } else {
+      const uint32_t question = peer.StartCallBySubject(*session, one.method, "", one.method);
+      Incoming* incoming = co_await session->NextRequest("the subject's Request");
+      const OtherType other = Changed(*method->response, one.change);
+      Announce(*session, *method, wire::v1::BINDING_ROLE_RESPONSE, other);
+      incoming->other_type = true;
+      wire::v1::Message message;
+      message.mutable_response()->set_request_id(incoming->request.request_id());
+      message.mutable_response()->set_ok("");
+      incoming->response = message.response();
+      session->Send(std::move(message));
+      control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, one.rule);
+      co_await peer.Require(outcome.status() != control::v1::CALL_STATUS_OK, "schema.errors",
+                            "a difference that cannot be bridged is an error, never a value");
+      co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_SCHEMA_MISMATCH, one.rule,
+                            "it fails the calls of its binding with SCHEMA_MISMATCH");
+      text = outcome.text();
+    }
+    const bool named = text.find(one.field) != std::string::npos;
+    co_await peer.Require(named, "schema.errors.content",
+                          "the text names the field; it says: " + text);
+  }
+  if (!peer.harness_calls()) co_return;
+  co_await session->Fence();
+  co_await peer.Settle();
+  auto executions = co_await peer.ReadExecutions();
+  co_await peer.Require(executions.empty(), "schema.errors", "no handler runs on such a type");
+}
+
+// ---------------------------------------------------------------- schema_recursive_…
+
+// A tree of three generations.
+testbed::v1::Tree SomeTree() {
+  testbed::v1::Tree tree;
+  tree.set_value(1);
+  tree.add_children()->set_value(2);
+  tree.mutable_children(0)->add_children()->set_value(3);
+  tree.add_children()->set_value(4);
+  return tree;
+}
+
+Task<> RecursiveTypes(Peer& peer) {
+  const std::string rule = "schema.type-id.recursive";
+  Session* session = co_await peer.Establish();
+  testbed::v1::EchoTreeRequest request;
+  *request.mutable_tree() = SomeTree();
+  request.set_label("oak");
+  testbed::v1::EchoTreeResponse reply;
+  *reply.mutable_tree() = SomeTree();
+  reply.set_label("oak");
+  if (peer.harness_calls()) {
+    peer::Call* call = session->StartCall("EchoTree", request);
+    wire::v1::Response response = co_await session->ResponseTo(*call, rule);
+    testbed::v1::EchoTreeResponse got;
+    const bool same = response.has_ok() && got.ParseFromString(response.ok()) &&
+                      got.SerializeAsString() == reply.SerializeAsString();
+    co_await peer.Require(same, "schema.compat", "a value of a recursive type comes back whole");
+    co_return;
+  }
+  const uint32_t question =
+      peer.StartCallBySubject(*session, "EchoTree", request.SerializeAsString(), "call");
+  Incoming* incoming = co_await session->NextRequest("the subject's Request", rule);
+  session->RespondOk(*incoming, reply);
+  control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, "schema.compat");
+  co_await RequireOk(peer, outcome, reply.SerializeAsString());
+}
+
+// ---------------------------------------------------------------- schema_resume_…
+
+Task<> ResumeStartsFromNothing(Peer& peer) {
+  const std::string rule = "schema.tracking.attachment";
+  Session* session = co_await peer.Establish();
+  co_await RequireOneCall(peer, *session, rule);
+  peer.Close(*session->link, CutBySeed(peer));
+  co_await peer.Resume(*session);
+  // The same again: what was announced before the cut has to be announced anew, by either side.
+  co_await RequireOneCall(peer, *session, rule);
+  // And what is not is missing, though it was once there.
+  peer.Close(*session->link, CutBySeed(peer));
+  co_await peer.Resume(*session);
+  wire::v1::Message message;
+  if (peer.harness_calls()) {
+    wire::v1::Request& request = *message.mutable_request();
+    request.set_request_id(1001);
+    request.set_operation_id(session->NextOperationId());
+    request.set_method(peer::FindMethod("Echo")->name);
+    request.set_arguments(Echo("unannounced").SerializeAsString());
+  } else {
+    peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "last");
+    Incoming* incoming = co_await session->NextRequest("the subject's Request");
+    message.mutable_response()->set_request_id(incoming->request.request_id());
+    message.mutable_response()->set_ok(EchoReply("x").SerializeAsString());
+  }
+  session->Send(std::move(message), rule);
+  co_await session->AwaitProtocolError(wire::v1::PROTOCOL_ERROR_CODE_SCHEMA_MISSING, rule);
+}
+
 }  // namespace
 
 std::vector<Scenario> SchemaScenarios() {
@@ -234,6 +373,32 @@ std::vector<Scenario> SchemaScenarios() {
        {"schema.errors.type-mismatch", "schema.errors.not-retryable"},
        {"root_calls", "schemas"},
        &KindMismatch},
+      {"schema_unbridgeable_types_fail_their_calls",
+       "schema",
+       "What fields matched by number cannot bridge fails every call of its binding.",
+       both,
+       {"schema.errors", "schema.errors.missing-required", "schema.errors.type-mismatch",
+        "schema.errors.content"},
+       {"schema.errors", "schema.errors.missing-required", "schema.errors.type-mismatch",
+        "schema.errors.content"},
+       {"root_calls", "schemas"},
+       &UnbridgeableTypes},
+      {"schema_recursive_types_are_whole",
+       "schema",
+       "A type that refers to itself has the id of its group, and its values come through whole.",
+       both,
+       {"schema.type-id.recursive", "schema.tracking.transitive"},
+       {"schema.type-id.recursive", "schema.tracking.transitive"},
+       {"root_calls", "schemas"},
+       &RecursiveTypes},
+      {"schema_resume_starts_from_nothing",
+       "schema",
+       "What was announced on one link counts on that link only, in both directions.",
+       both,
+       {"schema.tracking.attachment", "session.resume.schemas"},
+       {"schema.tracking.attachment", "session.resume.schemas"},
+       {"root_calls", "schemas", "resume"},
+       &ResumeStartsFromNothing},
   };
 }
 

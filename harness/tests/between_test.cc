@@ -104,7 +104,10 @@ struct Wrong {
 };
 
 const Wrong kWrongs[] = {
-    {"wrong_parity", Flaw::kWrongParity, "rpc_echo_roundtrip", {"rpc.request.id-allocation"}},
+    {"wrong_parity",
+     Flaw::kWrongParity,
+     "rpc_echo_roundtrip",
+     {"rpc.request.id-allocation", "session.parity"}},
     {"double_response",
      Flaw::kDoubleResponse,
      "rpc_echo_roundtrip",
@@ -112,7 +115,7 @@ const Wrong kWrongs[] = {
     {"over_credit",
      Flaw::kOverCredit,
      "channel_credit_exhaustion_blocks_sender",
-     {"rpc.flow-control.credit.exceeded"}},
+     {"rpc.flow-control.credit"}},
     {"item_after_close",
      Flaw::kItemAfterClose,
      "channeling_generate_server_to_client",

@@ -123,7 +123,7 @@ TEST(RequestMonitor, IdsRiseAndAreOfTheirSidesParity) {
   Bench parity(NewRequestMonitor());
   parity.Say(kThem, kFirst);
   EXPECT_EQ(parity.level(), Level::kFail);
-  EXPECT_EQ(parity.rule(), "rpc.request.id-allocation");
+  EXPECT_EQ(parity.rule(), "session.parity");
 }
 
 TEST(RequestMonitor, KeepsToTheAnnouncedLimit) {
