@@ -170,7 +170,9 @@ class HandshakeMonitor : public Monitor {
     const bool fresh = session_ids_.insert(id).second;
     session_of_key_[yourself.resume_key()] = id;
     session_of_key_.erase("");
-    if (resumed != session_of_key_.end() ? resumed->second != id : !fresh) {
+    // (Of a key that was handed out where nobody looked, the session is not known.)
+    const bool opened = presented_[link.link].empty();
+    if (resumed != session_of_key_.end() ? resumed->second != id : opened && !fresh) {
       judge.Violation(kRule, frame.from,
                       resumed != session_of_key_.end()
                           ? "resumed a session under another session_id"

@@ -106,6 +106,7 @@ class JournalMonitor : public Monitor {
 
   // What the journal has told so far, in its order.
   struct Order {
+    std::set<OfSession> told;       // operations, of which it has anything
     std::set<OfSession> sealed;     // operations
     std::set<OfSession> invalid;    // channels, an end of which was told of what it has no row for
     std::set<OfSession> cancelled;  // requests of the subject
@@ -139,9 +140,9 @@ class JournalMonitor : public Monitor {
       const Transition& transition = event.transition();
       const OfSession key = {session, transition.connection_id(), transition.key()};
       const bool operation = transition.machine() == control::v1::MACHINE_OPERATION;
-      if (operation && transition.to_state() == "Sealed") {
-        order.sealed.insert({session, 0, transition.key()});
-      }
+      const OfSession of_session = {session, 0, transition.key()};
+      if (operation) order.told.insert(of_session);
+      if (operation && transition.to_state() == "Sealed") order.sealed.insert(of_session);
       if (transition.invalid()) order.invalid.insert(key);
       return;
     }
@@ -174,7 +175,9 @@ class JournalMonitor : public Monitor {
   void OnValueSent(const OfSession& request, const Order& order, Judge& judge) {
     const auto operation = operations_.find(request);
     if (operation == operations_.end() || !values_.contains(request)) return;
-    if (order.sealed.contains({std::get<0>(request), 0, operation->second})) {
+    const OfSession told = {std::get<0>(request), 0, operation->second};
+    if (!order.told.contains(told)) return;
+    if (order.sealed.contains(told)) {
       judge.Held("control.journal.write-ahead");
     } else {
       judge.Violation("control.journal.write-ahead", Side::kSubject,
