@@ -95,8 +95,10 @@ class JournalMonitor : public Monitor {
         ++(event.frame().sent() ? counts.subject_sent : counts.harness_sent);
       }
     }
-    JudgeInvalid(order, judge);
-    JudgeDiscards(order, judge);
+    if (order.steps) {  // else it tells of frames only
+      JudgeInvalid(order, judge);
+      JudgeDiscards(order, judge);
+    }
     CrossCheck(judge);
   }
 
@@ -106,6 +108,7 @@ class JournalMonitor : public Monitor {
 
   // What the journal has told so far, in its order.
   struct Order {
+    bool steps = false;             // of any machine but the command's
     std::set<OfSession> told;       // operations, of which it has anything
     std::set<OfSession> sealed;     // operations
     std::set<OfSession> invalid;    // channels, an end of which was told of what it has no row for
@@ -141,6 +144,7 @@ class JournalMonitor : public Monitor {
       const OfSession key = {session, transition.connection_id(), transition.key()};
       const bool operation = transition.machine() == control::v1::MACHINE_OPERATION;
       const OfSession of_session = {session, 0, transition.key()};
+      order.steps |= transition.machine() != control::v1::MACHINE_COMMAND;
       if (operation) order.told.insert(of_session);
       if (operation && transition.to_state() == "Sealed") order.sealed.insert(of_session);
       if (transition.invalid()) order.invalid.insert(key);

@@ -110,6 +110,15 @@ std::vector<const char*> Playable() {
         "link_goodbye_behind_a_backlog_loses_nothing",
         "rpc_metadata_is_handed_on",  // look at metadata
         "rpc_sensitive_values_stay_unseen",
+        "channel_close_race_settles_alike",  // journal more than frames
+        "channel_reset_stops_sender",
+        "channel_item_after_close_is_refused",
+        "retry_given_up_execution_makes_no_outcome",
+        "retry_resume_evaluates_every_operation",
+        "rpc_cancel_late_response_is_ignored",
+        "rpc_error_codes_keep_their_meaning",  // know the errors that no other scenario has
+        "session_limit_of_zero_allows_no_call",
+        "session_resume_refuses_old_names",
         "schema_recursive_types_are_whole",  // serve more than the methods of a program
         "schema_unbridgeable_types_fail_their_calls",
     };
