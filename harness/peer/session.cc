@@ -139,9 +139,8 @@ Session::Session(Peer* peer, bool initiates, uint32_t limit_of_harness, uint32_t
     : harness_initiates(initiates),
       harness_limit(limit_of_harness),
       subject_limit(limit_of_subject),
-      peer_(peer),
-      odd_(initiates) {  // the initiator of every session of ours asks for odd ids
-  connections_[0].odd = odd_;
+      peer_(peer) {
+  connections_[0].odd = initiates;  // the initiator asks for odd ids, if nothing else is said
 }
 
 Session::~Session() = default;
@@ -584,7 +583,7 @@ std::vector<uint64_t> Session::open_connections() const {
 }
 
 uint64_t Session::OpenConnection(bool odd, uint32_t limit) {
-  const uint64_t connection = NextId(next_connection_id_, odd_);
+  const uint64_t connection = NextId(next_connection_id_, odd_parity());
   Connection& on = connections_[connection];
   on.odd = odd;
   on.opened_by_harness = true;

@@ -159,8 +159,9 @@ class Session {
   uint32_t dials = 3;
   // What a resume that the subject refuses, or never takes up, would break.
   std::string resume_rule = "session.handshake.resume";
-  bool odd_parity() const { return odd_; }  // of the ids the harness mints
-  void SwapParities() { odd_ = !odd_; }     // before the first of them
+  // Of the ids that the harness mints on the root, and of connections that it opens.
+  bool odd_parity() const { return connections_.at(0).odd; }
+  void SwapParities() { connections_.at(0).odd = !odd_parity(); }  // before the first of them
   // What every further request of the harness carries beside its own: metadata, settled_below.
   wire::v1::Request in_every_request;
   bool attached() const { return link != nullptr; }
@@ -284,7 +285,6 @@ class Session {
   void EndChannels(Connection& connection);
 
   Peer* peer_;
-  bool odd_;
   uint64_t next_connection_id_ = 0, next_operation_id_ = 1, next_nonce_ = 1;
   std::map<uint64_t, Connection> connections_;  // by id; 0, the root, is always there
   std::vector<uint64_t> waiting_openings_;

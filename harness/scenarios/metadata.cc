@@ -124,8 +124,8 @@ Task<> HandedOnByHandlers(Peer& peer, Session& session) {
 
 // co_await: calls of the subject carry what its application gives, and bring it what was answered.
 Task<> HandedOnByCallers(Peer& peer, Session& session) {
-  const uint32_t question =
-      peer.StartCallBySubject(session, "EchoMetadata", "", "call", Copied<ControlEntries>(Sent()));
+  const uint32_t question = peer.StartCallBySubject(session, "EchoMetadata", "", "call", 0,
+                                                    Copied<ControlEntries>(Sent()));
   Incoming* incoming = co_await session.NextRequest("the subject's Request");
   co_await RequireSame(peer, Read(incoming->request.metadata()), Sent(), "the callee");
   Response response;
@@ -226,7 +226,7 @@ Task<> SensitiveStaysUnseen(Peer& peer) {
     co_await RequireNowhere(peer, secret);
     co_return;
   }
-  const uint32_t question = peer.StartCallBySubject(*session, "EchoMetadata", "", "call",
+  const uint32_t question = peer.StartCallBySubject(*session, "EchoMetadata", "", "call", 0,
                                                     Copied<ControlEntries>(entries));
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
   const bool same = incoming->request.metadata_size() == 1 &&

@@ -206,7 +206,7 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
       wire::Response made_up;
       made_up.mutable_ok();
       Abandon(ends);
-      return Respond(attachment, attempt, made_up, method);
+      return Respond(lane, attempt, made_up, method);
     }
     return refuse(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "may have run, and must not run again");
   }
@@ -242,7 +242,7 @@ void Callee::Refuse(Lane& lane, uint64_t request_id, const Ends& ends, wire::Run
   if (Mutated("refuses_behind_the_pong")) {
     const uint64_t connection = lane.connection().id();
     session_->runtime().loop.Post([this, request_id, code, text, connection] {
-      Attachment* const attachment = session_->attachment().get();
+      Attachment* const attachment = session_->attachment();
       Lane* const to = attachment == nullptr ? nullptr : attachment->FindLane(connection);
       if (to != nullptr) Respond(*to, request_id, RuntimeError(code, text), nullptr);
     });
@@ -338,9 +338,12 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   invocation.arguments = operation->arguments;
   invocation.metadata = Given(operation->metadata);
   invocation.ends = execution->ends;
-  invocation.call = [this, given = invocation.metadata](std::string method, std::string arguments,
-                                                        std::function<void()> done) {
-    session_->caller().Start(CallInTurn(given, std::move(method), std::move(arguments), done));
+  // On the connection it was called on; if that is closed by then, on the root.
+  invocation.call = [this, given = invocation.metadata, on = operation->connection](
+                        std::string method, std::string arguments, std::function<void()> done) {
+    Connection* const open = session_->connections().Find(on);
+    Connection& connection = open == nullptr ? session_->connections().root() : *open;
+    connection.caller().Start(CallInTurn(given, std::move(method), std::move(arguments), done));
   };
   invocation.wake = [&loop, weak] {
     loop.Post([weak] {
