@@ -362,6 +362,12 @@ uint32_t Peer::StartCallBySubject(
     Session& session, const std::string& method, std::string arguments, std::string handle,
     uint64_t connection, google::protobuf::RepeatedPtrField<control::v1::Metadata> metadata) {
   control::v1::ExecuteRequest command;
+  // Where the subject accepts, the command may overtake LetsGo: no session is there to call on yet.
+  if (session.harness_initiates && !session.proven) {
+    machine_->Report({.level = machine::Level::kError,
+                      .text = "the scenario has " + handle +
+                              " called on a session that the subject may not have bound yet"});
+  }
   command.mutable_call()->set_session_id(session.id);
   command.mutable_call()->set_connection_id(connection);
   const Method* known = FindMethod(method);

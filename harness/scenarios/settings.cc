@@ -26,6 +26,7 @@ Task<> ParityIsTheInitiators(Peer& peer) {
     options.initiator_even = even;
     peer.ForgetConnect();
     Session* session = co_await peer.Establish(options);
+    co_await session->Fence();
     // Either side calls: the initiator with the ids it asked for, the acceptor with the others.
     // The monitor judges each id.
     co_await RequireCallWorks(peer, *session, rule);
