@@ -68,7 +68,7 @@ async fn serve(served: Arc<Served>, mut invocation: Invocation) -> Returned {
         }
         _ => wait().await,
     }
-    Returned::Ok(Bytes::new())
+    Returned::Ok(Bytes::new(), Vec::new())
 }
 
 /// Passes bytes between its dialler and a listener; every link can be cut at once.
