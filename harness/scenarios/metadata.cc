@@ -198,12 +198,13 @@ Task<> SensitiveStaysUnseen(Peer& peer) {
     testbed::v1::EchoRequest crash = Echo("no value");
     crash.mutable_program()->add_steps()->mutable_panic();
     const peer::Method& echo = *peer::FindMethod("Echo");
-    std::vector<Call*> calls = {session->StartCall("Echo", Echo("fine")),
-                                session->StartCall("Echo", crash),
-                                session->StartCallRaw(echo, "\x0a\x7f", 0)};
     session->AnnounceUnknown("no.such/Method");
-    calls.push_back(session->StartBareCall("no.such/Method", ""));
-    for (Call* call : calls) {
+    // One after the other: which of several is answered first is the subject's to say.
+    for (int i = 0; i < 4; ++i) {
+      Call* call = i == 0   ? session->StartCall("Echo", Echo("fine"))
+                   : i == 1 ? session->StartCall("Echo", crash)
+                   : i == 2 ? session->StartCallRaw(echo, "\x0a\x7f", 0)
+                            : session->StartBareCall("no.such/Method", "");
       Response response = co_await session->ResponseTo(*call);
       co_await RequireWithout(peer, response.runtime_error().text(), secret, "error text");
     }
