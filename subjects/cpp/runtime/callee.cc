@@ -95,7 +95,8 @@ MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.op-id.scope", "operation id 0"};
   }
   const size_t held = Mutated("counts_handlers_of_lost_links") ? running() : 0;
-  if (std::max(lane.incoming.size(), held) >= lane.connection().own_limit()) {
+  const size_t spare = Mutated("takes_one_more_than_it_announced") ? 1 : 0;
+  if (std::max(lane.incoming.size(), held) >= lane.connection().own_limit() + spare) {
     return Violation{wire::PROTOCOL_ERROR_CODE_REQUEST_LIMIT_EXCEEDED,
                      "rpc.flow-control.max-concurrent-requests.inbound", "too many requests"};
   }
@@ -129,6 +130,7 @@ MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
                      "not one channel per channel field"};
   }
   lane.incoming[request.request_id()] = nullptr;  // counts from here
+  if (lane.hushed) return std::nullopt;
   Decide(lane, request, method);
   return std::nullopt;
 }
@@ -196,10 +198,15 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
     operation->machine.Step(record, "replay");
     if (!Mutated("replays_beside_open_channels")) Abandon(ends);  // r[retry.channel.sealed-result]
     if (Mutated("forgets_an_outcome_once_replayed")) operations_.erase(id);
-    return Respond(lane, attempt, operation->outcome, method);
+    wire::Response outcome = operation->outcome;
+    if (Mutated("replays_without_metadata")) outcome.clear_metadata();
+    return Respond(lane, attempt, std::move(outcome), method);
   }
-  if (operation && !method->idem && !operation->machine.Is("Sealed") &&
-      !Mutated("reexecutes_non_idem_after_resume") &&
+  const bool lost = operation && operation->machine.Is("Indeterminate");
+  const bool refused = (operation && !method->idem && !operation->machine.Is("Sealed") &&
+                        !(lost && Mutated("reruns_what_crashed"))) ||
+                       (lost && Mutated("refuses_what_crashed_though_idem"));
+  if (refused && !Mutated("reexecutes_non_idem_after_resume") &&
       !(Mutated("reruns_released_non_idem") && operation->machine.Is("Released"))) {
     operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
     if (operation->machine.Is("Indeterminate") && Mutated("makes_up_an_outcome")) {
@@ -265,6 +272,7 @@ void Callee::Respond(Lane& lane, uint64_t request_id, wire::Response response,
   if (!message.response().has_runtime_error()) {
     lane.Announce(*method, wire::BINDING_ROLE_RESPONSE);
   }
+  if (Mutated("answers_without_an_outcome")) message.mutable_response()->clear_outcome();
   lane.incoming.erase(request_id);  // r[...max-concurrent-requests.counting]
   if (Mutated("double_response")) lane.Commit(message);
   lane.Commit(std::move(message));
@@ -307,12 +315,18 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
   }
 }
 
+// r[control.journal.executions]
+void Callee::Note(const Operation& operation, const Execution& execution) {
+  const Recorder& record = session_->record();
+  session_->runtime().executions.Append(record.session_id, operation.id, execution.number,
+                                        record.generation);
+}
+
 void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   const auto execution = operation->execution;
   const Recorder& record = session_->record();
   operation->executions = execution->number;
-  session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
-                                        record.generation);
+  if (!Mutated("notes_executions_at_their_end")) Note(*operation, *execution);
   record.Handler(control::HANDLER_EVENT_STARTED, operation->id, execution->request_id,
                  execution->number);
   for (auto& [field, end] : execution->ends) {
@@ -320,8 +334,7 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
     if (end.receiving) end.receiving->Bind();
   }
   if (Mutated("executes_twice_per_request")) {
-    session_->runtime().executions.Append(record.session_id, operation->id, execution->number,
-                                          record.generation);
+    Note(*operation, *execution);
     Invocation twin{.method = operation->method,
                     .arguments = operation->arguments,
                     .metadata = {},
@@ -361,6 +374,7 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
 
 void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult result) {
   const auto execution = std::exchange(operation->execution, nullptr);
+  if (Mutated("notes_executions_at_their_end")) Note(*operation, *execution);
   const Recorder& record = session_->record();
   const bool returned = result.kind != HandlerResult::Kind::kPanic || Mutated("seals_what_crashed");
   const bool late = returned && Mutated("journals_the_seal_after_the_response");
@@ -376,6 +390,9 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
     }
     for (auto& entry : result.metadata) *response.add_metadata() = std::move(entry);
     operation->outcome = response;
+    if (execution->number > 1 && Mutated("reports_a_second_run_as_indeterminate")) {
+      response = RuntimeError(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "it had run before");
+    }
   } else {
     operation->machine.Step(record, "lose");
     Abandon(execution->ends);
@@ -416,7 +433,12 @@ MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
     Drop(*operation, "release");  // r[retry.cancel.volatile]
     Abandon(ends);
   }
-  Respond(lane, request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_CANCELLED, "cancelled"), nullptr);
+  const bool vague = Mutated("answers_a_cancel_with_indeterminate");
+  Respond(lane, request_id,
+          RuntimeError(
+              vague ? wire::RUNTIME_ERROR_CODE_INDETERMINATE : wire::RUNTIME_ERROR_CODE_CANCELLED,
+              "cancelled"),
+          nullptr);
   return std::nullopt;
 }
 

@@ -55,6 +55,7 @@ class Callee {
               const std::string& text);
   void Respond(Lane& lane, uint64_t request_id, wire::Response response, const Method* method);
   void Admit(const std::shared_ptr<Operation>& operation, uint64_t request_id, Ends ends);
+  void Note(const Operation& operation, const Execution& execution);
   void Begin(const std::shared_ptr<Operation>& operation);
   void Finished(const std::shared_ptr<Operation>& operation, HandlerResult result);
   void Drop(Operation& operation, std::string_view event);

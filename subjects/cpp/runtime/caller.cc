@@ -18,7 +18,8 @@ control::CallStatus StatusOf(wire::RuntimeErrorCode code, bool idem) {
     case wire::RUNTIME_ERROR_CODE_CANCELLED:
       return control::CALL_STATUS_CANCELLED;
     case wire::RUNTIME_ERROR_CODE_INDETERMINATE:
-      return control::CALL_STATUS_INDETERMINATE;
+      return Mutated("tells_indeterminate_as_any_error") ? control::CALL_STATUS_OTHER_RUNTIME_ERROR
+                                                         : control::CALL_STATUS_INDETERMINATE;
     case wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT:
       return control::CALL_STATUS_OPERATION_CONFLICT;
     case wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED:  // r[retry.gc.settled-below]
@@ -198,7 +199,19 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
   if (call->resolved) {
     lane.record().Discard("response", "rpc.cancel", response.request_id());
   }
+  if (result.status == control::CALL_STATUS_SCHEMA_MISMATCH &&
+      Mutated("attempts_a_mismatched_call_again")) {
+    call->operation_id = session_->NextOperationId();
+    Attempt(call);
+  }
+  const bool again = result.status == control::CALL_STATUS_INDETERMINATE && !call->resolved &&
+                     Mutated("attempts_an_indeterminate_call_again");
   call->Resolve(std::move(result));
+  if (again) {
+    call->operation_id = session_->NextOperationId();
+    Attempt(call);
+  }
+  lost_ += Mutated("frees_no_slot_once_it_was_used") ? 1 : 0;
   Pump();
   return std::nullopt;
 }
@@ -206,7 +219,8 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
 void Caller::Cancel(const std::shared_ptr<Call>& call) {
   if (call->resolved) return;
   std::erase(queue_, call);
-  if (call->request_id != 0 && connection_->lane() != nullptr) {
+  if (call->request_id != 0 && connection_->lane() != nullptr &&
+      !Mutated("cancels_without_a_word")) {
     wire::Message message;
     message.mutable_cancel_request()->set_request_id(call->request_id);
     connection_->lane()->Commit(std::move(message));
@@ -262,9 +276,11 @@ std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std:
     if (call->resolved) continue;
     if (keep && call->method->idem) {
       kept.push_back(call);
-    } else if (call->method->idem || call->attempts == 0) {
+    } else if ((call->method->idem && !Mutated("takes_every_lost_call_for_indeterminate")) ||
+               call->attempts == 0) {
       call->Resolve(Local(control::CALL_STATUS_SESSION_SHUTDOWN, text));
     } else {
+      protocol_error &= !Mutated("takes_a_violation_for_a_lost_link");
       call->Resolve(Local(
           protocol_error ? control::CALL_STATUS_PROTOCOL_ERROR : control::CALL_STATUS_INDETERMINATE,
           text));

@@ -72,7 +72,8 @@ void CommandLog::Enter(const control::ExecuteRequest& request, const Prepare& pr
   if (id <= watermark_) return refuse(control::REFUSAL_REASON_EVICTED, "evicted");
   if (const auto known = commands_.find(id); known != commands_.end()) {
     Command& command = known->second;
-    if (command.payload != payload) {  // r[control.lifecycle.conflict]
+    // r[control.lifecycle.conflict]
+    if (command.payload != payload && !Mutated("takes_another_command_for_the_one_it_knows")) {
       return refuse(control::REFUSAL_REASON_CONFLICT, "another command has this id");
     }
     if (Mutated("duplicate_command_runs_again")) {
@@ -167,7 +168,12 @@ control::StatusResponse CommandLog::Status(const control::StatusRequest& request
     if (command.machine.Is("Failed") && Mutated("takes_a_failed_command_for_a_running_one")) {
       response.set_state(control::COMMAND_STATE_STARTED);
     }
-    if (command.has_outcome) *response.mutable_outcome() = command.outcome;
+    if (command.has_outcome && !Mutated("answers_before_it_has_recorded")) {
+      *response.mutable_outcome() = command.outcome;
+    }
+    if (command.machine.Is("Accepted") && Mutated("starts_before_it_has_accepted")) {
+      response.set_state(control::COMMAND_STATE_NOT_ACCEPTED);
+    }
   } else {
     response.set_state(control::COMMAND_STATE_NOT_ACCEPTED);
     if (highest_send == 0) return response;  // no send is refused by it

@@ -33,7 +33,7 @@ void SendSorry(Link& link, wire::SorryReason reason, const std::string& detail) 
   handshake.mutable_sorry()->set_reason(reason);
   handshake.mutable_sorry()->set_detail(detail);
   Send(link, handshake);
-  link.Finish();
+  if (!Mutated("stays_after_a_sorry")) link.Finish();
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ class Domain::Accepting : public LinkUser {
     wire::Prologue prologue;
     prologue.mutable_reject()->set_reason(reason);
     Send(*link_, prologue);
-    link_->Finish();  // r[transport.prologue.reject-close]
+    if (!Mutated("stays_after_a_reject")) link_->Finish();  // r[transport.prologue.reject-close]
   }
 
   void Sorry(wire::SorryReason reason, const std::string& detail) {
@@ -290,6 +290,7 @@ class Domain::Greeting : public LinkUser {
     hello->set_version(kVersion);
     hello->set_conduit(wire::CONDUIT_BARE);
     hello->set_max_payload(establishment_->settings.max_payload);
+    if (Mutated("begins_with_an_accept")) prologue.mutable_accept()->set_max_payload(0);
     Send(*link_, prologue);
     if (Mutated("says_hello_before_it_is_accepted")) SayHello();
     link_->Start();
@@ -323,6 +324,7 @@ class Domain::Greeting : public LinkUser {
 
   void Prologue(const std::optional<wire::Prologue>& prologue) {
     if (prologue && prologue->has_reject()) {
+      if (Mutated("dials_again_after_a_reject")) domain_->Dial(establishment_);
       return Refuse(control::FAILURE_REASON_REJECTED, prologue->reject().text(),
                     wire::TransportRejectReason_Name(prologue->reject().reason()));
     }
@@ -452,6 +454,8 @@ void Domain::Dial(const std::shared_ptr<Establishment>& establishment) {
   socket->async_connect(
       {address, establishment->dialling.port},
       [this, establishment, socket, alive = std::weak_ptr(alive_)](std::error_code failed) {
+        static std::shared_ptr<tcp::socket> kept;  // of a mutant, which leaves it open
+        if (Mutated("dials_again_after_a_reject")) kept = socket;
         if (alive.expired() || establishment->session->over()) return;
         if (failed) return DialAgain(establishment);
         const auto link = NewLink(std::move(*socket));

@@ -81,6 +81,7 @@ MaybeViolation Lane::Apply(const wire::Message& message) {
 }
 
 MaybeViolation Lane::ApplyToChannel(const wire::Message& message, uint64_t id) {
+  hushed |= message.has_reset_channel() && Mutated("answers_nobody_after_a_reset");
   const auto found = ends.find(id);
   if (found == ends.end()) {
     if (Mutated("ignores_unknown_channels") || Mutated("ignores_names_of_older_links")) {

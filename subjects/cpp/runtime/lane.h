@@ -50,6 +50,7 @@ class Lane : public ChannelHost {
   std::map<uint64_t, std::shared_ptr<Operation>> incoming;
   std::map<uint64_t, End> ends;
   std::set<uint64_t> nameless;  // channels of methods unknown here
+  bool hushed = false;          // of a mutant only
 
  private:
   MaybeViolation ApplyToChannel(const wire::Message& message, uint64_t id);

@@ -133,7 +133,8 @@ MaybeViolation Tracker::Learn(const wire::Schema& schema) {
 std::string Tracker::Mismatch(const std::string& method, wire::BindingRole role,
                               uint32_t field) const {
   const auto found = bindings_.find({method, role, field});
-  return found == bindings_.end() ? "" : found->second.mismatch;
+  if (found == bindings_.end() || found->second.mismatch.empty()) return "";
+  return Mutated("names_no_field_of_a_mismatch") ? "types differ" : found->second.mismatch;
 }
 
 std::string Tracker::Judge(const wire::Binding& binding) const {

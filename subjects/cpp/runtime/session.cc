@@ -86,7 +86,7 @@ void Session::LeaveHandshake(const std::shared_ptr<Link>& link) {
 void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet) {
   LeaveHandshake(link);
   if (attachment_ != nullptr) {  // r[session.resume.supersede]
-    driver_.Step(record_, "link_lost");
+    if (!Mutated("binds_anew_without_letting_go")) driver_.Step(record_, "link_lost");
     Detach();
   }
   peer_ = peer;
@@ -207,8 +207,12 @@ void Session::Violated(const Violation& violation) {
   error->set_code(violation.code);
   error->set_rule(violation.rule);
   error->set_text(violation.text.substr(0, 1024));
-  attachment->Commit(std::move(message));
+  if (!Mutated("refuses_without_a_word")) attachment->Commit(std::move(message));
   attachment->Seal();
+  if (Mutated("stays_behind_its_protocol_error")) {
+    older_ = attachment;  // and with it the link
+    return;
+  }
   attachment->link->Finish();
 }
 
@@ -227,7 +231,7 @@ void Session::ToldGoodbye() {
   if (attachment == nullptr) return;
   wire::Message message;
   message.mutable_goodbye();
-  attachment->Commit(std::move(message));
+  if (!Mutated("leaves_without_a_goodbye")) attachment->Commit(std::move(message));
   attachment->Seal();
   attachment->link->Finish();
 }
