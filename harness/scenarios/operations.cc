@@ -19,12 +19,6 @@ using wire::v1::Response;
 
 constexpr uint32_t kChannelField = 3;  // of Generate's output and of Sum's input
 
-// co_await: the session goes on over a new link.
-Task<> CutAndResume(Peer& peer, Session& session) {
-  peer.Close(*session.link, CutBySeed(peer));
-  co_await peer.Resume(session);
-}
-
 // One more attempt, which a caller that keeps the rule named would not make: the callee's record
 // must answer it all the same.
 Call* AskAgain(Session& session, const Call& call, const char* breaking) {

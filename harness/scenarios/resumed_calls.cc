@@ -22,21 +22,6 @@ using wire::v1::Response;
 
 constexpr uint32_t kChannelField = 3;  // of Generate's output and of Sum's input
 
-// co_await: the session goes on over a new link.
-Task<> CutAndResume(Peer& peer, Session& session) {
-  peer.Close(*session.link, CutBySeed(peer));
-  co_await peer.Resume(session);
-}
-
-// co_await: the handler of an operation has ended, however it did.
-Task<> AwaitHandlerEnded(Peer& peer, const Session& session, const Call& call) {
-  control::v1::ExecuteRequest await;
-  await.mutable_await_event()->set_session_id(session.id);
-  await.mutable_await_event()->set_handler_ended(true);
-  await.mutable_await_event()->set_operation_id(call.operation_id);
-  Outcome ended = co_await peer.Execute(std::move(await), "the handler to end");
-}
-
 testbed::v1::EchoRequest CrashingBehind(const std::string& gate) {
   testbed::v1::EchoRequest request = WaitingEcho("no value", gate);
   request.mutable_program()->add_steps()->mutable_panic();

@@ -275,11 +275,7 @@ Task<> SealedReplayed(Peer& peer) {
   // The reply is lost: it is written, and nobody reads it before the cut.
   peer.StopReading(*session->link);
   Call* first = session->StartCall("Echo", request);
-  control::v1::ExecuteRequest await;
-  await.mutable_await_event()->set_session_id(session->id);
-  await.mutable_await_event()->set_handler_ended(true);
-  await.mutable_await_event()->set_operation_id(first->operation_id);
-  Outcome ended = co_await peer.Execute(std::move(await), "the handler to return");
+  co_await AwaitHandlerEnded(peer, *session, *first);
   peer.Close(*session->link, How::kRst);
   co_await peer.Resume(*session);
   Call* second = session->StartCallRaw(*first->method, first->arguments, first->operation_id);

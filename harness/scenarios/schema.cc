@@ -112,6 +112,15 @@ void ChangeKind(wire::v1::MessageSchema& message) {
 // Field 99, a string, after a value of the older version.
 std::string WithAddedField(std::string bytes) { return bytes + "\x9a\x06\x03new"; }
 
+// An ok whose bytes are of the type that was announced, whatever the testbed's is.
+void RespondAs(Session& session, Incoming& incoming, std::string ok) {
+  wire::v1::Message message;
+  message.mutable_response()->set_request_id(incoming.request.request_id());
+  message.mutable_response()->set_ok(std::move(ok));
+  incoming.response = message.response();
+  session.Send(std::move(message));
+}
+
 // ---------------------------------------------------------------- schema_compatible_types_…
 
 Task<> CompatibleTypes(Peer& peer) {
@@ -140,11 +149,7 @@ Task<> CompatibleTypes(Peer& peer) {
   Incoming* incoming = co_await session->NextRequest("the subject's Request");
   const OtherType other = Changed(*echo->response, &Evolve);
   Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
-  wire::v1::Message message;
-  message.mutable_response()->set_request_id(incoming->request.request_id());
-  message.mutable_response()->set_ok(WithAddedField(EchoReply("x").SerializeAsString()));
-  incoming->response = message.response();
-  session->Send(std::move(message));
+  RespondAs(*session, *incoming, WithAddedField(EchoReply("x").SerializeAsString()));
   control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, "schema.compat");
   co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_OK, "schema.compat",
                         "a response of a compatible type is a value");
@@ -184,11 +189,7 @@ Task<> KindMismatch(Peer& peer) {
   const OtherType other = Changed(*echo->response, &ChangeKind);
   Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
   incoming->other_type = true;
-  wire::v1::Message message;
-  message.mutable_response()->set_request_id(incoming->request.request_id());
-  message.mutable_response()->set_ok("");
-  incoming->response = message.response();
-  session->Send(std::move(message));
+  RespondAs(*session, *incoming, "");
   control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
   co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_SCHEMA_MISMATCH, rule,
                         "a response whose type has a field of another kind is SCHEMA_MISMATCH");
@@ -244,11 +245,7 @@ Task<> UnbridgeableTypes(Peer& peer) {
       const OtherType other = Changed(*method->response, one.change);
       Announce(*session, *method, wire::v1::BINDING_ROLE_RESPONSE, other);
       incoming->other_type = true;
-      wire::v1::Message message;
-      message.mutable_response()->set_request_id(incoming->request.request_id());
-      message.mutable_response()->set_ok("");
-      incoming->response = message.response();
-      session->Send(std::move(message));
+      RespondAs(*session, *incoming, "");
       control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, one.rule);
       co_await peer.Require(outcome.status() != control::v1::CALL_STATUS_OK, "schema.errors",
                             "a difference that cannot be bridged is an error, never a value");

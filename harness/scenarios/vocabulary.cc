@@ -76,6 +76,19 @@ peer::How CutBySeed(Peer& peer) {
   return peer.machine().Choose(2, "cut by") == 0 ? peer::How::kRst : peer::How::kFin;
 }
 
+Task<> CutAndResume(Peer& peer, peer::Session& session) {
+  peer.Close(*session.link, CutBySeed(peer));
+  co_await peer.Resume(session);
+}
+
+Task<> AwaitHandlerEnded(Peer& peer, const peer::Session& session, const peer::Call& call) {
+  control::v1::ExecuteRequest await;
+  await.mutable_await_event()->set_session_id(session.id);
+  await.mutable_await_event()->set_handler_ended(true);
+  await.mutable_await_event()->set_operation_id(call.operation_id);
+  control::v1::Outcome ended = co_await peer.Execute(std::move(await), "the handler to end");
+}
+
 Task<> RequireEcho(Peer& peer, const Response& response, const std::string& text) {
   testbed::v1::EchoResponse reply;
   const bool ok = response.has_ok() && reply.ParseFromString(response.ok()) && reply.text() == text;

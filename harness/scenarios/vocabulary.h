@@ -34,6 +34,11 @@ std::vector<uint64_t> Sequence(uint64_t first, uint32_t count);
 // How a link is cut where the scenario leaves it open.
 peer::How CutBySeed(Peer& peer);
 
+// co_await: the session goes on over a new link.
+Task<> CutAndResume(Peer& peer, peer::Session& session);
+// co_await: the handler of an operation of the harness has ended, however it did.
+Task<> AwaitHandlerEnded(Peer& peer, const peer::Session& session, const peer::Call& call);
+
 // co_await: a response that is an Echo's ok with this text.
 Task<> RequireEcho(Peer& peer, const wire::v1::Response& response, const std::string& text);
 // co_await: the subject's application was given this value.
