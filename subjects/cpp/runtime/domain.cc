@@ -431,7 +431,7 @@ void Domain::Connect(Settings settings, Dialling dialling, Connected connected) 
   establishment->settings = settings;
   establishment->dialling = std::move(dialling);
   establishment->connected = std::move(connected);
-  Dial(establishment);
+  if (!Mutated("waits_without_dialling")) Dial(establishment);
 }
 
 void Domain::Redial(const std::shared_ptr<Session>& session, const Settings& settings,

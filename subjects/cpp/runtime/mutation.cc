@@ -209,6 +209,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "uses_a_connection_before_it_is_accepted",
     "waits_for_a_limit_of_zero",
     "waits_for_a_session_that_cannot_come_back",
+    "waits_without_dialling",
     "waits_for_oversized_body",
     "wakes_consumer_at_the_end_only",
     "wrong_parity",
