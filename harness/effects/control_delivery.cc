@@ -31,6 +31,7 @@ bool Asleep(pid_t tid) {
   return name_end != stat.npos && name_end + 2 < stat.size() && stat[name_end + 2] == 'S';
 }
 
+// Uses of the library by threads of ours, over all worlds.
 std::atomic<uint64_t> entered{0}, left{0};
 
 // The threads of the library, each with its scheduler counters.

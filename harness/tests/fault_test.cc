@@ -345,5 +345,22 @@ TEST(Fault, OneThatNothingShowsIsNotGreen) {
   }
 }
 
+// ---------------------------------------------------------------- a scenario's own mistake
+
+// Where the subject accepts, its Call command may overtake LetsGo: always told, not by chance.
+Task<> CallsOnWhatMayNotBeBound(Peer& peer) {
+  peer::Session* session = peer.NewSession(SessionOptions());
+  peer.StartCallBySubject(*session, "Echo", "", "early");
+  peer.Judged(kRule);
+  co_return;
+}
+
+TEST(ScriptedRun, ACallOnASessionThatMayNotBeBoundIsTheHarnesssError) {
+  const Played played = Play(&CallsOnWhatMayNotBeBound, Direction::kHarnessToSubject);
+  EXPECT_EQ(played.level, Level::kError);
+  EXPECT_NE(played.reason.text.find("early"), std::string::npos) << played.reason.text;
+  EXPECT_EQ(Play(&CallsOnWhatMayNotBeBound, Direction::kSubjectToHarness).level, Level::kPass);
+}
+
 }  // namespace
 }  // namespace counterpart::scenarios
