@@ -83,10 +83,13 @@ bool IsOfALink(EffectKind kind) {
   switch (kind) {
     case EffectKind::kAsk:
     case EffectKind::kReadExecutions:
+    case EffectKind::kReadOutput:
     case EffectKind::kListen:
     case EffectKind::kStopListening:
     case EffectKind::kKill:
+    case EffectKind::kCloseInput:
     case EffectKind::kRestart:
+    case EffectKind::kStopProcess:
       return false;
     default:
       return true;
@@ -94,7 +97,8 @@ bool IsOfALink(EffectKind kind) {
 }
 
 bool IsQuestion(EffectKind kind) {
-  return kind == EffectKind::kAsk || kind == EffectKind::kReadExecutions;
+  return kind == EffectKind::kAsk || kind == EffectKind::kReadExecutions ||
+         kind == EffectKind::kReadOutput;
 }
 
 // Whether two effects belong to one ordered stream: a later one of it cannot overtake.
@@ -261,7 +265,7 @@ class RecordedWorld final : public effects::LiveWorld {
     Ingress& ingress = entry.ingress;
     ingress.subject = 0;
     if (ingress.kind == IngressKind::kAnswer || ingress.kind == IngressKind::kNoAnswer ||
-        ingress.kind == IngressKind::kExecutions) {
+        ingress.kind == IngressKind::kExecutions || ingress.kind == IngressKind::kOutput) {
       const auto question = questions_.find(ingress.id);
       if (question != questions_.end()) ingress.id = question->second;
     }

@@ -28,10 +28,14 @@ const char* Name(EffectKind kind) {
       return "ask";
     case EffectKind::kKill:
       return "kill";
+    case EffectKind::kCloseInput:
+      return "close_input";
     case EffectKind::kRestart:
       return "restart";
     case EffectKind::kReadExecutions:
       return "read_executions";
+    case EffectKind::kReadOutput:
+      return "read_output";
     case EffectKind::kSplit:
       return "split";
     case EffectKind::kMerge:
@@ -70,6 +74,8 @@ const char* Name(IngressKind kind) {
       return "started";
     case IngressKind::kExecutions:
       return "executions";
+    case IngressKind::kOutput:
+      return "output";
     case IngressKind::kQuiescent:
       return "quiescent";
     case IngressKind::kUnjudgeable:

@@ -31,12 +31,11 @@ enum class EffectKind : uint8_t {
   kLimit,          // id: link, number: largest payload accepted; default 16 MiB.
   kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
                    // `command_id` counted by the machine. Answered by kAnswer or kNoAnswer.
-  kKill,           // SIGKILL the subject's process group. Answered by kExited. With number 1: close
-                   // its stdin instead, which is to end it.
+  kKill,           // SIGKILL the subject's process group. Answered by kExited.
+  kCloseInput,     // Close the subject's stdin, which is to end it. Answered by kExited.
   kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
-  kReadExecutions,  // id: question. Answered by kExecutions. With number 1: what the subject has
-                    // written to stdout, behind its first line, and to stderr, as far as it is
-                    // kept; with 2 to stdout only.
+  kReadExecutions,  // id: question, bytes: session ids, in hexadecimal. Answered by kExecutions.
+  kReadOutput,      // id: question. Answered by kOutput; with number 1 also what went to stderr.
   kSplit,        // id: link. What is written from now on waits until the subject has read what was
                  // written before (at the latest until it is at rest). Answered by kProof then.
                  // With number 1 nothing follows: it may have ended the link as well.
@@ -70,6 +69,8 @@ enum class IngressKind : uint8_t {
   kExited,        // text: "exit 3" or "signal 9", plus a sanitizer's first line if there is one.
   kStarted,       // number: incarnation.
   kExecutions,    // id: question, bytes: the executions file's lines of this run's sessions.
+  kOutput,        // id: question, bytes: what the subject has written to stdout behind its first
+                  // line, as far as it is kept.
   kQuiescent,     // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
                   // bytes: what was seen, for people (an Exec of `fixpoints`), if a failure rests
                   // on it.

@@ -393,17 +393,15 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
     case EffectKind::kAsk:
       return Ask(lane, state, effect);
     case EffectKind::kKill:
-      return effect.number == 1 ? CloseInput() : Kill();
+      return Kill();
+    case EffectKind::kCloseInput:
+      return CloseInput();
     case EffectKind::kRestart:
       return Restart(lane);
     case EffectKind::kStopProcess:
       return StopProcess(lane);
     case EffectKind::kReadExecutions: {
       std::string file;
-      if (effect.number > 0) {
-        if (subject_ != nullptr) file = subject_->OutputSoFar(/*errors=*/effect.number == 1);
-        return Deliver(lane, {.kind = IngressKind::kExecutions, .id = effect.id, .bytes = file});
-      }
       if (subject_ != nullptr) {
         file = ReadFileFrom(subject_->process().executions_path(), state.executions_from,
                             kMostExecutions);
@@ -411,6 +409,11 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
       return Deliver(lane, {.kind = IngressKind::kExecutions,
                             .id = effect.id,
                             .bytes = ExecutionsOf(file, effect.bytes)});
+    }
+    case EffectKind::kReadOutput: {
+      std::string output;
+      if (subject_ != nullptr) output = subject_->OutputSoFar(/*errors=*/effect.number == 1);
+      return Deliver(lane, {.kind = IngressKind::kOutput, .id = effect.id, .bytes = output});
     }
   }
 }

@@ -37,7 +37,7 @@ void Machine::Ingest(std::vector<Ingress> batch) {
     // A copy: what the observer does may append to the trace.
     const Ingress seen = ingress;
     entry.ingress = std::move(ingress);
-    Conceal(entry.effect, entry.ingress);
+    StarOut(entry.effect, entry.ingress);
     const uint64_t index = trace_.Append(std::move(entry));
     Reading reading = observer_->OnIngress(seen, index);
     trace_.at(index).reading = std::move(reading);
@@ -175,7 +175,7 @@ std::vector<std::string> Machine::Awaited() const {
   return awaited;
 }
 
-void Machine::Conceal(Effect& effect, Ingress& ingress) const {
+void Machine::StarOut(Effect& effect, Ingress& ingress) const {
   for (const std::string& bytes : concealed_) {
     for (std::string* said : {&effect.bytes, &ingress.bytes, &ingress.text}) {
       for (size_t at = said->find(bytes); at != said->npos; at = said->find(bytes, at)) {
@@ -188,7 +188,7 @@ void Machine::Conceal(Effect& effect, Ingress& ingress) const {
 uint64_t Machine::Request(Effect effect, Reading reading) {
   Entry entry{.kind = EntryKind::kEffect, .round = round_, .time_us = now_us_()};
   entry.effect = effect;
-  Conceal(entry.effect, entry.ingress);
+  StarOut(entry.effect, entry.ingress);
   entry.reading = std::move(reading);
   committed_.push_back(std::move(effect));
   return trace_.Append(std::move(entry));

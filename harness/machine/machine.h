@@ -171,6 +171,8 @@ class Machine {
   void OnQuiescent(const effects::Ingress& ingress, uint64_t entry);
   Step Idle() const;
   uint64_t Random();
+  // Of an entry of the trace: what is concealed.
+  void StarOut(effects::Effect& effect, effects::Ingress& ingress) const;
 
   const uint64_t seed_;
   uint64_t random_state_;
@@ -182,8 +184,6 @@ class Machine {
   size_t next_role_ = 0;
   uint32_t round_ = 0;
   bool stopped_ = false;
-  void Conceal(effects::Effect& effect, effects::Ingress& ingress) const;
-
   std::vector<std::string> concealed_;
   std::vector<effects::Effect> committed_;
   Trace trace_;

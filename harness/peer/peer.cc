@@ -411,7 +411,7 @@ void Peer::Kill() {
 void Peer::CloseInput() {
   exit_expected_ = true;
   killed_ = being_killed_ = true;
-  machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 1, .bytes = ""},
+  machine_->Request({.kind = EffectKind::kCloseInput, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "close stdin", .text = ""});
 }
 
@@ -1050,6 +1050,9 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
     case IngressKind::kExecutions:
       executions_[ingress.id] = ingress.bytes;
       break;
+    case IngressKind::kOutput:
+      outputs_[ingress.id] = ingress.bytes;
+      break;
     case IngressKind::kProof:
       reading.text = ingress.text;
       OnProof(ingress);
@@ -1197,16 +1200,16 @@ Task<std::vector<ObservedEnd::Execution>> Peer::ReadExecutions() {
 
 Task<std::string> Peer::ReadOutput(bool errors) {
   const uint32_t id = next_question_++;
-  Effect effect{.kind = EffectKind::kReadExecutions,
+  Effect effect{.kind = EffectKind::kReadOutput,
                 .id = id,
-                .number = errors ? uint64_t{1} : uint64_t{2},
+                .number = errors ? uint64_t{1} : uint64_t{0},
                 .bytes = ""};
   machine_->Request(
       std::move(effect),
       {.edge = "", .label = errors ? "read stdout and stderr" : "read stdout", .text = ""});
-  executions_[id];
-  co_await Until("its output", [this, id] { return executions_.at(id).has_value(); });
-  co_return *executions_.at(id);
+  outputs_[id];
+  co_await Until("its output", [this, id] { return outputs_.at(id).has_value(); });
+  co_return *outputs_.at(id);
 }
 
 Task<std::vector<control::v1::JournalEvent>> Peer::JournalSoFar() {

@@ -351,6 +351,7 @@ class Peer : public machine::Observer {
   std::map<uint32_t, Listener> listeners_;
   std::map<uint32_t, Question> questions_;
   std::map<uint32_t, std::optional<std::string>> executions_;  // by question; unanswered: none
+  std::map<uint32_t, std::optional<std::string>> outputs_;     // likewise
   std::vector<std::unique_ptr<Session>> sessions_;
   uint32_t next_link_ = 1;
   uint32_t next_question_ = 1;

@@ -370,7 +370,8 @@ Reading Relay::OnIngress(const Ingress& ingress, uint64_t entry) {
       executions_[ingress.id] = ingress.bytes;
       break;
     case IngressKind::kStarted:
-      break;  // nothing here restarts a subject
+    case IngressKind::kOutput:
+      break;  // nothing here restarts a subject, or reads its output
     case IngressKind::kProof:
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:

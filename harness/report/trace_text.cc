@@ -91,6 +91,7 @@ bool IsFault(const v1::TraceEntry& entry) {
                                                     "resume_reading",
                                                     "stop_listening",
                                                     "kill",
+                                                    "close_input",
                                                     "restart",
                                                     "link_refused",
                                                     "oversize",

@@ -101,6 +101,7 @@ void MemoryWorld::Execute(const Effect& effect) {
       break;
     }
     case EffectKind::kKill:
+    case EffectKind::kCloseInput:
       Die("signal 9");
       break;
     case EffectKind::kRestart:
@@ -109,6 +110,9 @@ void MemoryWorld::Execute(const Effect& effect) {
       break;
     case EffectKind::kReadExecutions:
       Arrived(IngressKind::kExecutions, effect.id, 0, ExecutionsOf(effect.bytes));
+      break;
+    case EffectKind::kReadOutput:
+      Arrived(IngressKind::kOutput, effect.id);
       break;
   }
 }
