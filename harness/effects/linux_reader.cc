@@ -56,22 +56,55 @@ bool NumbersIn(const std::string& folder, std::vector<pid_t>* numbers) {
   return true;
 }
 
-std::vector<pid_t> ChildrenOf(pid_t pid) {
-  std::vector<pid_t> threads, children;
-  const std::string folder = "/proc/" + std::to_string(pid) + "/task/";
-  NumbersIn(folder, &threads);
-  for (const pid_t tid : threads) {
-    const std::string text = ReadFile(folder + std::to_string(tid) + "/children");
-    for (const char* at = text.c_str(); *at != 0;) {
-      char* end = nullptr;
-      const long child = std::strtol(at, &end, 10);
-      if (end == at) break;
-      children.push_back(static_cast<pid_t>(child));
-      at = end;
-    }
+void AddNumbers(const std::string& text, std::vector<pid_t>* numbers) {
+  for (const char* at = text.c_str(); *at != 0;) {
+    char* end = nullptr;
+    const long number = std::strtol(at, &end, 10);
+    if (end == at) break;
+    numbers->push_back(static_cast<pid_t>(number));
+    at = end;
   }
-  return children;
 }
+
+// Who is whose child, read again and again: the files are kept open. Every thread has a list of its
+// own.
+class Children {
+ public:
+  std::vector<pid_t> Of(pid_t pid) {
+    std::vector<pid_t> tids, children;
+    const std::string folder = "/proc/" + std::to_string(pid) + "/task/";
+    NumbersIn(folder, &tids);
+    std::map<pid_t, Files>& threads = processes_[pid];
+    std::erase_if(threads, [&tids](const auto& thread) {
+      return !std::binary_search(tids.begin(), tids.end(), thread.first);
+    });
+    for (const pid_t tid : tids) {
+      Files& files = threads[tid];
+      std::string text = ReadFd(files.children.get());
+      // Of a thread that has ended the list is as empty as that of one without children, though
+      // its id may live on: only its counters tell.
+      if (ReadFd(files.schedstat.get()).empty()) {
+        const std::string own = folder + std::to_string(tid);
+        files = {Open(own + "/children"), Open(own + "/schedstat")};
+        text = ReadFd(files.children.get());
+      }
+      AddNumbers(text, &children);
+    }
+    return children;
+  }
+
+  void KeepOnly(const std::vector<pid_t>& pids) {
+    std::erase_if(processes_, [&pids](const auto& process) {
+      return std::find(pids.begin(), pids.end(), process.first) == pids.end();
+    });
+  }
+
+ private:
+  struct Files {
+    UniqueFd children, schedstat;
+  };
+  std::map<pid_t, std::map<pid_t, Files>> processes_;  // by process and thread id
+};
 
 // "key: value" of an fdinfo file, from behind the colon; null if there is no such key.
 const char* Field(const std::string& text, const char* key) {
@@ -183,18 +216,22 @@ class LinuxReader final : public KernelReader {
   const std::string mark_;
   std::map<std::pair<pid_t, pid_t>, Files> threads_;  // by process and thread id
   std::map<pid_t, bool> orphans_;                     // looked up once
+  Children children_;
   uint64_t incarnations_ = 0;
   TcpDiag tcp_;
 };
 
 std::vector<pid_t> LinuxReader::ListProcesses() {
   std::vector<pid_t> processes = {root_};
-  for (const pid_t child : ChildrenOf(getpid())) {
+  for (const pid_t child : children_.Of(getpid())) {
     if (child != root_ && Ours(child)) processes.push_back(child);
   }
   for (size_t i = 0; i < processes.size(); ++i) {
-    for (const pid_t child : ChildrenOf(processes[i])) processes.push_back(child);
+    for (const pid_t child : children_.Of(processes[i])) processes.push_back(child);
   }
+  std::vector<pid_t> watched = processes;
+  watched.push_back(getpid());
+  children_.KeepOnly(watched);
   return processes;
 }
 
@@ -257,8 +294,9 @@ std::optional<LockHolder> LinuxReader::LockHeldOutside(pid_t pid,
     holder.name = ReadFile("/proc/" + std::to_string(other) + "/comm");
     if (!holder.name.empty() && holder.name.back() == '\n') holder.name.pop_back();
     std::vector<pid_t> tree = {other}, tids;
+    Children children;
     for (size_t i = 0; i < tree.size(); ++i) {
-      for (const pid_t child : ChildrenOf(tree[i])) tree.push_back(child);
+      for (const pid_t child : children.Of(tree[i])) tree.push_back(child);
       const std::string tasks = "/proc/" + std::to_string(tree[i]) + "/task/";
       NumbersIn(tasks, &tids);
       for (const pid_t tid : tids) {
