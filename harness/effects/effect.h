@@ -15,6 +15,8 @@
 
 namespace counterpart::effects {
 
+// In the order they came to be: their numbers are in the hashes of traces that are kept. So are
+// those of the next ones.
 enum class EffectKind : uint8_t {
   kListen,         // id: listener. Open a loopback listener; answered by kListening.
   kStopListening,  // id: listener. Connects are refused from now on; the port stays reserved, and
@@ -32,10 +34,8 @@ enum class EffectKind : uint8_t {
   kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
                    // `command_id` counted by the machine. Answered by kAnswer or kNoAnswer.
   kKill,           // SIGKILL the subject's process group. Answered by kExited.
-  kCloseInput,     // Close the subject's stdin, which is to end it. Answered by kExited.
   kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
   kReadExecutions,  // id: question, bytes: session ids, in hexadecimal. Answered by kExecutions.
-  kReadOutput,      // id: question. Answered by kOutput; with number 1 also what went to stderr.
   kSplit,        // id: link. What is written from now on waits until the subject has read what was
                  // written before (at the latest until it is at rest). Answered by kProof then.
                  // With number 1 nothing follows: it may have ended the link as well.
@@ -43,6 +43,8 @@ enum class EffectKind : uint8_t {
                  // subject is at rest), and both leave at once. Answered by kProof then.
   kStopProcess,  // SIGSTOP to the subject's process group. It goes on (SIGCONT) once it has been
                  // sent everything there is for it; answered by kProof then.
+  kCloseInput,   // Close the subject's stdin, which is to end it. Answered by kExited.
+  kReadOutput,   // id: question. Answered by kOutput; with number 1 also what went to stderr.
 };
 
 struct Effect {
@@ -69,8 +71,6 @@ enum class IngressKind : uint8_t {
   kExited,        // text: "exit 3" or "signal 9", plus a sanitizer's first line if there is one.
   kStarted,       // number: incarnation.
   kExecutions,    // id: question, bytes: the executions file's lines of this run's sessions.
-  kOutput,        // id: question, bytes: what the subject has written to stdout behind its first
-                  // line, as far as it is kept.
   kQuiescent,     // text: evidence; number: tier (1-3). Nothing can arrive any more by itself.
                   // bytes: what was seen, for people (an Exec of `fixpoints`), if a failure rests
                   // on it.
@@ -78,8 +78,10 @@ enum class IngressKind : uint8_t {
                   // same, if there is anything to show.
   kContradicted,  // text: how. What the subject says of itself is not so: r[control.settle]. bytes:
                   // the same.
-  kProof,  // id: link, or 0; bytes: name of the effect; number: 1 if it has taken effect (2, of
-           // kStopReading: and the window is closed), else 0; text: what the kernel says of that.
+  kProof,   // id: link, or 0; bytes: name of the effect; number: 1 if it has taken effect (2, of
+            // kStopReading: and the window is closed), else 0; text: what the kernel says of that.
+  kOutput,  // id: question, bytes: what the subject has written to stdout behind its first line, as
+            // far as it is kept.
 };
 
 struct Ingress {
