@@ -9,15 +9,26 @@ constexpr std::string_view kGrpc = "gRPC core";
 constexpr std::string_view kJvm = "JVM";
 
 constexpr HousekeepingThreads kTable[] = {
-    {kGrpc, "grpc_global_tim"}, {kGrpc, "timer_manager"},
-    {kGrpc, "event_engine"},    {kGrpc, "grpcpp_sync_ser"},
-    {kGrpc, "default-executo"}, {kGrpc, "resolver-execut"},
-    {kGrpc, "lifeguard"},       {kGrpc, "nexting_thread"},
-    {kJvm, "VM Periodic Tas"},  {kJvm, "G1 "},
-    {kJvm, "VM Thread"},        {kJvm, "C1 Compiler"},
-    {kJvm, "C2 Compiler"},      {kJvm, "Monitor Deflati"},
-    {kJvm, "Common-Cleaner"},   {kJvm, "Reference Handl"},
-    {kJvm, "Signal Dispatch"},  {kJvm, "Service Thread"},
+    // One more whenever the last one that waited has fired. What a timer calls of others' code is
+    // handed to default-executo.
+    {kGrpc, "grpc_global_tim", true},
+    {kGrpc, "timer_manager"},
+    {kGrpc, "event_engine"},
+    {kGrpc, "grpcpp_sync_ser"},
+    {kGrpc, "default-executo"},
+    {kGrpc, "resolver-execut"},
+    {kGrpc, "lifeguard"},
+    {kGrpc, "nexting_thread"},
+    {kJvm, "VM Periodic Tas"},
+    {kJvm, "G1 "},
+    {kJvm, "VM Thread"},
+    {kJvm, "C1 Compiler"},
+    {kJvm, "C2 Compiler"},
+    {kJvm, "Monitor Deflati"},
+    {kJvm, "Common-Cleaner"},
+    {kJvm, "Reference Handl"},
+    {kJvm, "Signal Dispatch"},
+    {kJvm, "Service Thread"},
     {kJvm, "Notification T"},
 };
 
@@ -25,9 +36,9 @@ constexpr HousekeepingThreads kTable[] = {
 
 std::span<const HousekeepingThreads> HousekeepingTable() { return kTable; }
 
-bool IsHousekeeping(std::string_view thread_name) {
+bool IsHousekeeping(std::string_view thread_name, bool early) {
   return std::any_of(std::begin(kTable), std::end(kTable), [&](const HousekeepingThreads& row) {
-    return thread_name.starts_with(row.name);
+    return (early || row.late) && thread_name.starts_with(row.name);
   });
 }
 

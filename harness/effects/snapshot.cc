@@ -139,7 +139,7 @@ std::vector<Fixpoint::Thread> Snapshotter::Dump() {
     thread.tid = id.tid;
     thread.name = reader_.Name(id);
     thread.state = reader_.State(id);
-    thread.housekeeping = id.incarnation <= baseline_ && IsHousekeeping(thread.name);
+    thread.housekeeping = IsHousekeeping(thread.name, id.incarnation <= baseline_);
     const std::string line = reader_.Syscall(id);
     if (line.empty()) continue;
     const BlockedSyscall waits =
@@ -187,7 +187,7 @@ bool Snapshotter::FirstPass(const std::vector<ThreadId>& ids, Snapshot* snapshot
     Remember(id, thread.counters);
     if (line.starts_with("running")) {
       thread.name = reader_.Name(id);
-      thread.housekeeping = id.incarnation <= baseline_ && IsHousekeeping(thread.name);
+      thread.housekeeping = IsHousekeeping(thread.name, id.incarnation <= baseline_);
       if (steps_.housekeeping_runs_too || !thread.housekeeping) {
         snapshot->busy = Called(id, thread.name) + " runs";
         return false;
@@ -230,7 +230,7 @@ void Snapshotter::ReadTimeouts(Snapshot* snapshot) {
     // Read anew: it may have been named since it last ran.
     thread.name = reader_.Name(thread.id);
     const bool early = thread.id.incarnation <= baseline_ || !steps_.housekeeping_only_early;
-    thread.housekeeping = early && IsHousekeeping(thread.name);
+    thread.housekeeping = IsHousekeeping(thread.name, early);
   }
 }
 

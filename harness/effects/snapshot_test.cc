@@ -592,6 +592,27 @@ TEST(StepTest, ALaterThreadOnlyLooksLikeHousekeeping) {
   EXPECT_EQ(with({.housekeeping_only_early = false}), KernelView::State::kQuiescent);
 }
 
+TEST(HousekeepingTest, OfThreadsThatComeLaterOnlyThoseThatRunNoCodeOfOthers) {
+  const auto state_with = [](const std::string& name) {
+    Telling state;
+    state.model.Add(1);
+    const auto witness = MakeSnapshotWitness(std::make_unique<ModelKernel>(&state));
+    witness->OnStarted();
+    state.model.Add(2, name);
+    state.model.memory = {0, 100'000'000};
+    state.model.WakeRunSleep(2, SleepInMemory());
+    OurEnds ends;
+    return witness->Look(&ends, std::chrono::microseconds(0), Certainty::kOneLook).state;
+  };
+  for (const HousekeepingThreads& row : HousekeepingTable()) {
+    EXPECT_EQ(state_with(std::string(row.name)),
+              row.late ? KernelView::State::kQuiescent : KernelView::State::kBusy)
+        << row.name;
+  }
+  // Handlers run on this one, and what they start is called like it.
+  EXPECT_FALSE(IsHousekeeping("default-executo", /*early=*/false));
+}
+
 TEST(HousekeepingTest, TimersOfEveryRowAreLeftOutOfAccountAndOthersAreNot) {
   const auto state_with = [](const std::string& name) {
     Telling state;
