@@ -203,6 +203,46 @@ Task<> Transform(Peer& peer) {
   co_await RequireOk(peer, outcome, reply.SerializeAsString());
 }
 
+// ---------------------------------------------------------------- channel_outlives_its_call
+
+// Only the harness may answer a call whose channels go on: a handler of the testbed returns last.
+Task<> OutlivesItsCall(Peer& peer) {
+  const std::string rule = "rpc.channel.lifecycle";
+  constexpr uint32_t kBefore = 3, kAfter = 5;
+  Session* session = co_await peer.Establish();
+  const std::vector<uint64_t> all = Sequence(1, kBefore + kAfter);
+  // The caller takes what comes behind the Response.
+  testbed::v1::GenerateRequest asked = Generate(1, kBefore + kAfter);
+  const uint32_t generate =
+      peer.StartCallBySubject(*session, "Generate", asked.SerializeAsString(), "takes");
+  Incoming* incoming = co_await session->NextRequest("the subject's Request");
+  Channel* output = incoming->channels[kGenerateOutput];
+  const uint32_t receiving = peer.Start(ReceiveItems("takes", kGenerateOutput, 0, 1));
+  co_await output->Send(1, kBefore);
+  testbed::v1::GenerateResponse emitted;
+  emitted.set_emitted(kBefore + kAfter);
+  session->RespondOk(*incoming, emitted);
+  CallOutcome outcome = co_await peer.CallOutcomeOf(generate);
+  co_await RequireOk(peer, outcome, emitted.SerializeAsString());
+  co_await output->Send(kBefore + 1, kAfter);
+  output->Close();
+  Outcome received = co_await peer.OutcomeOf(receiving, "the application to take all items");
+  co_await RequireReceived(peer, received, all, control::v1::END_STATUS_CLOSED, rule);
+  // And sends behind the Response.
+  const uint32_t sum = peer.StartCallBySubject(*session, "Sum", "", "sends");
+  incoming = co_await session->NextRequest("the subject's second Request");
+  Channel* input = incoming->channels[kSumInput];
+  session->RespondOk(*incoming, SumReply(0, 0));
+  CallOutcome answered = co_await peer.CallOutcomeOf(sum);
+  co_await RequireOk(peer, answered, SumReply(0, 0).SerializeAsString());
+  peer.Start(SendItems("sends", kSumInput, 1, kBefore + kAfter));
+  std::vector<uint64_t> values = co_await input->Receive(kBefore + kAfter);
+  co_await peer.Require(values == all, rule, "the application sends on behind the Response");
+  peer.Start(CloseEnd("sends", kSumInput));
+  co_await peer.Until(
+      "CloseChannel", [input] { return input->closed_by_subject(); }, rule);
+}
+
 // ---------------------------------------------------------------- channel_credit_exhaustion_…
 
 Task<> CreditExhaustion(Peer& peer) {
@@ -235,8 +275,17 @@ Task<> CreditExhaustion(Peer& peer) {
   co_await peer.Settle();
   co_await peer.Require(channel->received() == kInitialCredit,
                         "rpc.flow-control.credit.zero-blocks", "at zero credit the sender waits");
-  channel->Grant(5);
-  co_await channel->AwaitReceived(kInitialCredit + 5);
+  const bool over =
+      peer.harness_calls() ? call->response.has_value() : peer.question(sending).answered;
+  co_await peer.Require(!over, "rpc.flow-control.credit.zero-blocks",
+                        "a send without credit waits, and does not fail");
+  channel->Grant(2);
+  channel->Grant(0);
+  channel->Grant(3);
+  co_await peer.Until(
+      "the items of 2, 0 and 3 credit more",
+      [channel] { return channel->received() >= kInitialCredit + 5; },
+      "rpc.flow-control.credit.grant");
   co_await session->Fence();
   co_await peer.Settle();
   co_await peer.Require(channel->received() == kInitialCredit + 5, "rpc.flow-control.credit.grant",
@@ -245,7 +294,11 @@ Task<> CreditExhaustion(Peer& peer) {
   std::vector<uint64_t> values = co_await channel->Receive(kItems);
   co_await peer.Require(values == Sequence(1, kItems), "rpc.channel.no-silent-drop",
                         "nothing is lost while the sender waits for credit");
+  // All of the credit is spent by now.
+  const auto closed = [channel] { return channel->closed_by_subject(); };
   if (peer.harness_calls()) {
+    co_await peer.Until("CloseChannel, which costs no credit", closed,
+                        "rpc.flow-control.credit.spend");
     Response response = co_await session->ResponseTo(*call);
     co_await peer.Require(response.has_ok(), "rpc.response.shape", "Generate returns ok");
     co_return;
@@ -254,8 +307,8 @@ Task<> CreditExhaustion(Peer& peer) {
   co_await peer.Require(sent.sent().accepted() == kItems, "rpc.flow-control.credit.zero-blocks",
                         "a send that waited for credit ends once there is some");
   peer.Start(CloseEnd("call", kSumInput));
-  co_await peer.Until(
-      "CloseChannel", [channel] { return channel->closed_by_subject(); }, "rpc.channel.close");
+  co_await peer.Until("CloseChannel, which costs no credit", closed,
+                      "rpc.flow-control.credit.spend");
   session->RespondOk(*incoming, SumReply(1, 1));
   CallOutcome outcome = co_await peer.CallOutcomeOf(question);
   co_await RequireOk(peer, outcome, SumReply(1, 1).SerializeAsString());
@@ -529,13 +582,23 @@ std::vector<Scenario> ChannelScenarios() {
        {"rpc.channel.no-silent-drop"},
        needs,
        &Transform},
+      {"channel_outlives_its_call",
+       "channel",
+       "Items go on behind the Response, either way, until the channel itself is closed.",
+       {Direction::kSubjectToHarness},
+       {},
+       {"rpc.channel.lifecycle"},
+       needs,
+       &OutlivesItsCall},
       {"channel_credit_exhaustion_blocks_sender",
        "channel",
-       "At zero credit the sender waits; grants add up and set it going again.",
+       "At zero credit the sender waits; grants add up and set it going again; a close is free.",
        both,
-       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit",
+       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.spend",
+        "rpc.flow-control.credit.grant", "rpc.flow-control.credit",
         "rpc.flow-control.credit.initial"},
-       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit",
+       {"rpc.flow-control.credit.zero-blocks", "rpc.flow-control.credit.spend",
+        "rpc.flow-control.credit.grant", "rpc.flow-control.credit",
         "rpc.flow-control.credit.initial"},
        needs,
        &CreditExhaustion},

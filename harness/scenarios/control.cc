@@ -270,6 +270,10 @@ Task<> StatesMoveForward(Peer& peer) {
   const uint32_t question = peer.Start(std::move(waiting));
   co_await peer.Settle();
   co_await RequireState(peer, id, control::v1::COMMAND_STATE_STARTED, "runs");
+  StatusResponse again = co_await StatusOf(peer, id, 0);
+  co_await peer.Require(again.state() == control::v1::COMMAND_STATE_STARTED,
+                        "control.lifecycle.status-lane",
+                        "to be asked for its status changes nothing of a command that runs");
   for (int i = 0; i < 2; ++i) {
     control::v1::Outcome done = co_await peer.Execute(Probe(peer, "bare"), "a command to complete");
   }

@@ -1,4 +1,6 @@
 // Schema announcements: strict, in both directions.
+#include <set>
+
 #include "counterpart/testbed/v1/testbed.pb.h"
 #include "harness/scenarios/scenario.h"
 #include "harness/scenarios/vocabulary.h"
@@ -79,6 +81,15 @@ OtherType Changed(const google::protobuf::Descriptor& type,
   change(*changed.mutable_message());
   changed.set_type_id(wire::SchemaId(changed));
   other.id = changed.type_id();
+  // What it refers to no more is not described.
+  std::set<uint64_t> referred = {other.id};
+  for (auto type = other.types.rbegin(); type != other.types.rend(); ++type) {
+    if (!referred.contains(type->type_id())) continue;
+    for (const auto& field : type->message().fields()) referred.insert(field.type_id());
+  }
+  std::erase_if(other.types, [&referred](const wire::v1::TypeSchema& type) {
+    return !referred.contains(type.type_id());
+  });
   return other;
 }
 
@@ -91,26 +102,27 @@ void Announce(Session& session, const peer::Method& method, wire::v1::BindingRol
   session.AnnounceOther(other.types, std::move(binding));
 }
 
-// A later version of EchoRequest or EchoResponse: one field is called otherwise, one is gone, one
-// is new. Numbers alone match.
-void Evolve(wire::v1::MessageSchema& message) {
-  auto& fields = *message.mutable_fields();
-  fields.at(0).set_name("words");
-  fields.erase(fields.begin() + 1);
-  wire::v1::FieldSchema& added = *fields.Add();
+// Field 1 is called otherwise.
+void Rename(wire::v1::MessageSchema& message) { message.mutable_fields(0)->set_name("words"); }
+
+// There is a field 99.
+void AddField(wire::v1::MessageSchema& message) {
+  wire::v1::FieldSchema& added = *message.add_fields();
   added.set_number(99);
   added.set_name("added_later");
   added.set_kind(google::protobuf::FieldDescriptorProto::TYPE_STRING);
   added.set_cardinality(wire::v1::CARDINALITY_IMPLICIT);
 }
 
+// There is no field 1.
+void LoseFirst(wire::v1::MessageSchema& message) {
+  message.mutable_fields()->erase(message.mutable_fields()->begin());
+}
+
 // Field 1 becomes a number.
 void ChangeKind(wire::v1::MessageSchema& message) {
   message.mutable_fields(0)->set_kind(google::protobuf::FieldDescriptorProto::TYPE_UINT64);
 }
-
-// Field 99, a string, after a value of the older version.
-std::string WithAddedField(std::string bytes) { return bytes + "\x9a\x06\x03new"; }
 
 // An ok whose bytes are of the type that was announced, whatever the testbed's is.
 void RespondAs(Session& session, Incoming& incoming, std::string ok) {
@@ -123,39 +135,65 @@ void RespondAs(Session& session, Incoming& incoming, std::string ok) {
 
 // ---------------------------------------------------------------- schema_compatible_types_…
 
+// A difference that fields matched by number bridge, of a method's arguments and response, as their
+// sender has them.
+struct Bridged {
+  const char* method;
+  void (*change)(wire::v1::MessageSchema& message);
+  const char* bytes;  // a value of the changed type: a text that says "kept"
+  const char* rule;
+  const char* because;
+};
+
+constexpr Bridged kBridged[] = {
+    {"Echo", &Rename, "\x0a\x04kept", "schema.translation.by-number",
+     "a field is found by its number, whatever its name"},
+    {"EchoIdem", &AddField, "\x0a\x04kept\x9a\x06\x03new", "schema.translation.unknown-fields",
+     "a field that the receiver's type lacks is skipped"},
+    {"EchoTree", &LoseFirst, "\x12\x04kept", "schema.translation.missing-optional",
+     "a field that the sender's type lacks has its default"},
+};
+
+// Whether the handler was given that text, and the default of everything else.
+bool Kept(const Bridged& one, const std::string& ok) {
+  if (std::string_view(one.method) == "EchoTree") {
+    testbed::v1::EchoTreeResponse reply;
+    return reply.ParseFromString(ok) && reply.label() == "kept" && reply.tree().value() == 0 &&
+           reply.tree().children().empty();
+  }
+  testbed::v1::EchoResponse reply;  // EchoIdemResponse has the same fields
+  return reply.ParseFromString(ok) && reply.text() == "kept" && reply.padding().empty();
+}
+
 Task<> CompatibleTypes(Peer& peer) {
   Session* session = co_await peer.Establish();
-  const peer::Method* echo = peer::FindMethod("Echo");
-  if (peer.harness_calls()) {
-    const OtherType other = Changed(*echo->arguments, &Evolve);
-    Announce(*session, *echo, wire::v1::BINDING_ROLE_ARGUMENTS, other);
-    peer::Call* call = session->StartBareCall(
-        echo->name, WithAddedField(Echo("read by number").SerializeAsString()));
-    wire::v1::Response response =
-        co_await session->ResponseTo(*call, "schema.translation.by-number");
-    testbed::v1::EchoResponse reply;
-    const bool read = response.has_ok() && reply.ParseFromString(response.ok());
-    co_await peer.Require(read && reply.text() == "read by number", "schema.translation.by-number",
-                          "a field is found by its number, whatever its name");
-    co_await peer.Require(reply.padding().empty(), "schema.translation.missing-optional",
-                          "a field that the sender's type lacks has its default");
-    // Were the field the sender's type has more not skipped, the call would have failed.
-    peer.Judged("schema.translation.unknown-fields");
-    peer.Judged("schema.compat");
-    co_return;
+  for (const Bridged& one : kBridged) {
+    const peer::Method* method = peer::FindMethod(one.method);
+    const std::string rule = one.rule;
+    if (peer.harness_calls()) {
+      const OtherType other = Changed(*method->arguments, one.change);
+      Announce(*session, *method, wire::v1::BINDING_ROLE_ARGUMENTS, other);
+      peer::Call* call = session->StartBareCall(method->name, one.bytes);
+      wire::v1::Response response = co_await session->ResponseTo(*call, rule);
+      const bool kept = response.has_ok() && Kept(one, response.ok());
+      co_await peer.Require(kept, rule, one.because);
+    } else {
+      const uint32_t question = peer.StartCallBySubject(*session, one.method, "", one.method);
+      Incoming* incoming = co_await session->NextRequest("the subject's Request");
+      const OtherType other = Changed(*method->response, one.change);
+      Announce(*session, *method, wire::v1::BINDING_ROLE_RESPONSE, other);
+      RespondAs(*session, *incoming, one.bytes);
+      control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
+      co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_OK, rule, one.because);
+    }
   }
-  const uint32_t question =
-      peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "call");
-  Incoming* incoming = co_await session->NextRequest("the subject's Request");
-  const OtherType other = Changed(*echo->response, &Evolve);
-  Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
-  RespondAs(*session, *incoming, WithAddedField(EchoReply("x").SerializeAsString()));
-  control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, "schema.compat");
-  co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_OK, "schema.compat",
-                        "a response of a compatible type is a value");
+  peer.Judged("schema.compat");
 }
 
 // ---------------------------------------------------------------- schema_kind_mismatch_…
+
+// A value of the changed type that has the field.
+constexpr char kNumber[] = "\x08\x05";
 
 Task<> KindMismatch(Peer& peer) {
   const std::string rule = "schema.errors.type-mismatch";
@@ -164,13 +202,16 @@ Task<> KindMismatch(Peer& peer) {
   if (peer.harness_calls()) {
     const OtherType other = Changed(*echo->arguments, &ChangeKind);
     Announce(*session, *echo, wire::v1::BINDING_ROLE_ARGUMENTS, other);
-    // No value needs the field: arguments of no bytes.
-    peer::Call* call = session->StartBareCall(echo->name, "");
+    peer::Call* call = session->StartBareCall(echo->name, kNumber);
     wire::v1::Response response = co_await session->ResponseTo(*call, rule);
     const wire::v1::RuntimeError& error = response.runtime_error();
     co_await peer.Require(error.code() == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, rule,
                           "a field of another kind fails the call with SCHEMA_MISMATCH");
-    peer.Judged("schema.errors.early");
+    peer::Call* needless = session->StartBareCall(echo->name, "");
+    wire::v1::Response early = co_await session->ResponseTo(*needless, "schema.errors.early");
+    const auto code = early.runtime_error().code();
+    co_await peer.Require(code == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH,
+                          "schema.errors.early", "it fails a call too whose value lacks the field");
     co_await peer.Require(error.text().find("text") != std::string::npos, "schema.errors.content",
                           "the text names the field; it says: " + error.text());
     co_await session->Fence();
@@ -189,12 +230,20 @@ Task<> KindMismatch(Peer& peer) {
   const OtherType other = Changed(*echo->response, &ChangeKind);
   Announce(*session, *echo, wire::v1::BINDING_ROLE_RESPONSE, other);
   incoming->other_type = true;
-  RespondAs(*session, *incoming, "");
+  RespondAs(*session, *incoming, kNumber);
   control::v1::CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
   co_await peer.Require(outcome.status() == control::v1::CALL_STATUS_SCHEMA_MISMATCH, rule,
                         "a response whose type has a field of another kind is SCHEMA_MISMATCH");
   co_await peer.Require(outcome.attempts() == 1, "schema.errors.not-retryable",
                         "a call that failed so is not attempted again");
+  const uint32_t needless =
+      peer.StartCallBySubject(*session, "Echo", Echo("x").SerializeAsString(), "again");
+  incoming = co_await session->NextRequest("the subject's second Request");
+  incoming->other_type = true;
+  RespondAs(*session, *incoming, "");
+  control::v1::CallOutcome early = co_await peer.CallOutcomeOf(needless, "schema.errors.early");
+  co_await peer.Require(early.status() == control::v1::CALL_STATUS_SCHEMA_MISMATCH,
+                        "schema.errors.early", "so is one whose value lacks the field");
 }
 
 // ---------------------------------------------------------------- schema_unbridgeable_…
@@ -359,7 +408,8 @@ std::vector<Scenario> SchemaScenarios() {
        both,
        {"schema.translation.by-number", "schema.translation.missing-optional",
         "schema.translation.unknown-fields", "schema.compat"},
-       {"schema.compat"},
+       {"schema.translation.by-number", "schema.translation.missing-optional",
+        "schema.translation.unknown-fields", "schema.compat"},
        {"root_calls", "schemas"},
        &CompatibleTypes},
       {"schema_kind_mismatch_fails_the_call",
@@ -367,7 +417,7 @@ std::vector<Scenario> SchemaScenarios() {
        "A field of another kind fails every call of its binding, and nothing else.",
        both,
        {"schema.errors.type-mismatch", "schema.errors.early", "schema.errors.content"},
-       {"schema.errors.type-mismatch", "schema.errors.not-retryable"},
+       {"schema.errors.type-mismatch", "schema.errors.early", "schema.errors.not-retryable"},
        {"root_calls", "schemas"},
        &KindMismatch},
       {"schema_unbridgeable_types_fail_their_calls",

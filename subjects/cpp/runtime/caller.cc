@@ -184,6 +184,7 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
                        "response of " + call->method_name};
     }
     std::string why = lane.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_RESPONSE);
+    if (result.value.empty() && Mutated("finds_mismatches_in_values")) why.clear();
     for (const auto& channel : call->method->channels) {
       if (!why.empty() || channel.to_callee) continue;
       why = lane.tracker.Mismatch(call->method_name, wire::BINDING_ROLE_CHANNEL,
@@ -196,6 +197,12 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
   }
   lane.outgoing.erase(found);
   call->request_id = 0;
+  if (Mutated("ends_channels_with_their_call")) {
+    for (auto& [field, end] : call->sets.back()) {
+      if (end.sending) end.sending->Close();
+      if (end.receiving) end.receiving->Reset();
+    }
+  }
   if (call->resolved) {
     lane.record().Discard("response", "rpc.cancel", response.request_id());
   }

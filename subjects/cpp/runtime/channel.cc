@@ -49,6 +49,7 @@ Sent SendingEnd::Send(const std::string& item) {
   message.mutable_channel_item()->set_item(item);
   if (!host_->Fits(message)) return Sent::kTooLarge;  // costs nothing: it is never sent
   if (!machine_.Is("Open") || host_->Congested()) return Sent::kNotNow;
+  if (credit_ == 0 && Mutated("fails_sends_without_credit")) return Sent::kOver;
   if (credit_ == 0 && !Mutated("over_credit")) return Sent::kNotNow;
   host_->Announce(*method_, wire::BINDING_ROLE_CHANNEL, argument_.field_number);
   if (credit_ > 0) --credit_;  // r[rpc.flow-control.credit.spend]
@@ -74,6 +75,7 @@ void SendingEnd::SendClose(bool aborted) {
 }
 
 void SendingEnd::Close() {
+  if (credit_ == 0 && Mutated("pays_for_a_close")) return;
   if (host_ != nullptr && machine_.Allows("close")) SendClose(false);
 }
 
@@ -101,7 +103,7 @@ MaybeViolation SendingEnd::OnCredit(uint32_t credit) {
     return Wrong(wire::PROTOCOL_ERROR_CODE_CREDIT_OVERFLOW, "rpc.flow-control.credit.overflow",
                  "credit");
   }
-  credit_ += credit;
+  credit_ += Mutated("takes_every_grant_for_one") ? 1 : credit;
   Changed();
   return std::nullopt;
 }

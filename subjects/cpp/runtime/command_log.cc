@@ -161,6 +161,9 @@ control::StatusResponse CommandLog::Status(const control::StatusRequest& request
     response.set_state(control::COMMAND_STATE_EVICTED);
   } else if (const auto found = commands_.find(id); found != commands_.end()) {
     const Command& command = found->second;
+    if (!command.has_outcome && Mutated("completes_what_it_is_asked_about")) {
+      loop_.Post([this, id] { Record(id, Done()); });
+    }
     response.set_state(command.machine.Is("Accepted")    ? control::COMMAND_STATE_ACCEPTED
                        : command.machine.Is("Started")   ? control::COMMAND_STATE_STARTED
                        : command.machine.Is("Completed") ? control::COMMAND_STATE_COMPLETED

@@ -182,6 +182,9 @@ std::string Tracker::Compare(uint64_t theirs, const Descriptor* ours,
     if (own == nullptr && Mutated("matches_fields_by_name")) {
       return "field " + field.name() + " of " + type.full_name() + " is unknown here";
     }
+    if (own == nullptr && Mutated("refuses_fields_it_lacks")) {
+      return "field " + field.name() + " of " + type.full_name() + " is unknown here";
+    }
     if (own == nullptr) continue;  // r[schema.translation.unknown-fields]
     const auto cardinality = own->is_repeated()    ? wire::CARDINALITY_REPEATED
                              : own->has_presence() ? wire::CARDINALITY_OPTIONAL
@@ -199,6 +202,9 @@ std::string Tracker::Compare(uint64_t theirs, const Descriptor* ours,
   }
   for (int i = 0; i < ours->field_count(); ++i) {  // r[schema.errors.missing-required]
     const auto* own = ours->field(i);
+    if (Mutated("asks_for_every_field") && !present.contains(own->number())) {
+      return "field " + own->name() + " is not in " + type.full_name();
+    }
     if (own->options().GetExtension(counterpart::testbed::v1::required) &&
         !present.contains(own->number()) && !Mutated("asks_for_no_required_field")) {
       return "field " + own->name() + ", required by " + ours->full_name() + ", is not in " +
