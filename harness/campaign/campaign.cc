@@ -270,6 +270,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
         worker_options.isolate = options.isolate;
         Worker worker(std::move(worker_options), sink);
         while (std::optional<Batch> batch = schedule.Next()) worker.RunBatch(*batch);
+        worker.DriveHeld();
         // Interrupted in the middle of a survey: nobody need wait for it.
         if (options.interrupted != nullptr && *options.interrupted) schedule.Stop();
       });

@@ -31,6 +31,8 @@ constexpr std::chrono::microseconds kLongestPause = std::chrono::milliseconds(50
 // A subject at work mostly answers within this. To ask whether it is calm costs as much as half a
 // run, and takes the time from its work; nothing is judged by this span.
 constexpr std::chrono::microseconds kAnswersSoon(300);
+// Runs that are driven again at once: what they cost is mostly to find the subject calm.
+constexpr size_t kMostHeld = 16;
 
 }  // namespace
 
@@ -96,6 +98,10 @@ Result<LiveWorld*> Worker::WorldFor(const Cell& cell) {
 
 void Worker::RunBatch(const std::vector<RunKey>& batch) {
   const Cell& cell = *batch.front().cell;
+  const bool alone = cell.scenario->exclusive || options_.isolate;
+  if (!held_.empty() && (alone || held_.front().key.cell->Subjects() != cell.Subjects())) {
+    DriveHeld();
+  }
   Result<LiveWorld*> world = WorldFor(cell);
   if (!world.ok()) return CannotStart(batch, world.error());
   if (Unsupported(batch)) return;
@@ -112,19 +118,19 @@ void Worker::RunBatch(const std::vector<RunKey>& batch) {
     }
     RunTogether(**world, {key}, nullptr);
   }
-  DriveAgain(cell);
+  if (alone || held_.size() >= kMostHeld || Interrupted()) DriveHeld();
 }
 
 // The same seed must make the same trace, whatever else ran beside it. A difference is nobody's
 // fault as such, and says that a red run of this cell may not be reproduced.
-void Worker::DriveAgain(const Cell& cell) {
+void Worker::DriveHeld() {
   std::vector<RunKey> batch;
   for (const Held& held : held_) {
     batch.push_back(held.key);
     batch.back().again = false;
   }
   if (!batch.empty() && !Interrupted()) {
-    Result<LiveWorld*> world = WorldFor(cell);
+    Result<LiveWorld*> world = WorldFor(*batch.front().cell);
     driving_again_ = true;
     if (world.ok()) RunTogether(**world, batch, nullptr);
     driving_again_ = false;
@@ -186,7 +192,7 @@ void Worker::Finish(LiveWorld& world, Active& active) {
   const bool red = active.run->judge().verdict().level() > Level::kPass;
   if (driving_again_) {
     for (Held& held : held_) {
-      if (held.key.ordinal != active.key.ordinal) continue;
+      if (held.key.Id() != active.key.Id()) continue;
       const machine::Trace& trace = active.run->machine().trace();
       report::v1::DrivenAgain& again = *held.finished.exec->mutable_again();
       again.set_trace_hash(machine::HashText(trace.NormalisedHash()));

@@ -39,9 +39,13 @@ class Worker {
   Worker(Options options, Sink sink);
   ~Worker();
 
-  // Runs these runs of one cell, all at once. Every run ends in the sink, unless interrupted. A
-  // subject that cannot be started gives each an exec that says so.
+  // Runs these runs of one cell, all at once. Every run ends in the sink, at the latest with
+  // DriveHeld, unless interrupted. A subject that cannot be started gives each an exec that says
+  // so.
   void RunBatch(const std::vector<RunKey>& batch);
+  // Drives once more, all at once, what has been held for that, and tells of it. Due after the last
+  // batch; in between it comes by itself.
+  void DriveHeld();
 
  private:
   struct Active;
@@ -58,7 +62,6 @@ class Worker {
   void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch,
                    std::vector<RunKey>* interrupted_by_crash);
   void Finish(effects::LiveWorld& world, Active& active);
-  void DriveAgain(const Cell& cell);
   void Emit(const RunKey& key, report::v1::Exec exec);
   void CannotStart(const std::vector<RunKey>& batch, const Error& error);
   bool Unsupported(const std::vector<RunKey>& batch);
@@ -67,7 +70,7 @@ class Worker {
   Options options_;
   Sink sink_;
   std::map<std::string, std::unique_ptr<effects::LiveWorld>> worlds_;
-  std::vector<Held> held_;
+  std::vector<Held> held_;  // of the same subjects, all of them
   bool driving_again_ = false;
   std::unique_ptr<effects::LiveWorld> pair_;  // of the batch that runs now, if it is of two
   std::map<std::string, Error> dead_;         // subjects that could not be started

@@ -2,6 +2,7 @@
 // found out, and one that makes the same is not. Against a subject of nothing.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -55,8 +56,47 @@ std::vector<report::v1::Exec> PlayTwice(machine::Task<> (*body)(peer::Peer&), bo
   key.seed = 7;
   key.again = again;
   worker.RunBatch({key});
+  worker.DriveHeld();
   return execs;
 }
+
+// Two cells of one subject, and one of another.
+class HeldRuns : public testing::Test {
+ protected:
+  HeldRuns() {
+    scenario_.name = "of_this_test";
+    scenario_.directions = {peer::Direction::kHarnessToSubject};
+    scenario_.body = &Steady;
+    alone_ = scenario_;
+    alone_.name = "alone";
+    alone_.exclusive = true;
+    Worker::Options options;
+    options.campaign_now_us = [] { return uint64_t{0}; };
+    worker_ = std::make_unique<Worker>(std::move(options), [this](FinishedRun finished) {
+      told_.push_back(finished.exec->cell() + (finished.exec->has_again() ? " twice" : " once"));
+    });
+  }
+  Cell CellOf(const effects::SubjectSpec& subject, const scenarios::Scenario& scenario) {
+    Cell cell;
+    cell.subject = &subject;
+    cell.scenario = &scenario;
+    return cell;
+  }
+  void Run(const Cell& cell) {
+    RunKey key;
+    key.cell = &cell;
+    key.ordinal = ordinal_++;
+    key.again = true;
+    worker_->RunBatch({key});
+  }
+
+  scenarios::Scenario scenario_, alone_;
+  const effects::SubjectSpec one_{.id = "one", .command = {FAKE_SUBJECT, "stdio"}};
+  const effects::SubjectSpec other_{.id = "other", .command = {FAKE_SUBJECT, "stdio"}};
+  std::vector<std::string> told_;
+  std::unique_ptr<Worker> worker_;
+  uint32_t ordinal_ = 0;
+};
 
 TEST(SelfCheck, TheSameTraceIsNoFinding) {
   const auto execs = PlayTwice(&Steady, true);
@@ -81,6 +121,31 @@ TEST(SelfCheck, AnotherVerdictIsAFindingToo) {
   EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_PASS) << execs[0].reason();
   EXPECT_EQ(execs[0].again().divergence().find("not passed the second time: "), 0u)
       << execs[0].again().divergence();
+}
+
+TEST_F(HeldRuns, AreDrivenTogetherOnceAnotherSubjectComes) {
+  const Cell here = CellOf(one_, scenario_), there = CellOf(other_, scenario_);
+  Run(here);
+  Run(here);
+  EXPECT_TRUE(told_.empty());
+  Run(there);
+  EXPECT_EQ(told_, std::vector<std::string>(2, here.Id() + " twice"));
+  worker_->DriveHeld();
+  EXPECT_EQ(told_.size(), 3u);
+  EXPECT_EQ(told_.back(), there.Id() + " twice");
+}
+
+TEST_F(HeldRuns, AreDrivenOnceThereAreEnough) {
+  const Cell here = CellOf(one_, scenario_);
+  for (int i = 0; i < 16; ++i) Run(here);
+  EXPECT_EQ(told_.size(), 16u);
+}
+
+TEST_F(HeldRuns, OfAScenarioThatIsAloneAreDrivenAlone) {
+  const Cell here = CellOf(one_, scenario_), alone = CellOf(one_, alone_);
+  Run(here);
+  Run(alone);
+  EXPECT_EQ(told_, (std::vector<std::string>{here.Id() + " twice", alone.Id() + " twice"}));
 }
 
 TEST(SelfCheck, OnlyTheChosenAreDrivenAgain) {
