@@ -76,7 +76,10 @@ Result<LiveWorld*> Worker::WorldFor(const effects::SubjectSpec& subject) {
   if (world == nullptr) {
     Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(subject);
     if (!started.ok()) {
-      dead_.emplace(subject.id, started.error());
+      // One that got no time may get some later.
+      if (started.error().kind != Error::Kind::kStarved) {
+        dead_.emplace(subject.id, started.error());
+      }
       return started.error();
     }
     world = std::move(started).value();

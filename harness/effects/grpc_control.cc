@@ -18,6 +18,10 @@ namespace {
 
 namespace control = counterpart::control::v1;
 
+// How long a subject may take until it has answered a connection, however starved it is. That it
+// never will is found out otherwise.
+constexpr int kLongestConnectMs = 60 * 60 * 1000;
+
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
   // One TCP connection per channel, ours alone, straight to the subject.
@@ -27,6 +31,8 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // No probes of a bandwidth that is not there: a ping with every answer.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // The least time there is between two attempts to connect is what one of them is given.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kLongestConnectMs);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kLargestControlMessage));
   arguments.SetMaxSendMessageSize(-1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);

@@ -38,11 +38,10 @@ constexpr size_t kMostUndelivered = 64u << 20;  // per lane, bytes of payloads
 constexpr size_t kMostExecutions = 64u << 20;   // bytes of the executions file, of one lane
 constexpr Lane kNobody = 0;
 // How long a subject that the kernel calls idle may leave a control question open, or disagree
-// with us about what it was asked, before the run is given up as inconclusive. Only that: nothing
-// is ever judged by it.
-constexpr auto kStallCeiling = std::chrono::seconds(10);
-// The same where nothing was on its way between: long enough for what has just been woken.
-constexpr auto kDirectStallCeiling = milliseconds(20);
+// with us about what it was asked, before the run is given up as inconclusive, where nothing is on
+// its way between: long enough for what has just been woken. Only that: nothing is ever judged by
+// it.
+constexpr auto kStallCeiling = milliseconds(20);
 // Answers of a subject about itself, each after an instant of rest, that convict it.
 constexpr int kAgreeingAnswers = 20;
 // How long one check goes on looking by itself before it gives the thread back.
@@ -218,8 +217,9 @@ class EpollLiveWorld final : public LiveWorld {
                        Control* control = nullptr);
   // How long it must be at rest, as seen in `view`, until what it owes will not come any more.
   milliseconds StallCeiling(const KernelView& view, Control control) const {
-    if (view.needs_settle) return spec_.watchdog.span;  // silent, and perhaps starved
-    return control == Control::kDelivered ? kDirectStallCeiling : kStallCeiling;
+    // Silent, and perhaps starved; or threads of our own may be, that have the question.
+    if (view.needs_settle || control != Control::kDelivered) return spec_.watchdog.span;
+    return kStallCeiling;
   }
   Calm NotYet(microseconds retry_after) const;
   Calm Owed(microseconds horizon, const std::string& what);

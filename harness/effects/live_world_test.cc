@@ -245,6 +245,17 @@ TEST(StartTest, ASubjectThatIsStarvedIsNoSubjectsFault) {
       << world.error().message;
 }
 
+TEST(StartTest, ThatItWasAskedMustBeShown) {
+  SubjectSpec spec = Fake("silent");
+  spec.watchdog.span = 3s;
+  const InLibrary with_the_question_in_its_hands;
+  Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start(spec);
+  ASSERT_FALSE(world.ok());
+  EXPECT_EQ(world.error().kind, Error::Kind::kStarved);
+  EXPECT_NE(world.error().message.find("nothing shows that it was asked"), std::string::npos)
+      << world.error().message;
+}
+
 TEST(StartTest, RefusesAClosedStdout) {
   const std::string error = StartError(Shell("exec >&-; exec sleep 1000"));
   EXPECT_NE(error.find("closed its stdout"), std::string::npos) << error;

@@ -16,12 +16,9 @@ namespace {
 constexpr size_t kOutputPerTurn = 1u << 20;
 // A subject that waits for something that comes later than this has not started.
 constexpr auto kStartHorizon = std::chrono::seconds(10);
-// A question on its way to the subject through gRPC is invisible to the kernel's view of it. At
-// rest so long after the last thing that came means that it will not be answered: where the
-// question can be shown to have arrived, and where it cannot. Nothing but an error waits for
-// either.
+// At rest so long after the last thing that came, with the question in its hands, means that it
+// will not be answered. Nothing but an error waits for it.
 constexpr auto kDeliveredCeiling = std::chrono::seconds(2);
-constexpr auto kStallCeiling = std::chrono::seconds(10);
 constexpr int kLookEveryMs = 20;
 // What a subject may write to stderr before it has started.
 constexpr uint64_t kMostErrors = 64u << 20;
@@ -176,7 +173,11 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
       // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
       // it all.
       if (sink == nullptr || stdio_ != nullptr) return Hopeless{"is waiting"};
-      if (waited > (delivered ? kDeliveredCeiling : kStallCeiling)) return Hopeless{"is waiting"};
+      if (delivered && waited > kDeliveredCeiling) return Hopeless{"is waiting"};
+      // Or else the question, or its answer, may be with threads of our own that get no time.
+      if (!delivered && waited > patience_) {
+        return Hopeless{"is at rest, though nothing shows that it was asked,", /*starved=*/true};
+      }
       return std::nullopt;
     }
   }
