@@ -15,8 +15,8 @@ using machine::Reading;
 
 namespace {
 
-// Of the faces; links of a run are numbered far below.
-constexpr uint32_t kFirstFace = 1'000'001;
+// Faces are numbered from there; links of a run far below.
+constexpr uint32_t kFaces = 1'000'000;
 constexpr size_t kKeyBytes = 16;
 constexpr char kKeyRule[] = "stable.resume-key";
 
@@ -173,7 +173,7 @@ void Peer::OnStableFrame(Link& link, const wire::v1::StableFrame& frame, uint64_
 
 void Peer::Begin(Link& link, Conduit& conduit) {
   if (conduit.face == nullptr) {
-    conduit.id = kFirstFace + static_cast<uint32_t>(conduits_.size());
+    conduit.id = kFaces + static_cast<uint32_t>(conduits_.size());
     auto face = std::make_unique<Link>();
     face->id = conduit.id;
     face->harness_dialled = link.harness_dialled;

@@ -921,6 +921,10 @@ Task<> Peer::TakeHelloYourself(Link& link, Session& session, const Link::Inbound
     co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
                      "a resumed session keeps its session_id");
   }
+  if (stable_) {
+    co_await Require(yourself.resume_key().empty(), "session.attachment.generation",
+                     "a session over a stable conduit hands out no key of its own");
+  }
   session.id = yourself.session_id();
   session.resume_key = yourself.resume_key();
   wire::v1::Handshake lets_go;

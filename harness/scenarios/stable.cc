@@ -23,6 +23,7 @@ constexpr char kSeq[] = "stable.seq";
 constexpr char kMonotonic[] = "stable.seq.monotonic";
 constexpr char kUntouched[] = "stable.untouched";
 constexpr char kKey[] = "stable.resume-key";
+constexpr char kGeneration[] = "session.attachment.generation";
 
 constexpr uint32_t kFramesWithoutAck = 256;
 
@@ -362,6 +363,15 @@ Task<> UnknownKey(Peer& peer) {
   // Now it is retired.
   co_await RequireUnknownKey(peer, *conduit, key);
   co_await RequireAlive(peer, *session, kKey);
+  // A known key wins over a link that looks alive: nothing more is read of that.
+  Link* old = conduit->carrier;
+  old->end_expected = true;
+  Link* next = co_await peer.OpenLink(SessionOptions());
+  co_await peer.DoPrologue(*next);
+  co_await peer.Carry(*next, *conduit);
+  co_await peer.AwaitEnd(*old, kGeneration);
+  peer.Close(*old, How::kFin);
+  co_await RequireAlive(peer, *session, kGeneration);
 }
 
 // ---------------------------------------------------------------- stable_reject_…
@@ -439,7 +449,7 @@ std::vector<Scenario> StableScenarios() {
        "stable",
        "A key of no conduit, or a retired one, is rejected; one that is not retired is known.",
        {Direction::kHarnessToSubject},
-       {kKey},
+       {kKey, kGeneration},
        {},
        calls,
        &UnknownKey},

@@ -211,7 +211,7 @@ class Domain::Accepting : public LinkUser, public std::enable_shared_from_this<A
       return RejectStable("takes smaller payloads than before");
     }
     // What is read of the old link from now on would be neither received nor replayed.
-    conduit->Drop();
+    if (!Mutated("stable_leaves_the_older_link_open")) conduit->Drop();
     if (const auto violation = conduit->Heard(LastReceived(hello))) {
       RejectStable(violation->text);
       return conduit->Fail(*violation);

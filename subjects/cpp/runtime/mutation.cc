@@ -188,6 +188,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "stable_delivers_duplicates",
     "stable_dials_on_after_a_reject",
     "stable_keeps_its_resume_key",
+    "stable_leaves_the_older_link_open",
     "stable_never_acknowledges",
     "stable_numbers_anew_per_link",
     "stable_presents_the_old_key",
