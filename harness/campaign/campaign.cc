@@ -169,7 +169,10 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     std::set<std::string> rules, moments;
     for (const scenarios::Direction direction : scenario.directions) {
       out.add_directions(scenarios::Name(direction));
-      rules.insert(scenario.Rules(direction).begin(), scenario.Rules(direction).end());
+      for (const bool stable : {false, true}) {
+        const auto& promised = scenario.Rules(direction, stable);
+        rules.insert(promised.begin(), promised.end());
+      }
       for (std::string& moment : scenarios::MomentsToSee(scenario, direction)) {
         moments.insert(std::move(moment));
       }

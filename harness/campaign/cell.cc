@@ -52,9 +52,10 @@ bool MatchesAny(const std::vector<std::string>& patterns, const std::string& id)
 }  // namespace
 
 std::string Cell::Id() const {
-  const std::string where = client == nullptr
-                                ? "lang_" + subject->id + "_transport_tcp"
-                                : "lang_" + subject->id + "_server_" + client->id + "_client_tcp";
+  const std::string where =
+      client == nullptr
+          ? "lang_" + subject->id + "_transport_tcp" + (stable ? "_conduit_stable" : "")
+          : "lang_" + subject->id + "_server_" + client->id + "_client_tcp";
   return where + "::direction_" + scenarios::Name(direction) + "::" + scenario->name;
 }
 
@@ -64,8 +65,16 @@ std::vector<const effects::SubjectSpec*> Cell::Subjects() const {
 }
 
 scenarios::Cast Cell::Cast() const {
-  if (client == nullptr) return direction;
+  if (client == nullptr) return {direction, stable};
   return {subject->id, client->id};
+}
+
+std::vector<std::string> Cell::Needs() const {
+  std::vector<std::string> needs = scenario->needs;
+  if (stable && std::find(needs.begin(), needs.end(), "stable") == needs.end()) {
+    needs.push_back("stable");
+  }
+  return needs;
 }
 
 Result<CellName> ParseCellId(const std::string& id) {
@@ -84,6 +93,7 @@ Result<CellName> ParseCellId(const std::string& id) {
   } else if (identity.direction() == scenarios::Name(scenarios::Direction::kSubjectToHarness)) {
     name.cast = scenarios::Direction::kSubjectToHarness;
   }
+  name.cast.stable = identity.conduit() == "stable";
   return name;
 }
 
@@ -93,7 +103,12 @@ std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects) {
     for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
       for (const scenarios::Direction direction : scenario.directions) {
         if (direction != scenarios::Direction::kBidirectional) {
-          cells.push_back({&subject, &scenario, direction});
+          if (scenario.conduits != scenarios::Conduits::kStable) {
+            cells.push_back({&subject, &scenario, direction});
+          }
+          if (scenario.conduits != scenarios::Conduits::kBare) {
+            cells.push_back({&subject, &scenario, direction, nullptr, true});
+          }
           continue;
         }
         for (const effects::SubjectSpec& client : subjects) {

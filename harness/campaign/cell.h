@@ -19,12 +19,17 @@ struct Cell {
   const scenarios::Scenario* scenario = nullptr;
   scenarios::Direction direction = scenarios::Direction::kHarnessToSubject;
   const effects::SubjectSpec* client = nullptr;  // with two: the one that dials `subject`
+  bool stable = false;                           // over a stable conduit
 
   // "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
+  // "lang_cpp_transport_tcp_conduit_stable::direction_harness_to_subject::rpc_echo_roundtrip"
   // "lang_rust_server_swift_client_tcp::direction_bidirectional::rpc_echo_roundtrip"
   std::string Id() const;
   // One, or the server and the client.
   std::vector<const effects::SubjectSpec*> Subjects() const;
+  // What it is to judge, and the capabilities that takes.
+  const std::vector<std::string>& Rules() const { return scenario->Rules(direction, stable); }
+  std::vector<std::string> Needs() const;
   scenarios::Cast Cast() const;
 };
 

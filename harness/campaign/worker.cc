@@ -145,7 +145,7 @@ bool Worker::Unsupported(const std::vector<RunKey>& batch) {
   const Cell& cell = *batch.front().cell;
   for (const effects::SubjectSpec* subject : cell.Subjects()) {
     const auto& has = worlds_.at(subject->id)->subject().capabilities;
-    for (const std::string& need : cell.scenario->needs) {
+    for (const std::string& need : cell.Needs()) {
       if (std::find(has.begin(), has.end(), need) != has.end()) continue;
       for (const RunKey& key : batch) {
         report::v1::Exec exec;

@@ -17,8 +17,8 @@ void List(const std::vector<campaign::Cell>& cells, bool json) {
     out.push_back({{"id", cell.Id()},
                    {"group", cell.scenario->group},
                    {"summary", cell.scenario->summary},
-                   {"rules", cell.scenario->Rules(cell.direction)},
-                   {"needs", cell.scenario->needs}});
+                   {"rules", cell.Rules()},
+                   {"needs", cell.Needs()}});
   }
   std::cout << out.dump(2) << "\n";
 }

@@ -108,6 +108,9 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
       CellsOf(all, mutant.subject, mutant.paired), mutant.cells, mutant.except);
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
+  if (mutant.explore) {
+    std::erase_if(options.cells, [](const campaign::Cell& cell) { return cell.stable; });
+  }
   options.runs = mutant.cells.empty() ? 1 : runs;  // of every cell there is
   options.explore = mutant.explore;
   options.stop_at_first_red = mutant.explore.has_value();

@@ -224,6 +224,7 @@ int Impersonate(Context& context, ReplayOptions& options) {
   cell.subject = &recording;
   cell.scenario = name->scenario;
   cell.direction = name->cast.direction;
+  cell.stable = name->cast.stable;
   if (of_two) {
     if (options.with.empty()) options.with = is_client ? identity.subject() : identity.client();
     Result<std::vector<campaign::Cell>> cells = options.selection.Resolve(context);
@@ -249,7 +250,7 @@ int Impersonate(Context& context, ReplayOptions& options) {
     if (id != recording.id) return nullptr;
     campaign::RecordedSubject subject;
     subject.info.name = recording.id + ", recorded";
-    subject.info.capabilities = name->scenario->needs;
+    subject.info.capabilities = cell.Needs();
     subject.subject = is_client ? 1 : 0;
     subject.entries = recorded->run.entries;
     return campaign::MakeRecordedWorld(std::move(subject), &told);

@@ -43,8 +43,8 @@ class RunnerService final
       listed.set_id(cell.Id());
       listed.set_group(cell.scenario->group);
       listed.set_summary(cell.scenario->summary);
-      for (const std::string& rule : cell.scenario->Rules(cell.direction)) listed.add_rules(rule);
-      for (const std::string& need : cell.scenario->needs) listed.add_needs(need);
+      for (const std::string& rule : cell.Rules()) listed.add_rules(rule);
+      for (const std::string& need : cell.Needs()) listed.add_needs(need);
     }
     return grpc::Status::OK;
   }

@@ -49,7 +49,9 @@ constexpr Transition kOrder[] = {
 class HandshakeMonitor : public Monitor {
  public:
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge& judge) override {
-    Next& state = states_.try_emplace(link.link, Next::kTransportHello).first->second;
+    // A stable conduit has its prologue on the links that carry it.
+    const Next first = frame.conduit == 0 ? Next::kTransportHello : Next::kHello;
+    Next& state = states_.try_emplace(link.link, first).first->second;
     if (!frame.malformed.empty()) {
       judge.Violation("wire.envelope", frame.from, "sent " + frame.malformed, &frame);
       return;

@@ -15,6 +15,7 @@ Judge::Judge(std::string id, std::string called) : id_(std::move(id)), called_(s
   // The handshake monitor fills the link context the others read: it comes first.
   monitors_.push_back(NewHandshakeMonitor());
   monitors_.push_back(NewPayloadMonitor());
+  monitors_.push_back(NewStableMonitor());
   monitors_.push_back(NewMessageMonitor());
   monitors_.push_back(NewConnectionMonitor());
   monitors_.push_back(NewRequestMonitor());
@@ -57,12 +58,17 @@ void Judge::OnFrame(const ObservedFrame& frame) {
   link.harness_dialled = frame.harness_dialled;
   if (!frame.deliberate.empty()) link.deliberate = any_deliberate_ = true;
   if (frame.cut_short) return;  // the subject never got it: it counts as nothing said
-  for (const auto& monitor : monitors_) monitor->OnFrame(frame, link, *this);
+  const bool carried = frame.stable_handshake != nullptr || frame.stable_frame != nullptr;
+  link.carrier |= carried;
+  for (const auto& monitor : monitors_) {
+    if (!carried || monitor->OfCarriers()) monitor->OnFrame(frame, link, *this);
+  }
 }
 
 void Judge::OnLinkEnd(uint32_t id, peer::LinkEnd end, uint64_t partial, uint64_t entry) {
   LinkContext& link = links_[id];
   link.ended = true;
+  if (link.carrier) return;
   for (const auto& monitor : monitors_) monitor->OnLinkEnd(link, end, partial, entry, *this);
 }
 

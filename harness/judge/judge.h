@@ -33,6 +33,7 @@ struct LinkContext {
   bool last_sent[2] = {false, false};  // Goodbye, ProtocolError, Reject or Sorry by that side
   bool deliberate = false;             // the harness broke a rule here on purpose
   bool ended = false;
+  bool carrier = false;  // of a stable conduit, which is what the monitors take for the link
 
   Side initiator() const { return harness_dialled ? Side::kHarness : Side::kSubject; }
   bool odd(Side side) const { return (side == initiator()) == initiator_odd; }
@@ -50,6 +51,8 @@ class Monitor {
   virtual void OnLinkEnd(LinkContext&, peer::LinkEnd, uint64_t /*partial*/, uint64_t /*entry*/,
                          Judge&) {}
   virtual void OnEnd(const ObservedEnd&, Judge&) {}
+  // Whether it sees what the links of a stable conduit carry, too.
+  virtual bool OfCarriers() const { return false; }
 };
 
 class Judge : public peer::FrameObserver, public Findings {
@@ -100,6 +103,7 @@ class Judge : public peer::FrameObserver, public Findings {
 
 std::unique_ptr<Monitor> NewHandshakeMonitor();
 std::unique_ptr<Monitor> NewPayloadMonitor();
+std::unique_ptr<Monitor> NewStableMonitor();
 std::unique_ptr<Monitor> NewMessageMonitor();
 std::unique_ptr<Monitor> NewConnectionMonitor();
 std::unique_ptr<Monitor> NewRequestMonitor();

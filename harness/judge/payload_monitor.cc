@@ -13,10 +13,12 @@ constexpr char kRule[] = "link.limit.announce";
 
 class PayloadMonitor : public Monitor {
  public:
+  bool OfCarriers() const override { return true; }
+
   void OnFrame(const ObservedFrame& frame, LinkContext& link, Judge& judge) override {
     const uint32_t here = link.link * 2 + static_cast<uint32_t>(Index(frame.from));
     const uint32_t there = link.link * 2 + static_cast<uint32_t>(Index(Other(frame.from)));
-    const bool message = frame.message != nullptr;
+    const bool message = frame.message != nullptr || frame.stable_frame != nullptr;
     const auto read_by = announced_.find(there);
     const uint32_t maximum = !message                      ? kHandshakeMaximum
                              : read_by == announced_.end() ? kDefaultMaximum

@@ -30,6 +30,11 @@ struct ObservedFrame {
   std::string deliberate = {};
   // The frame was cut on its way out: the subject did not get all of it.
   bool cut_short = false;
+  // Over a stable conduit: in place of the three, what a link of it carries. What such a frame
+  // brings that is new is shown as a frame of the conduit, whose id then stands for the link.
+  const wire::v1::StableHandshake* stable_handshake = nullptr;
+  const wire::v1::StableFrame* stable_frame = nullptr;
+  uint32_t conduit = 0;  // which; 0: none that is known
 };
 
 enum class LinkEnd : uint8_t { kEof, kReset, kCutByHarness, kOversize };

@@ -430,6 +430,9 @@ Task<> Peer::Restart() {
 // ---------------------------------------------------------------- links
 
 std::string Peer::Edge(const Link& link, bool out) const {
+  if (link.conduit != nullptr && link.conduit->face == &link) {
+    return "conduit" + std::to_string(link.id % 1000) + (out ? ".out" : ".in");
+  }
   return "link" + std::to_string(link.id) + (out ? ".out" : ".in");
 }
 
@@ -468,6 +471,7 @@ Task<> Peer::EnsureSubjectListens(const SessionOptions& options) {
   command.mutable_listen()->set_resumable(options.resumable);
   command.mutable_listen()->set_max_payload(options.subject_max_payload);
   command.mutable_listen()->set_max_virtual_connections(options.connections);
+  command.mutable_listen()->set_first_seq(options.subject_first_seq);
   control::v1::Outcome outcome = co_await Execute(std::move(command), "the subject to listen");
   co_await Require(outcome.has_listening() && outcome.listening().port() != 0, "",
                    "a Listen command ends with the port");
@@ -494,6 +498,7 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     link->harness_dialled = true;
     link->generation = next_generation_++;
     link->segment = options.segment;
+    link->stable = stable_;
     links_[link->id] = std::move(fresh);
     machine_->Request(
         {.kind = EffectKind::kDial, .id = link->id, .number = subject_port_, .bytes = ""},
@@ -517,6 +522,8 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
     connect.set_odd_parity(!options.initiator_even);
     connect.set_resume(options.resumable);
     connect.set_max_virtual_connections(options.connections);
+    connect.set_stable_conduit(stable_);
+    connect.set_first_seq(options.subject_first_seq);
     connect_question_ = Start(std::move(command));
     dials_allowed_ = options.dials;
   }
@@ -562,11 +569,15 @@ uint64_t Peer::Write(Link& link, const std::string& bytes, const Due& due,
 
 bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                        std::string label) {
+  if (link.conduit != nullptr && link.conduit->face == &link) {
+    return SendItem(link, bytes, std::move(frame));
+  }
   if (link.end || link.half_closed || link.spoiled) return false;
   broke_rule_ |= !frame.deliberate.empty();
   std::string written = wire::Frame(bytes);
   const size_t whole = written.size();
-  const Due due = CountFrame(link, Side::kHarness, kind, whole);
+  // What plans cut is what a session over a bare conduit has to live with.
+  const Due due = link.stable ? Due() : CountFrame(link, Side::kHarness, kind, whole);
   frame.from = Side::kHarness;
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
@@ -689,6 +700,18 @@ void Peer::SendShown(Link& link, std::string_view payload, std::string label, Ob
 
 void Peer::Close(Link& link, How how) {
   if (link.end == LinkEnd::kCutByHarness) return;  // by a fault, in this very step
+  if (Conduit* conduit = link.conduit; conduit != nullptr && conduit->face == &link) {
+    for (const auto& [id, carrier] : links_) {
+      if (carrier->conduit == conduit && carrier.get() != &link) Close(*carrier, how);
+    }
+    if (!link.end) {
+      link.end = LinkEnd::kCutByHarness;
+      monitors_->OnLinkEnd(link.id, LinkEnd::kCutByHarness, 0, machine_->trace().size() - 1);
+    }
+    if (link.session != nullptr && link.session->link == &link) link.session->Detach();
+    return;
+  }
+  if (link.conduit != nullptr && link.conduit->carrier == &link) link.conduit->carrier = nullptr;
   const EffectKind kind = how == How::kFin         ? EffectKind::kFin
                           : how == How::kHalfClose ? EffectKind::kHalfClose
                                                    : EffectKind::kRst;
@@ -751,6 +774,7 @@ Task<> Peer::AwaitEnd(Link& link, std::string rule) {
 std::string DescribeInbound(const std::optional<Link::Inbound>& inbound, Names& names) {
   if (!inbound) return "the end of the link";
   if (inbound->prologue) return Read(*inbound->prologue);
+  if (inbound->stable_handshake) return Read(*inbound->stable_handshake, names);
   if (inbound->handshake) return Read(*inbound->handshake, names);
   if (inbound->message) return Read(*inbound->message);
   return "an unreadable payload (" + inbound->malformed + ")";
@@ -771,7 +795,8 @@ wire::v1::Prologue Peer::TransportHello() const {
   wire::v1::Prologue prologue;
   prologue.mutable_hello()->set_magic(kMagic);
   prologue.mutable_hello()->set_version(kVersion);
-  prologue.mutable_hello()->set_conduit(wire::v1::CONDUIT_BARE);
+  prologue.mutable_hello()->set_conduit(stable_ ? wire::v1::CONDUIT_STABLE
+                                                : wire::v1::CONDUIT_BARE);
   prologue.mutable_hello()->set_max_payload(harness_max_payload_);
   return prologue;
 }
@@ -795,7 +820,7 @@ Session* Peer::NewSession(const SessionOptions& options) {
   auto session = std::make_unique<Session>(this, harness_calls(), options.harness_limit,
                                            options.subject_limit);
   if (options.initiator_even) session->SwapParities();
-  session->resumable = options.resumable;
+  session->resumable = options.resumable && !stable_;  // it is the conduit that goes on
   session->dials = options.dials;
   session->accepts_connections = options.connections;
   sessions_.push_back(std::move(session));
@@ -822,11 +847,11 @@ Task<> Peer::DoPrologue(Link& link) {
   const bool ok = hello && hello->prologue && hello->prologue->has_hello() &&
                   hello->prologue->hello().magic() == kMagic &&
                   hello->prologue->hello().version() == kVersion &&
-                  hello->prologue->hello().conduit() == wire::v1::CONDUIT_BARE;
-  std::string wanted =
-      "the first payload is a TransportHello of version 1 for a bare conduit, "
-      "not " +
-      DescribeInbound(hello, names_);
+                  hello->prologue->hello().conduit() ==
+                      (stable_ ? wire::v1::CONDUIT_STABLE : wire::v1::CONDUIT_BARE);
+  std::string wanted = std::string("the first payload is a TransportHello of version 1 for a ") +
+                       (stable_ ? "stable" : "bare") + " conduit, not " +
+                       DescribeInbound(hello, names_);
   co_await Require(ok, "transport.prologue.first-payload", std::move(wanted));
   wire::v1::Prologue accept;
   accept.mutable_accept()->set_max_payload(harness_max_payload_);
@@ -896,6 +921,10 @@ Task<> Peer::TakeHelloYourself(Link& link, Session& session, const Link::Inbound
     co_await Require(yourself.session_id() == session.id, "session.handshake.resume",
                      "a resumed session keeps its session_id");
   }
+  if (stable_) {
+    co_await Require(yourself.resume_key().empty(), "session.attachment.generation",
+                     "a session over a stable conduit hands out no key of its own");
+  }
   session.id = yourself.session_id();
   session.resume_key = yourself.resume_key();
   wire::v1::Handshake lets_go;
@@ -927,6 +956,7 @@ Task<Session*> Peer::Establish(SessionOptions options) {
   Session* session = NewSession(options);
   Link* link = co_await OpenLink(options);
   co_await DoPrologue(*link);
+  if (stable_) link = co_await OpenConduit(*link, options);
   co_await DoHandshake(*link, *session, "");
   if (!harness_calls()) {
     control::v1::Outcome outcome =
@@ -968,6 +998,7 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
       auto fresh = std::make_unique<Link>();
       fresh->id = ingress.id;
       fresh->up = true;
+      fresh->stable = stable_;
       reading.edge = "link" + std::to_string(ingress.id) + ".in";
       Link* link = fresh.get();
       links_[ingress.id] = std::move(fresh);
@@ -1067,6 +1098,10 @@ Reading Peer::OnIngress(const Ingress& ingress, uint64_t entry) {
 }
 
 void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Reading& reading) {
+  const bool face = link.conduit != nullptr && link.conduit->face == &link;
+  if (link.stable && !face && link.in != Link::Phase::kPrologue) {
+    return OnStablePayload(link, bytes, entry, reading);
+  }
   reading.edge = Edge(link, false);
   Link::Inbound inbound;
   inbound.entry = entry;
@@ -1075,6 +1110,7 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
   frame.harness_dialled = link.harness_dialled;
   frame.entry = entry;
   frame.payload_bytes = bytes.size();
+  frame.conduit = face ? link.id : 0;
   std::string kind;
   // r[wire.envelope]: a payload is what its phase says, or it is nothing.
   switch (link.in) {
@@ -1142,7 +1178,7 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
     }
     return;
   }
-  const Due due = CountFrame(link, Side::kSubject, kind, 0);
+  const Due due = link.stable ? Due() : CountFrame(link, Side::kSubject, kind, 0);
   if (inbound.message && link.session != nullptr) {
     link.session->OnMessage(*inbound.message, entry);
   } else {
@@ -1156,6 +1192,12 @@ void Peer::OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry) 
   link.end = end;
   link.end_partial = partial;
   monitors_->OnLinkEnd(link.id, end, partial, entry);
+  if (Conduit* conduit = link.conduit; conduit != nullptr && conduit->carrier == &link) {
+    conduit->carrier = nullptr;
+    link.end_expected |= conduit->face->end_expected;
+    // Whoever awaits the end of the session's link awaits this one.
+    if (conduit->face->end_expected) OnLinkEnd(*conduit->face, end, partial, entry);
+  }
   if (link.session != nullptr && link.session->link == &link && end != LinkEnd::kOversize) {
     Session* session = link.session;
     if (!link.end_expected) session->Detach();

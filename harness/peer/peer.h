@@ -17,6 +17,7 @@
 
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/machine/machine.h"
+#include "harness/peer/conduit.h"
 #include "harness/peer/corruption.h"
 #include "harness/peer/fault.h"
 #include "harness/peer/observed.h"
@@ -64,10 +65,15 @@ struct Link {
     std::optional<wire::v1::Prologue> prologue;
     std::optional<wire::v1::Handshake> handshake;
     std::optional<wire::v1::Message> message;
+    std::optional<wire::v1::StableHandshake> stable_handshake;
     std::string malformed;
     uint64_t entry = 0;
   };
   std::deque<Inbound> inbox;
+  // A link of a stable conduit, or the face of one: see conduit.h. The conduit is known once the
+  // two hellos have been said.
+  bool stable = false;
+  Conduit* conduit = nullptr;
   Session* session = nullptr;
   // Writes of the harness are cut into pieces of this many bytes; 0 = not at all.
   uint32_t segment = 0;
@@ -92,6 +98,8 @@ struct SessionOptions {
   uint32_t connections = 0;  // virtual ones that each side accepts at a time
   // The initiator mints even ids, and leaves the odd ones to the acceptor.
   bool initiator_even = false;
+  // Numbers of the first frames of a stable conduit.
+  uint32_t harness_first_seq = 0, subject_first_seq = 0;
 };
 
 // How a command sent without waiting ends.
@@ -255,6 +263,31 @@ class Peer : public machine::Observer {
   // co_await: the delays that the subject planned before its dials so far, in milliseconds.
   Task<std::vector<uint64_t>> PlannedDelays();
 
+  // ---- stable conduits: see conduit.cc
+
+  // All sessions of the run are over stable conduits, or all over bare ones.
+  void set_stable(bool stable) { stable_ = stable; }
+  bool stable() const { return stable_; }
+  // co_await: a new conduit over a link whose prologue is done; its face, for the session.
+  Task<Link*> OpenConduit(Link& link, const SessionOptions& options);
+  // Of a session over one; never null there.
+  static Conduit& ConduitOf(Session& session) { return *session.link->conduit; }
+  // How the link of a conduit ends, of which the session learns nothing. Without a conduit: Close.
+  void Cut(Session& session, How how);
+  // co_await: the conduit goes on over a new link, dialled by whoever dialled the first one.
+  Task<> Reconnect(Session& session);
+  // co_await: the first half of that: a new link, and as server the ClientHello on it, whose key
+  // was looked at.
+  Task<Link*> OpenCarrier(Session& session);
+  // co_await: the second half.
+  Task<> Carry(Link& link, Conduit& conduit);
+  // What the harness would say on a new link; "" for the key: of a new conduit.
+  wire::v1::StableHandshake NewClientHello(const Conduit& conduit) const;
+  wire::v1::StableHandshake NewServerHello(Conduit& conduit, const std::string& presented);
+  void Send(Link& link, const wire::v1::StableHandshake& handshake, std::string deliberate = "");
+  // A frame as it is, on a link of a conduit.
+  void SendFrame(Link& carrier, const wire::v1::StableFrame& frame, std::string deliberate = "");
+
   // ---- the subject's application (it calls, or holds caller-side channel ends)
 
   // Sends a Call command; its handle names it and its channel ends.
@@ -306,6 +339,13 @@ class Peer : public machine::Observer {
 
   void OnPayload(Link& link, const std::string& bytes, uint64_t entry, machine::Reading& reading);
   void OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
+  void OnStablePayload(Link& link, const std::string& bytes, uint64_t entry,
+                       machine::Reading& reading);
+  void OnStableFrame(Link& link, const wire::v1::StableFrame& frame, uint64_t entry,
+                     machine::Reading& reading);
+  // The harness has read ServerHello, or said it: the link carries the conduit from now on.
+  void Begin(Link& link, Conduit& conduit);
+  bool SendItem(Link& face, const std::string& bytes, ObservedFrame frame);
   bool SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                    std::string label);
   // The faults that are due at one frame: one that ends the scenario's story, at most, and those
@@ -366,6 +406,8 @@ class Peer : public machine::Observer {
   bool refused_ = false;
   uint64_t minted_ = 0;
   std::map<std::string, std::string> successors_;  // of resume keys the harness handed out
+  bool stable_ = false;
+  std::map<uint32_t, std::unique_ptr<Conduit>> conduits_;
   bool subject_exited_ = false;
   bool exit_expected_ = false;
   bool killed_ = false, being_killed_ = false;

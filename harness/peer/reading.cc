@@ -99,6 +99,8 @@ std::string Names::Of(const char* prefix, const std::string& value) {
 std::string KindOf(const wire::v1::Prologue& p) { return OneofMember(p, "kind"); }
 std::string KindOf(const wire::v1::Handshake& h) { return OneofMember(h, "kind"); }
 std::string KindOf(const wire::v1::Message& m) { return OneofMember(m, "payload"); }
+std::string KindOf(const wire::v1::StableHandshake& h) { return OneofMember(h, "kind"); }
+std::string KindOf(const wire::v1::StableFrame& f) { return OneofMember(f, "kind"); }
 
 std::string ShortName(wire::v1::ProtocolErrorCode code) {
   return WithoutPrefix(wire::v1::ProtocolErrorCode_Name(code), "PROTOCOL_ERROR_CODE_");
@@ -150,6 +152,51 @@ std::string Read(const wire::v1::Handshake& handshake, Names& names) {
     default:
       return "empty Handshake";
   }
+}
+
+namespace {
+
+std::string Received(bool any, uint32_t last) {
+  return any ? ", last received " + Number(last) : std::string();
+}
+
+}  // namespace
+
+std::string Read(const wire::v1::StableHandshake& handshake, Names& names) {
+  switch (handshake.kind_case()) {
+    case wire::v1::StableHandshake::kClientHello: {
+      const auto& hello = handshake.client_hello();
+      return "ClientHello " +
+             (hello.resume_key().empty() ? "from " + Number(hello.first_seq())
+                                         : "resume " + names.Of("C", hello.resume_key())) +
+             Received(hello.has_last_received(), hello.last_received());
+    }
+    case wire::v1::StableHandshake::kServerHello: {
+      const auto& hello = handshake.server_hello();
+      return "ServerHello key " + names.Of("C", hello.resume_key()) + " from " +
+             Number(hello.first_seq()) + Received(hello.has_last_received(), hello.last_received());
+    }
+    case wire::v1::StableHandshake::kReject:
+      return "StableReject";
+    default:
+      return "empty StableHandshake";
+  }
+}
+
+// What it brings: a Handshake or a Message, whose members have other numbers.
+std::string Read(const wire::v1::StableFrame& frame) {
+  if (frame.has_ack()) return "StableAck";  // of what, depends on when it was sent
+  const std::string number = "#" + Number(frame.data().seq()) + " ";
+  wire::v1::Message message;
+  if (message.ParseFromString(frame.data().item()) && !KindOf(message).empty()) {
+    return number + Read(message);
+  }
+  wire::v1::Handshake handshake;
+  handshake.ParseFromString(frame.data().item());
+  Names none;
+  return number + (handshake.has_hello()            ? "Hello"
+                   : handshake.has_hello_yourself() ? "HelloYourself"
+                                                    : Read(handshake, none));
 }
 
 std::string Read(const wire::v1::Message& message) {

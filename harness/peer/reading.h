@@ -22,6 +22,8 @@ class Names {
 std::string Read(const wire::v1::Prologue& prologue);
 std::string Read(const wire::v1::Handshake& handshake, Names& names);
 std::string Read(const wire::v1::Message& message);
+std::string Read(const wire::v1::StableHandshake& handshake, Names& names);
+std::string Read(const wire::v1::StableFrame& frame);
 std::string Read(const control::v1::ControlRequest& request);
 std::string Read(const control::v1::ControlReply& reply);
 
@@ -29,6 +31,8 @@ std::string Read(const control::v1::ControlReply& reply);
 std::string KindOf(const wire::v1::Prologue& prologue);
 std::string KindOf(const wire::v1::Handshake& handshake);
 std::string KindOf(const wire::v1::Message& message);
+std::string KindOf(const wire::v1::StableHandshake& handshake);
+std::string KindOf(const wire::v1::StableFrame& frame);
 
 // Enum value names without their prefix: "CREDIT_EXCEEDED".
 std::string ShortName(wire::v1::ProtocolErrorCode code);

@@ -490,7 +490,7 @@ void Session::OnMessage(const Message& message, uint64_t entry) {
       protocol_error_ = message.protocol_error();
       if (link != nullptr) link->end_expected = true;
       if (!protocol_error_expected_) {
-        peer_->Unexpected(message.protocol_error().rule(),
+        peer_->Unexpected(refusal_rule.empty() ? message.protocol_error().rule() : refusal_rule,
                           "the subject refused legal traffic: " + Read(message) + ": " +
                               message.protocol_error().text(),
                           "ProtocolError", entry);

@@ -159,6 +159,8 @@ class Session {
   uint32_t dials = 3;
   // What a resume that the subject refuses, or never takes up, would break.
   std::string resume_rule = "session.handshake.resume";
+  // What a ProtocolError that nothing calls for would break, if not the rule that it names.
+  std::string refusal_rule;
   // Of the ids that the harness mints on the root, and of connections that it opens.
   bool odd_parity() const { return connections_.at(0).odd; }
   void SwapParities() { connections_.at(0).odd = !odd_parity(); }  // before the first of them

@@ -192,7 +192,15 @@ std::string RootOf(const Message& message) {
 // The message inside, or the bytes as they are.
 void FlattenInside(const Entry& entry, const std::string& bytes, std::vector<EntryField>* out) {
   if (const std::unique_ptr<Message> message = MessageIn(entry)) {
-    Flatten(*message, RootOf(*message), out);
+    const auto* stable = dynamic_cast<const wire::v1::StableFrame*>(message.get());
+    const std::unique_ptr<Message> item =
+        stable == nullptr ? nullptr : DecodePayload(stable->data().item());
+    if (item == nullptr) return Flatten(*message, RootOf(*message), out);
+    // What it carries is a frame of its own, and may hold values that are not to be shown.
+    wire::v1::StableFrame around = *stable;
+    around.mutable_data()->clear_item();
+    Flatten(around, RootOf(around), out);
+    Flatten(*item, RootOf(*message) + ".data.item." + RootOf(*item), out);
   } else if (!bytes.empty()) {
     out->push_back({"bytes", BytesText(bytes)});
   }

@@ -22,6 +22,19 @@ void AddBetween(std::vector<Scenario>& all) {
   }
 }
 
+// Families that know nothing of conduits, and what of them is played over stable ones as well.
+constexpr std::string_view kOverBoth[] = {"rpc_echo_roundtrip", "rpc_every_kind_of_call_at_once",
+                                          "channeling_transform",
+                                          "keepalive_answers_while_calls_block"};
+
+void AddConduits(std::vector<Scenario>& all) {
+  for (Scenario& scenario : all) {
+    const bool both =
+        std::find(std::begin(kOverBoth), std::end(kOverBoth), scenario.name) != std::end(kOverBoth);
+    if (both) scenario.conduits = Conduits::kBoth;
+  }
+}
+
 }  // namespace
 
 const char* Name(Direction direction) {
@@ -39,17 +52,18 @@ const char* Name(Direction direction) {
 const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
-    for (auto* family : {&RpcScenarios,        &EveryKindScenarios,       &ChannelScenarios,
-                         &RetryScenarios,      &SessionScenarios,         &ConnectScenarios,
-                         &LinkScenarios,       &SchemaScenarios,          &FaultScenarios,
-                         &ControlScenarios,    &OperationScenarios,       &RefusalScenarios,
-                         &ConnectionScenarios, &SettingsScenarios,        &ResumedCallScenarios,
-                         &CallErrorScenarios,  &MetadataScenarios,        &WalkScenarios,
-                         &MalformedScenarios,  &IllegalHandshakeScenarios}) {
+    for (auto* family : {&RpcScenarios,        &EveryKindScenarios,        &ChannelScenarios,
+                         &RetryScenarios,      &SessionScenarios,          &ConnectScenarios,
+                         &LinkScenarios,       &SchemaScenarios,           &FaultScenarios,
+                         &ControlScenarios,    &OperationScenarios,        &RefusalScenarios,
+                         &ConnectionScenarios, &SettingsScenarios,         &ResumedCallScenarios,
+                         &CallErrorScenarios,  &MetadataScenarios,         &WalkScenarios,
+                         &MalformedScenarios,  &IllegalHandshakeScenarios, &StableScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }
     AddBetween(*all);
+    AddConduits(*all);
     return all;
   }();
   return *catalogue;

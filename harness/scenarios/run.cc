@@ -21,7 +21,10 @@ Task<> Play(const Scenario& scenario, Relay& relay) {
 
 Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
          std::function<uint64_t()> now_us, const std::vector<peer::Fault>& plan)
-    : scenario_(scenario), direction_(cast.direction), machine_(seed, std::move(now_us)) {
+    : scenario_(scenario),
+      direction_(cast.direction),
+      stable_(cast.stable),
+      machine_(seed, std::move(now_us)) {
   const auto report = [this](machine::Finding finding) { machine_.Report(std::move(finding)); };
   if (direction_ == Direction::kBidirectional) {
     pair_ = std::make_unique<judge::PairJudge>(cast.ids);
@@ -38,6 +41,7 @@ Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
   judge_ = std::make_unique<judge::Judge>();
   judge_->set_report(report);
   peer_ = std::make_unique<Peer>(&machine_, direction_, judge_.get());
+  peer_->set_stable(stable_);
   machine_.set_observer(peer_.get());
   machine_.AddRole("scenario", Play(scenario_, *peer_));
   peer_->ArmPlan(plan, [this] {
@@ -82,7 +86,7 @@ void Run::Conclude() {
   if (pair_ != nullptr) {
     pair_->Conclude(scenario_.Rules(direction_));
   } else {
-    judge_->Conclude(!cut_            ? scenario_.Rules(direction_)
+    judge_->Conclude(!cut_            ? scenario_.Rules(direction_, stable_)
                      : session_lives_ ? kOfACut
                                       : kOfALostSession);
   }

@@ -22,12 +22,13 @@ namespace counterpart::scenarios {
 
 // Whom a scenario is played with: one subject, or the ids of two between whom the harness stands.
 struct Cast {
-  Cast(Direction with_one) : direction(with_one) {}
+  Cast(Direction with_one, bool over_stable = false) : direction(with_one), stable(over_stable) {}
   Cast(std::string server, std::string client)
       : direction(Direction::kBidirectional), ids(std::move(server), std::move(client)) {}
 
   Direction direction;
   peer::BySeat<std::string> ids;
+  bool stable = false;  // over stable conduits
 };
 
 class Run {
@@ -53,6 +54,7 @@ class Run {
  private:
   const Scenario& scenario_;
   const Direction direction_;
+  const bool stable_;
   bool cut_ = false;                     // by a planned fault
   bool session_lives_ = true;            // after all of them
   std::unique_ptr<judge::Judge> judge_;  // of one subject

@@ -17,6 +17,9 @@ using peer::Direction;
 using peer::Peer;
 using peer::Relay;
 
+// Over which conduits a scenario is played: each is a cell of its own.
+enum class Conduits : uint8_t { kBare, kStable, kBoth };
+
 struct Scenario {
   std::string name;
   std::string group;
@@ -34,11 +37,17 @@ struct Scenario {
   // The rules are judged of each of the two.
   std::vector<std::string> rules_bidirectional = {};
   Task<> (*between)(Relay& relay) = nullptr;
+  Conduits conduits = Conduits::kBare;
+  // Over a stable conduit, where it has other rules to judge than over a bare one.
+  std::vector<std::string> rules_over_stable = {};
 
   const std::vector<std::string>& Rules(Direction direction) const {
     return direction == Direction::kHarnessToSubject   ? rules_harness_to_subject
            : direction == Direction::kSubjectToHarness ? rules_subject_to_harness
                                                        : rules_bidirectional;
+  }
+  const std::vector<std::string>& Rules(Direction direction, bool stable) const {
+    return stable && !rules_over_stable.empty() ? rules_over_stable : Rules(direction);
   }
 };
 
@@ -74,6 +83,7 @@ std::vector<Scenario> SettingsScenarios();
 std::vector<Scenario> ResumedCallScenarios();
 std::vector<Scenario> CallErrorScenarios();
 std::vector<Scenario> MetadataScenarios();
+std::vector<Scenario> StableScenarios();
 
 // The bidirectional halves of the above, one file each.
 std::vector<Between> CallsBetween();

@@ -26,6 +26,11 @@ TEST(Catalogue, NamesRulesAndNeedsAreWellFormed) {
       for (const auto& rule : scenario.Rules(direction))
         EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
     }
+    for (const auto& rule : scenario.rules_over_stable)
+      EXPECT_NE(judge::FindRule(rule), nullptr) << rule;
+    if (scenario.conduits == Conduits::kStable) {
+      EXPECT_EQ(std::count(scenario.needs.begin(), scenario.needs.end(), "stable"), 1);
+    }
     const bool between = std::count(scenario.directions.begin(), scenario.directions.end(),
                                     Direction::kBidirectional) == 1;
     EXPECT_EQ(between, scenario.between != nullptr);

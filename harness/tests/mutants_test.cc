@@ -36,10 +36,14 @@ bool RunsIn(const Mutant& mutant, const Scenario& scenario) {
   return std::any_of(
       scenario.directions.begin(), scenario.directions.end(), [&](Direction direction) {
         if (direction == Direction::kBidirectional) return false;
-        const std::string cell = std::string("lang_cpp_transport_tcp::direction_") +
-                                 Name(direction) + "::" + scenario.name;
-        return std::any_of(mutant.cells.begin(), mutant.cells.end(),
-                           [&](const auto& pattern) { return campaign::Matches(pattern, cell); });
+        const auto over = [&](const char* conduit) {
+          const std::string cell = std::string("lang_cpp_transport_tcp") + conduit +
+                                   "::direction_" + Name(direction) + "::" + scenario.name;
+          return std::any_of(mutant.cells.begin(), mutant.cells.end(),
+                             [&](const auto& pattern) { return campaign::Matches(pattern, cell); });
+        };
+        return (scenario.conduits != Conduits::kStable && over("")) ||
+               (scenario.conduits != Conduits::kBare && over("_conduit_stable"));
       });
 }
 

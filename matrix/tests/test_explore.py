@@ -251,7 +251,7 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
         (["explore", ECHO, "--faults", "rst,flood"], "'flood' is none of rst, fin, half_close"),
         (
             ["explore", "**::retry_killed_callee_*"],
-            "kills or restarts its subject itself, or has two",
+            "kills or restarts its subject itself, has two",
         ),
         (["explore", ECHO, "--resume", "nowhere"], "nowhere/run.jsonl: cannot read"),
         (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),

@@ -6,7 +6,8 @@ namespace subject {
 
 const std::set<std::string> kCapabilities = {
     "bare",      "resume",  "root_calls",        "channels",  "cancel",   "operations",
-    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections"};
+    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections",
+    "stable"};
 
 namespace {
 
@@ -36,7 +37,8 @@ Work Connect(Domain& domain, const control::Connect& c) {
                           .backoff_max_ms = c.backoff_max_ms(),
                           .own_parity = c.odd_parity() ? 1u : 0u,
                           .resume = c.resume(),
-                          .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH};
+                          .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH,
+                          .stable = c.stable_conduit()};
   return [&domain, settings, dialling](const Finish& finish) {
     domain.Connect(*settings, dialling, [finish](auto result) {
       if (const auto* ending = std::get_if<Ending>(&result)) return finish(Fail(*ending));

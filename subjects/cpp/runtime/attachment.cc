@@ -35,7 +35,7 @@ void LogMetadata(const google::protobuf::RepeatedPtrField<wire::MetadataEntry>& 
   for (const auto& entry : entries) std::cerr << entry.key() << ": " << entry.value() << "\n";
 }
 
-Attachment::Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload)
+Attachment::Attachment(Session* session, std::shared_ptr<Conduit> link, uint32_t peer_max_payload)
     : link(std::move(link)),
       session_(session),
       record_(session->record()),
@@ -67,7 +67,8 @@ Lane* Attachment::FindLane(uint64_t connection) {
 }
 
 bool Attachment::Fits(const wire::Message& message, size_t added) const {
-  return message.ByteSizeLong() + added <= peer_max_payload_ || Mutated("sends_over_the_limit");
+  return message.ByteSizeLong() + link->overhead() + added <= peer_max_payload_ ||
+         Mutated("sends_over_the_limit");
 }
 
 bool Attachment::Commit(wire::Message message) {
@@ -99,6 +100,8 @@ void Attachment::OnOversize() {
   session_->Violated({wire::PROTOCOL_ERROR_CODE_PAYLOAD_TOO_LARGE, "link.limit",
                       "a length above the limit announced"});
 }
+
+void Attachment::OnViolation(const Violation& violation) { session_->Violated(violation); }
 
 void Attachment::OnLost() { session_->LinkLost(this); }
 

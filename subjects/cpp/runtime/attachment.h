@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "runtime/conduit.h"
 #include "runtime/lane.h"
-#include "runtime/link.h"
 
 namespace subject {
 
@@ -17,7 +17,7 @@ void LogMetadata(const google::protobuf::RepeatedPtrField<wire::MetadataEntry>& 
 
 class Attachment : public LinkUser {
  public:
-  Attachment(Session* session, std::shared_ptr<Link> link, uint32_t peer_max_payload);
+  Attachment(Session* session, std::shared_ptr<Conduit> link, uint32_t peer_max_payload);
   ~Attachment() override;
 
   // The one way out. Journals, then writes; false if the generation is over or the payload is
@@ -28,6 +28,7 @@ class Attachment : public LinkUser {
 
   void OnPayload(const std::string& payload) override;
   void OnOversize() override;
+  void OnViolation(const Violation& violation) override;
   void OnLost() override;
 
   // Nothing is committed from now on.  r[session.resume.discard]
@@ -40,7 +41,7 @@ class Attachment : public LinkUser {
   Lane& root() { return *lanes_.at(0); }
   const std::map<uint64_t, std::shared_ptr<Lane>>& lanes() const { return lanes_; }
 
-  const std::shared_ptr<Link> link;
+  const std::shared_ptr<Conduit> link;
 
  private:
   MaybeViolation Apply(const wire::Message& message);

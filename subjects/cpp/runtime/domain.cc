@@ -14,7 +14,7 @@ using asio::ip::tcp;
 
 uint64_t ProtocolSchema() { return TypeId(wire::Message::descriptor()); }
 
-void Send(Link& link, const google::protobuf::Message& envelope) {
+void Send(Conduit& link, const google::protobuf::Message& envelope) {
   link.Write(envelope.SerializeAsString());
 }
 
@@ -28,13 +28,26 @@ std::vector<uint64_t> InBoth(const std::vector<uint64_t>& ours, const Theirs& th
   return both;
 }
 
-void SendSorry(Link& link, wire::SorryReason reason, const std::string& detail) {
+void SendSorry(Conduit& link, wire::SorryReason reason, const std::string& detail) {
   wire::Handshake handshake;
   handshake.mutable_sorry()->set_reason(reason);
   handshake.mutable_sorry()->set_detail(detail);
   Send(link, handshake);
   if (!Mutated("stays_after_a_sorry")) link.Finish();
 }
+
+template <typename StableHello>
+std::optional<uint32_t> LastReceived(const StableHello& hello) {
+  if (!hello.has_last_received()) return std::nullopt;
+  return hello.last_received();
+}
+
+template <typename StableHello>
+void SetLastReceived(StableHello* hello, const StableCore& core) {
+  if (const auto last = core.last_received()) hello->set_last_received(*last);
+}
+
+constexpr char kStableReject[] = "STABLE_REJECT";  // as the rule of an ending
 
 }  // namespace
 
@@ -73,15 +86,17 @@ class Domain::Listener : public std::enable_shared_from_this<Listener> {
 };
 
 // Prologue and handshake on an accepted link.
-class Domain::Accepting : public LinkUser {
+class Domain::Accepting : public LinkUser, public std::enable_shared_from_this<Accepting> {
  public:
-  Accepting(Domain* domain, std::shared_ptr<Link> link, Settings settings, bool resumable)
-      : domain_(domain), link_(std::move(link)), settings_(settings), resumable_(resumable) {}
+  Accepting(Domain* domain, const std::shared_ptr<Link>& link, Settings settings, bool resumable)
+      : domain_(domain), carrier_(link), link_(link), settings_(settings), resumable_(resumable) {}
 
   void OnPayload(const std::string& payload) override {
     switch (phase_) {
       case Phase::kPrologue:
         return Prologue(DecodeEnvelope<wire::Prologue>(payload));
+      case Phase::kClientHello:
+        return ClientHello(DecodeEnvelope<wire::StableHandshake>(payload));
       case Phase::kHello:
         return Hello(DecodeEnvelope<wire::Handshake>(payload));
       case Phase::kLetsGo:
@@ -90,8 +105,13 @@ class Domain::Accepting : public LinkUser {
   }
 
   void OnOversize() override {
-    phase_ == Phase::kPrologue ? Reject(wire::TRANSPORT_REJECT_REASON_MALFORMED)
-                               : Sorry(wire::SORRY_REASON_MALFORMED, "payload too large");
+    if (phase_ == Phase::kPrologue) return Reject(wire::TRANSPORT_REJECT_REASON_MALFORMED);
+    if (phase_ == Phase::kClientHello) return RejectStable("payload too large");
+    Sorry(wire::SORRY_REASON_MALFORMED, "payload too large");
+  }
+
+  void OnViolation(const Violation& violation) override {
+    Sorry(wire::SORRY_REASON_MALFORMED, violation.text);
   }
 
   // A session whose key was handed out is awaited: the initiator may have taken it as established
@@ -102,7 +122,7 @@ class Domain::Accepting : public LinkUser {
   }
 
  private:
-  enum class Phase { kPrologue, kHello, kLetsGo };
+  enum class Phase { kPrologue, kClientHello, kHello, kLetsGo };
 
   // The ends of the attachment before are on hold from Hello to LetsGo.
   void GiveBack() {
@@ -140,7 +160,8 @@ class Domain::Accepting : public LinkUser {
     if (hello.version() != kVersion && !Mutated("accepts_any_version")) {
       return Reject(wire::TRANSPORT_REJECT_REASON_UNSUPPORTED_VERSION);
     }
-    if (hello.conduit() != wire::CONDUIT_BARE) {
+    stable_ = hello.conduit() == wire::CONDUIT_STABLE;
+    if (hello.conduit() != wire::CONDUIT_BARE && !stable_) {
       return Reject(wire::TRANSPORT_REJECT_REASON_UNSUPPORTED_CONDUIT);
     }
     const auto maximum = AcceptedMaximum(hello.max_payload());
@@ -149,7 +170,66 @@ class Domain::Accepting : public LinkUser {
     wire::Prologue accept;
     accept.mutable_accept()->set_max_payload(settings_.max_payload);
     Send(*link_, accept);
-    phase_ = Phase::kHello;
+    phase_ = stable_ ? Phase::kClientHello : Phase::kHello;
+  }
+
+  void RejectStable(const std::string& text) {
+    wire::StableHandshake handshake;
+    handshake.mutable_reject()->set_text(text);
+    Send(*carrier_, handshake);
+    carrier_->Finish();
+  }
+
+  // A new conduit, or one that goes on over this link.  r[stable.resume-key]
+  void ClientHello(const std::optional<wire::StableHandshake>& handshake) {
+    if (!handshake || !handshake->has_client_hello()) return RejectStable("not a ClientHello");
+    const auto& hello = handshake->client_hello();
+    std::shared_ptr<StableConduit> conduit;
+    if (!hello.resume_key().empty()) {
+      conduit = domain_->FindConduit(hello.resume_key());
+      if (conduit == nullptr && !Mutated("stable_takes_unknown_keys")) {
+        return RejectStable("unknown resume key");
+      }
+    }
+    wire::StableHandshake reply;
+    wire::ServerHello& yourself = *reply.mutable_server_hello();
+    if (conduit == nullptr) {
+      conduit = domain_->NewConduit(settings_.first_seq, hello.first_seq(), peer_.max_payload);
+      if (resumable_) {
+        conduit->current_key = RandomBytes(16);
+        conduit->when_lost = [] {};  // the client dials
+      }
+      yourself.set_resume_key(conduit->current_key);
+      yourself.set_first_seq(settings_.first_seq);
+      Send(*carrier_, reply);
+      phase_ = Phase::kHello;
+      link_ = conduit;
+      conduit->set_user(shared_from_this());
+      return conduit->Carry(carrier_, "");
+    }
+    if (peer_.max_payload < conduit->peer_max_payload) {  // r[link.limit.announce]
+      return RejectStable("takes smaller payloads than before");
+    }
+    // What is read of the old link from now on would be neither received nor replayed.
+    if (!Mutated("stable_leaves_the_older_link_open")) conduit->Drop();
+    if (const auto violation = conduit->Heard(LastReceived(hello))) {
+      RejectStable(violation->text);
+      return conduit->Fail(*violation);
+    }
+    if (conduit->successor_key == hello.resume_key()) {
+      conduit->current_key = std::exchange(conduit->successor_key, "");
+    }
+    if (conduit->successor_key.empty()) {
+      conduit->successor_key =
+          Mutated("stable_keeps_its_resume_key") ? hello.resume_key() : RandomBytes(16);
+    }
+    yourself.set_resume_key(conduit->successor_key);
+    yourself.set_first_seq(conduit->core().first_sent());
+    SetLastReceived(&yourself, conduit->core());
+    Send(*carrier_, reply);
+    const bool early = Mutated("stable_retires_its_key_at_hello");
+    if (early) conduit->current_key = std::exchange(conduit->successor_key, "");
+    conduit->Carry(carrier_, early ? "" : hello.resume_key());
   }
 
   void Hello(const std::optional<wire::Handshake>& handshake) {
@@ -176,7 +256,8 @@ class Domain::Accepting : public LinkUser {
       session_ = domain_->NewSession(settings_);
       session_->set_session_id(RandomBytes(16));
       session_->set_peer(peer_);
-      if (resumable_) session_->current_key = offered_ = RandomBytes(16);
+      // Over a stable conduit it is that which goes on.
+      if (resumable_ && !stable_) session_->current_key = offered_ = RandomBytes(16);
     } else {
       bool successor = false;
       session_ = domain_->FindKey(presented_, &successor);
@@ -238,12 +319,14 @@ class Domain::Accepting : public LinkUser {
       session_->current_key = std::exchange(session_->successor_key, "");
     }
     GiveBack();
-    if (resumable_) session_->when_lost = [] {};  // the initiator dials
+    if (resumable_ && !stable_) session_->when_lost = [] {};  // the initiator dials
     session_->Bind(link_, peer_, [] {});
   }
 
   Domain* domain_;
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<Link> carrier_;
+  std::shared_ptr<Conduit> link_;  // the carrier itself, or the stable conduit over it
+  bool stable_ = false;
   Settings settings_;
   bool resumable_;
   Phase phase_ = Phase::kPrologue;
@@ -274,13 +357,15 @@ struct Domain::Establishment {
   Connected connected;  // null when resuming
   uint32_t dials = 0;
   std::vector<std::shared_ptr<Call>> again;  // calls to be made in the fresh session
+  std::weak_ptr<StableConduit> conduit;      // that is to go on over the next link
 };
 
 // Prologue and handshake on a dialled link.
-class Domain::Greeting : public LinkUser {
+class Domain::Greeting : public LinkUser, public std::enable_shared_from_this<Greeting> {
  public:
-  Greeting(Domain* domain, std::shared_ptr<Link> link, std::shared_ptr<Establishment> establishment)
-      : domain_(domain), link_(std::move(link)), establishment_(std::move(establishment)) {}
+  Greeting(Domain* domain, const std::shared_ptr<Link>& link,
+           std::shared_ptr<Establishment> establishment)
+      : domain_(domain), carrier_(link), link_(link), establishment_(std::move(establishment)) {}
 
   void Start() {
     establishment_->session->EnterHandshake(link_);
@@ -288,18 +373,20 @@ class Domain::Greeting : public LinkUser {
     auto* hello = prologue.mutable_hello();
     hello->set_magic(kMagic);
     hello->set_version(kVersion);
-    hello->set_conduit(wire::CONDUIT_BARE);
+    hello->set_conduit(establishment_->dialling.stable ? wire::CONDUIT_STABLE : wire::CONDUIT_BARE);
     hello->set_max_payload(establishment_->settings.max_payload);
     if (Mutated("begins_with_an_accept")) prologue.mutable_accept()->set_max_payload(0);
     Send(*link_, prologue);
     if (Mutated("says_hello_before_it_is_accepted")) SayHello();
-    link_->Start();
+    carrier_->Start();
   }
 
   void OnPayload(const std::string& payload) override {
-    accepted_ ? Answer(DecodeEnvelope<wire::Handshake>(payload))
-              : Prologue(DecodeEnvelope<wire::Prologue>(payload));
+    if (!accepted_) return Prologue(DecodeEnvelope<wire::Prologue>(payload));
+    if (asked_) return ServerHello(DecodeEnvelope<wire::StableHandshake>(payload));
+    Answer(DecodeEnvelope<wire::Handshake>(payload));
   }
+  void OnViolation(const Violation& violation) override { Malformed(violation.text); }
   void OnOversize() override { Malformed("payload too large"); }
   void OnLost() override { domain_->DialAgain(establishment_); }
 
@@ -313,7 +400,7 @@ class Domain::Greeting : public LinkUser {
 
   void Decline(wire::SorryReason reason, const std::string& what) {
     establishment_->session->LeaveHandshake(link_);  // what we say is still to be written
-    if (accepted_) {
+    if (accepted_ && !asked_) {
       SendSorry(*link_, reason, what);
     } else {
       link_->Close();
@@ -334,7 +421,64 @@ class Domain::Greeting : public LinkUser {
     if (!maximum) return Malformed("not a TransportAccept");
     accepted_ = true;
     peer_.max_payload = *maximum;
+    if (establishment_->dialling.stable) return SayClientHello();
     if (!Mutated("says_hello_before_it_is_accepted")) SayHello();
+  }
+
+  void SayClientHello() {
+    asked_ = true;
+    wire::StableHandshake handshake;
+    wire::ClientHello& hello = *handshake.mutable_client_hello();
+    hello.set_first_seq(establishment_->settings.first_seq);
+    if (const auto conduit = establishment_->conduit.lock()) {
+      hello.set_resume_key(conduit->resume_key);
+      SetLastReceived(&hello, conduit->core());
+    }
+    Send(*link_, handshake);
+  }
+
+  // r[stable.reconnect.client-replay]
+  void ServerHello(const std::optional<wire::StableHandshake>& handshake) {
+    const auto& session = establishment_->session;
+    if (handshake && handshake->has_reject()) {  // r[stable.reconnect.failure]
+      if (Mutated("stable_dials_on_after_a_reject")) return link_->Close();
+      return Refuse(control::FAILURE_REASON_REJECTED, handshake->reject().text(), kStableReject);
+    }
+    if (!handshake || !handshake->has_server_hello()) return Malformed("not a ServerHello");
+    const auto& hello = handshake->server_hello();
+    if (!hello.resume_key().empty() && hello.resume_key().size() < 16) {
+      return Malformed("a short resume key");
+    }
+    auto conduit = establishment_->conduit.lock();
+    const bool resuming = conduit != nullptr;
+    if (resuming && peer_.max_payload < conduit->peer_max_payload) {
+      return Malformed("takes smaller payloads than before");
+    }
+    asked_ = false;
+    session->LeaveHandshake(link_);
+    if (!resuming) {
+      conduit = domain_->NewConduit(establishment_->settings.first_seq, hello.first_seq(),
+                                    peer_.max_payload);
+      link_ = conduit;
+      session->EnterHandshake(link_);
+      conduit->set_user(shared_from_this());
+      if (establishment_->dialling.resume && !hello.resume_key().empty()) {
+        conduit->when_lost = [domain = domain_, establishment = establishment_,
+                              weak = std::weak_ptr(conduit)] {
+          establishment->conduit = weak;
+          establishment->dials = 0;
+          domain->Dial(establishment);
+        };
+      }
+    } else if (const auto violation = conduit->Heard(LastReceived(hello))) {
+      carrier_->Close();
+      return conduit->Fail(*violation);
+    }
+    if (!resuming || !Mutated("stable_presents_the_old_key")) {
+      conduit->resume_key = hello.resume_key();  // adopted on reading  r[stable.resume-key]
+    }
+    conduit->Carry(carrier_, "");  // (Link keeps its user of now for as long as that reads.)
+    if (!resuming) SayHello();
   }
 
   void SayHello() {
@@ -386,7 +530,9 @@ class Domain::Greeting : public LinkUser {
     }
     session->set_session_id(yourself.session_id());
     session->when_lost = session->when_unresumable = nullptr;
-    if (establishment_->dialling.resume && !key.empty()) {
+    if (establishment_->dialling.stable) {
+      // The conduit goes on; the session does not notice.  r[stable.untouched]
+    } else if (establishment_->dialling.resume && !key.empty()) {
       session->when_lost = [domain = domain_, weak = std::weak_ptr(session),
                             settings = establishment_->settings,
                             dialling = establishment_->dialling] {
@@ -417,11 +563,13 @@ class Domain::Greeting : public LinkUser {
   }
 
   Domain* domain_;
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<Link> carrier_;
+  std::shared_ptr<Conduit> link_;  // the carrier itself, or the stable conduit over it
   std::shared_ptr<Establishment> establishment_;
   Peer peer_;
   std::vector<uint64_t> listed_;
   bool accepted_ = false;
+  bool asked_ = false;  // for a ServerHello, which is due
 };
 
 void Domain::Connect(Settings settings, Dialling dialling, Connected connected) {
@@ -444,6 +592,7 @@ void Domain::Redial(const std::shared_ptr<Session>& session, const Settings& set
 }
 
 void Domain::Dial(const std::shared_ptr<Establishment>& establishment) {
+  if (establishment->session->over()) return;
   ++establishment->dials;
   auto socket = std::make_shared<tcp::socket>(runtime_.loop.io());
   std::error_code error;
@@ -491,11 +640,13 @@ void Domain::DialAgain(const std::shared_ptr<Establishment>& establishment) {
 // r[session.initial-connect-waiting.never-retry], r[retry.session-lost.policy]
 void Domain::Refused(const std::shared_ptr<Establishment>& establishment, Ending ending) {
   const auto session = establishment->session;
-  const bool unknown = ending.rule == "SORRY_REASON_UNKNOWN_SESSION";
+  const auto conduit = establishment->conduit.lock();
+  const bool unknown = ending.rule == "SORRY_REASON_UNKNOWN_SESSION" || conduit != nullptr;
   if (session->generation() > 0 && unknown && establishment->dialling.fresh) {
     return Replace(establishment, std::move(ending));
   }
   session->End(ending);
+  if (conduit != nullptr) conduit->Close();
   for (const auto& call : std::exchange(establishment->again, {})) {
     call->Resolve({control::CALL_STATUS_SESSION_SHUTDOWN, "", "no new session", {}});
   }
@@ -506,6 +657,7 @@ void Domain::Refused(const std::shared_ptr<Establishment>& establishment, Ending
 void Domain::Replace(const std::shared_ptr<Establishment>& establishment, Ending ending) {
   establishment->again = establishment->session->EndKeepingIdem(std::move(ending));
   establishment->session = NewSession(establishment->settings);
+  establishment->conduit.reset();
   establishment->dials = 0;
   Dial(establishment);
 }
@@ -550,6 +702,23 @@ std::shared_ptr<Session> Domain::FindKey(const std::string& key, bool* successor
   return nullptr;
 }
 
+std::shared_ptr<StableConduit> Domain::NewConduit(uint32_t first_sent, uint32_t first_received,
+                                                  uint32_t peer_max_payload) {
+  conduits_.remove_if([](const auto& weak) { return weak.expired(); });
+  auto conduit = std::make_shared<StableConduit>(first_sent, first_received, peer_max_payload);
+  conduits_.push_back(conduit);
+  return conduit;
+}
+
+std::shared_ptr<StableConduit> Domain::FindConduit(const std::string& key) const {
+  for (const auto& weak : conduits_) {
+    const auto conduit = weak.lock();
+    if (!conduit || !conduit->open() || !conduit->when_lost) continue;
+    if (conduit->current_key == key || conduit->successor_key == key) return conduit;
+  }
+  return nullptr;
+}
+
 std::shared_ptr<Session> Domain::FindSession(const std::string& session_id) const {
   for (const auto& session : sessions_) {
     if (!session_id.empty() && session->record().session_id == session_id) return session;
@@ -579,6 +748,9 @@ void Domain::Drop() {
   for (const auto& session : sessions_) {
     session->when_lost = session->when_unresumable = nullptr;
     session->End({control::FAILURE_REASON_DROPPED, "its scope was reset", ""});
+  }
+  for (const auto& weak : std::exchange(conduits_, {})) {
+    if (const auto conduit = weak.lock()) conduit->Close();
   }
   for (const auto& weak : std::exchange(links_, {})) {
     if (const auto link = weak.lock()) link->Close();

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "runtime/session.h"
+#include "runtime/stable_conduit.h"
 
 namespace subject {
 
@@ -21,6 +22,7 @@ struct Dialling {
   uint32_t backoff_initial_ms = 0, backoff_max_ms = 0;
   uint64_t own_parity = 0;
   bool resume = false, fresh = false;
+  bool stable = false;  // over a stable conduit
 };
 
 class Domain {
@@ -54,6 +56,9 @@ class Domain {
   std::shared_ptr<Session> NewSession(Settings settings);
   std::shared_ptr<Link> NewLink(asio::ip::tcp::socket socket);
   std::shared_ptr<Session> FindKey(const std::string& key, bool* successor) const;
+  std::shared_ptr<StableConduit> NewConduit(uint32_t first_sent, uint32_t first_received,
+                                            uint32_t peer_max_payload);
+  std::shared_ptr<StableConduit> FindConduit(const std::string& key) const;
   void Dial(const std::shared_ptr<Establishment>& establishment);
   void DialAgain(const std::shared_ptr<Establishment>& establishment);
   void Redial(const std::shared_ptr<Session>& session, const Settings& settings,
@@ -66,6 +71,7 @@ class Domain {
   Handler handler_;
   std::list<std::shared_ptr<Listener>> listeners_;
   std::list<std::weak_ptr<Link>> links_;
+  std::list<std::weak_ptr<StableConduit>> conduits_;
   std::list<std::shared_ptr<Session>> sessions_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

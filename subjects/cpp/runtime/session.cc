@@ -17,7 +17,7 @@ bool Ended(const End& end) { return end.sending ? end.sending->Ended() : end.rec
 // Reads a link after our own Goodbye, until the counterpart's.  r[session.goodbye]
 class Parting : public LinkUser {
  public:
-  Parting(std::shared_ptr<Link> link, Recorder record)
+  Parting(std::shared_ptr<Conduit> link, Recorder record)
       : link_(std::move(link)), record_(std::move(record)) {}
   void OnPayload(const std::string& payload) override {
     const auto message = DecodeEnvelope<wire::Message>(payload);
@@ -28,10 +28,11 @@ class Parting : public LinkUser {
     record_.Discard("payload", "session.goodbye", 0);
   }
   void OnOversize() override { link_->Close(); }
+  void OnViolation(const Violation&) override { link_->Close(); }
   void OnLost() override {}
 
  private:
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<Conduit> link_;
   Recorder record_;
 };
 
@@ -78,12 +79,12 @@ uint32_t Session::unresolved_calls() {
 
 // ------------------------------------------------------------------ links
 
-void Session::LeaveHandshake(const std::shared_ptr<Link>& link) {
+void Session::LeaveHandshake(const std::shared_ptr<Conduit>& link) {
   std::erase_if(handshakes_,
                 [&](const auto& weak) { return weak.expired() || weak.lock() == link; });
 }
 
-void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet) {
+void Session::Bind(std::shared_ptr<Conduit> link, Peer peer, const std::function<void()>& greet) {
   LeaveHandshake(link);
   if (attachment_ != nullptr) {  // r[session.resume.supersede]
     if (!Mutated("binds_anew_without_letting_go")) driver_.Step(record_, "link_lost");
@@ -108,10 +109,19 @@ void Session::Bind(std::shared_ptr<Link> link, Peer peer, const std::function<vo
   }
   link->Prepend(std::exchange(fragment, ""));
   link->set_user(attachment_);
+  if (Mutated("stable_change_of_link_ends_channels")) {
+    link->on_changed = [this] { TouchEnds(); };
+  }
   connections_.Bound(peer_.open_connections);
   for (auto& [nonce, done] : std::exchange(pings_, {})) SendPing(std::move(done));
   connections_.ForEach([](Connection& each) { each.caller().Bound(); });
   if (Mutated("pings_unasked")) SendPing([](bool) {});
+}
+
+// Of a mutant only.
+void Session::TouchEnds() {
+  if (attachment_ == nullptr) return;
+  for (const auto& [id, lane] : attachment_->lanes()) lane->DetachEnds();
 }
 
 void Session::KeepUndelivered(const Lane& lane) {
@@ -184,6 +194,7 @@ std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
   }
   const auto attachment = std::exchange(attachment_, nullptr);
   if (attachment != nullptr) {
+    attachment->link->Conclude();
     for (const auto& [id, lane] : attachment->lanes()) DetachLane(*lane, /*over=*/true);
   }
   callee_.Ended();

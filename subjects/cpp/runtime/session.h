@@ -42,13 +42,15 @@ struct Settings {
   uint32_t max_concurrent_requests = 0;
   uint32_t max_payload = kDefaultMaxPayload;
   uint32_t max_virtual_connections = 0;  // to accept at a time; not announced
+  uint32_t first_seq = 0;                // of a stable conduit
 
   // What a command asks for; nothing if the announced maximum is out of range.
   template <typename Command>
   static std::optional<Settings> Announcing(const Command& command) {
     const auto maximum = AcceptedMaximum(command.max_payload());
     if (!maximum) return std::nullopt;
-    return Settings{command.max_concurrent_requests(), *maximum, command.max_virtual_connections()};
+    return Settings{command.max_concurrent_requests(), *maximum, command.max_virtual_connections(),
+                    command.first_seq()};
   }
 };
 
@@ -97,8 +99,8 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t NextOperationId() { return next_operation_++; }  // r[retry.op-id.scope]
 
   // A link in handshake goes with the session, unless it is left.
-  void EnterHandshake(const std::shared_ptr<Link>& link) { handshakes_.push_back(link); }
-  void LeaveHandshake(const std::shared_ptr<Link>& link);
+  void EnterHandshake(const std::shared_ptr<Conduit>& link) { handshakes_.push_back(link); }
+  void LeaveHandshake(const std::shared_ptr<Conduit>& link);
   void set_peer(const Peer& peer) { peer_ = peer; }
   // Of a mutant, which does not at once.
   void StoreKey() {
@@ -109,7 +111,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void EndLane(Lane& lane);
 
   // LetsGo is about to be sent, by `greet`, or was read.  r[session.resume.bind]
-  void Bind(std::shared_ptr<Link> link, Peer peer, const std::function<void()>& greet);
+  void Bind(std::shared_ptr<Conduit> link, Peer peer, const std::function<void()>& greet);
 
   // Link and counterpart
   void LinkLost(Attachment* attachment);
@@ -138,6 +140,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   void Detach();
+  void TouchEnds();
   void DetachLane(Lane& lane, bool over);
   void KeepUndelivered(const Lane& lane);
   void SendPing(std::function<void(bool)> done);
@@ -153,7 +156,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Callee callee_;
   std::shared_ptr<Attachment> attachment_;
   std::shared_ptr<Attachment> older_;  // kept by a mutant only
-  std::vector<std::weak_ptr<Link>> handshakes_;
+  std::vector<std::weak_ptr<Conduit>> handshakes_;
   Ending ending_;
   uint64_t next_operation_ = 1;
   uint64_t nonce_ = 0;

@@ -19,7 +19,7 @@ Act = Callable[[], Awaitable[pb.Outcome | None] | None]  # None: over at once, n
 
 CAPABILITIES = (
     "bare resume root_calls channels cancel operations keepalive schemas control_lifecycle"
-    " initiator acceptor virtual_connections"
+    " initiator acceptor virtual_connections stable"
 ).split()
 
 
@@ -63,8 +63,8 @@ class Scope:
         """Establish a session."""
         settings = Settings.asked(c)
         fresh = c.session_lost == pb.SESSION_LOST_POLICY_FRESH
-        times = (c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms)
-        dialling = Dialling(c.host, c.port, int(c.odd_parity), c.resume, fresh, *times)
+        how = (c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, c.stable_conduit)
+        dialling = Dialling(c.host, c.port, int(c.odd_parity), c.resume, fresh, *how)
 
         async def act() -> pb.Outcome:
             session = await self.domain.connect(settings, dialling)

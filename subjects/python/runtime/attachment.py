@@ -65,6 +65,10 @@ class Attachment:
             Violation(pb.PROTOCOL_ERROR_CODE_PAYLOAD_TOO_LARGE, "link.limit", str(error))
         )
 
+    def violated(self, violation: Violation) -> None:
+        """What carries this was used against its rules.  r[stable.seq]"""
+        self.session.violated(violation)
+
     def lost(self, reason: str) -> None:
         """r[session.detach]"""
         self.session.link_lost(self)
@@ -156,6 +160,10 @@ class Parting:
             self._record(Discard(kind, "session.goodbye", subject))
 
     def oversize(self, error: framing.Oversize) -> None:
+        """Nothing may be said any more."""
+        self._link.close()
+
+    def violated(self, violation: Violation) -> None:
         """Nothing may be said any more."""
         self._link.close()
 

@@ -19,6 +19,7 @@ from runtime.journal import Journal, Recorder
 from runtime.link import Link
 from runtime.service import Catalogue, Handler, Method, methods_of
 from runtime.session import Session, Settings
+from runtime.stable_conduit import StableConduit
 
 AWAITED_SESSIONS = 1024  # accepted, LetsGo not seen; the oldest goes first
 
@@ -36,6 +37,7 @@ class Runtime:
             self.methods.update(methods_of(service))
         self.protocol_schema = self.catalogue.add(pb.Message.DESCRIPTOR)
         self.sessions_by_key: dict[bytes, Session] = {}
+        self.conduits_by_key: dict[bytes, StableConduit] = {}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Domain:
         self._sessions: list[Session] = []
         self._awaited: deque[Session] = deque()
         self._initiators: list[Initiator] = []
+        self.conduits: set[StableConduit] = set()
 
     async def listen(self, settings: Settings, resumable: bool) -> int:
         """Accept sessions on a fresh loopback port; returns the port."""
@@ -124,8 +127,11 @@ class Domain:
             initiator.stop()
         for session in self._sessions:
             session.end("dropped")
+        for conduit in self.conduits:
+            conduit.close()
         for link in list(self.links):
             link.close()
+        self.conduits.clear()
         self._sessions.clear()
         self._awaited.clear()
         self._initiators.clear()

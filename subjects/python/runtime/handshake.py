@@ -20,7 +20,9 @@ from runtime import framing, mutants, wire
 from runtime.link import Link
 from runtime.resume import ResumeKeys
 from runtime.session import Peer, Session, Settings
-from runtime.wire import Refused
+from runtime.stable import StableEnd
+from runtime.stable_conduit import StableConduit
+from runtime.wire import Refused, Violation
 
 if TYPE_CHECKING:
     from runtime.domain import Domain
@@ -48,16 +50,20 @@ class _Reject(Exception):
         self.text = text
 
 
+class _StableReject(Exception):
+    """Refuse the conduit."""
+
+
 class _Handshake:
     """What both sides share: the link, and one step per payload."""
 
     def __init__(self) -> None:
-        self._link: Link | None = None
+        self._link: Link | StableConduit | None = None
         self._step: Callable[[bytes], None] = self._prologue
 
     @property
-    def link(self) -> Link:
-        """The link, once it is open."""
+    def link(self) -> Link | StableConduit:
+        """The link, once it is open; then the stable conduit over it, if there is one."""
         assert self._link is not None
         return self._link
 
@@ -72,20 +78,30 @@ class _Handshake:
                 self._step(payload)
             except wire.Malformed as error:
                 raise self._malformed(str(error)) from error
-        except (_Sorry, _Reject) as refusal:
+        except (_Sorry, _Reject, _StableReject) as refusal:
             self._refuse(refusal)
+
+    def violated(self, violation: Violation) -> None:
+        """What carries this was used against its rules.  r[stable.seq]"""
+        self._refuse(self._malformed(violation.text))
 
     def oversize(self, error: framing.Oversize) -> None:
         """r[link.limit.announce]"""
         self._refuse(self._malformed(str(error)))
 
-    def _malformed(self, text: str) -> _Sorry | _Reject:
+    def _malformed(self, text: str) -> _Sorry | _Reject | _StableReject:
         if self._step == self._prologue:
             return _Reject(pb.TRANSPORT_REJECT_REASON_MALFORMED, text)
+        if self._step == self._stable_hello:
+            return _StableReject(text)
         return _Sorry(pb.SORRY_REASON_MALFORMED, text)
 
-    def _refuse(self, refusal: _Sorry | _Reject) -> None:
-        if isinstance(refusal, _Reject):
+    def _refuse(self, refusal: _Sorry | _Reject | _StableReject) -> None:
+        if isinstance(refusal, _StableReject):
+            text = str(refusal)[:1024]
+            stable = pb.StableHandshake(reject=pb.StableReject(text=text))
+            self.link.send(stable.SerializeToString())
+        elif isinstance(refusal, _Reject):
             reject = pb.TransportReject(reason=refusal.reason, text=refusal.text[:1024])
             self.link.send(pb.Prologue(reject=reject).SerializeToString())
         else:
@@ -95,6 +111,9 @@ class _Handshake:
         self.failed(str(refusal))
 
     def _prologue(self, payload: bytes) -> None:
+        raise NotImplementedError
+
+    def _stable_hello(self, payload: bytes) -> None:
         raise NotImplementedError
 
     def failed(self, text: str) -> None:
@@ -122,6 +141,7 @@ class AcceptorHandshake(_Handshake):
         self._peer: Peer | None = None
         self._session: Session | None = None
         self._opened_with = b""
+        self._stable = False
 
     def lost(self, reason: str) -> None:
         """The link went away before LetsGo."""
@@ -147,7 +167,8 @@ class AcceptorHandshake(_Handshake):
             raise _Reject(
                 pb.TRANSPORT_REJECT_REASON_UNSUPPORTED_VERSION, f"version {hello.version}"
             )
-        if hello.conduit != pb.CONDUIT_BARE:
+        self._stable = hello.conduit == pb.CONDUIT_STABLE
+        if hello.conduit != pb.CONDUIT_BARE and not self._stable:
             raise _Reject(
                 pb.TRANSPORT_REJECT_REASON_UNSUPPORTED_CONDUIT, f"conduit {hello.conduit}"
             )
@@ -157,7 +178,49 @@ class AcceptorHandshake(_Handshake):
         self._max_payload = maximum
         accept = pb.TransportAccept(max_payload=self._settings.max_payload)
         self.link.send(pb.Prologue(accept=accept).SerializeToString())
-        self._step = self._hello
+        self._step = self._stable_hello if self._stable else self._hello
+
+    def _stable_hello(self, payload: bytes) -> None:
+        """A new conduit, or one that goes on over this link.  r[stable.resume-key]"""
+        handshake, kind = wire.decode(pb.StableHandshake, payload)
+        if kind != "client_hello":
+            raise wire.Malformed(f"{kind} where a ClientHello belongs")
+        hello, link = handshake.client_hello, self.link
+        assert isinstance(link, Link)
+        registry = self._domain.runtime.conduits_by_key
+        if not hello.resume_key:
+            end = StableEnd(self._settings.first_seq, hello.first_seq)
+            conduit = StableConduit(end, self, self._max_payload)
+            self._domain.conduits.add(conduit)
+            if self._resumable:
+                conduit.keys = ResumeKeys(registry, conduit)
+                conduit.when_lost = lambda: None  # the client dials; here it is awaited
+            self._link = conduit
+            self._step = self._hello
+            self._serve_conduit(link, conduit, b"")
+            return
+        known = registry.get(hello.resume_key)
+        if known is None:
+            raise _StableReject("unknown resume key")
+        if self._max_payload < known.max_payload:  # r[link.limit.announce]
+            raise _StableReject("takes smaller payloads than before")
+        known.drop()  # what was received is settled from now on
+        try:
+            known.end.resume(_last_received(hello))
+        except Violation as violation:
+            self._refuse(_StableReject(violation.text))
+            known.fail(violation)
+            return
+        self._serve_conduit(link, known, hello.resume_key)
+
+    def _serve_conduit(self, link: Link, conduit: StableConduit, presented: bytes) -> None:
+        reply = pb.ServerHello(
+            resume_key=conduit.keys.present(presented) if conduit.keys else b"",
+            first_seq=conduit.end.first,
+            last_received=conduit.end.last_received,
+        )
+        link.send(pb.StableHandshake(server_hello=reply).SerializeToString())
+        conduit.carry(link, presented)
 
     def _hello(self, payload: bytes) -> None:
         handshake, kind = wire.decode(pb.Handshake, payload)
@@ -206,7 +269,7 @@ class AcceptorHandshake(_Handshake):
         session = self._domain.new_session(self._settings)
         session.record.session_id = secrets.token_bytes(SESSION_ID_BYTES)
         session.peer = self._peer
-        if self._resumable:
+        if self._resumable and not self._stable:  # else it is the conduit that goes on
             session.keys = ResumeKeys(self._domain.runtime.sessions_by_key, session)
             session.when_lost = lambda: None  # the initiator dials; here it is awaited
         return session
@@ -230,10 +293,19 @@ class AcceptorHandshake(_Handshake):
 class InitiatorHandshake(_Handshake):
     """The side that dialled. `done` resolves once bound, or fails with Refused or OSError."""
 
-    def __init__(self, session: Session, parity: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        parity: int,
+        keep: Callable[[StableConduit], None] | None = None,
+        conduit: StableConduit | None = None,
+    ) -> None:
+        """`keep` gets a conduit new links, if it is to be a stable one: `conduit`, if there is."""
         super().__init__()
         self._session = session
         self._parity = parity
+        self._keep = keep
+        self._conduit = conduit
         self._max_payload = 0
         self._listed: list[int] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -248,10 +320,17 @@ class InitiatorHandshake(_Handshake):
         hello = pb.TransportHello(
             magic=wire.MAGIC,
             version=wire.VERSION,
-            conduit=pb.CONDUIT_BARE,
+            conduit=pb.CONDUIT_STABLE if self._keep else pb.CONDUIT_BARE,
             max_payload=self._session.settings.max_payload,
         )
         link.send(pb.Prologue(hello=hello).SerializeToString())
+
+    def _refuse(self, refusal: _Sorry | _Reject | _StableReject) -> None:
+        if not isinstance(refusal, _StableReject):
+            super()._refuse(refusal)
+            return
+        self.link.close()  # a client has no word for it
+        self.failed(str(refusal))
 
     def lost(self, reason: str) -> None:
         """The link went away before LetsGo: worth another dial."""
@@ -278,6 +357,62 @@ class InitiatorHandshake(_Handshake):
         if kind != "accept" or maximum is None:
             raise wire.Malformed(f"{kind}, or max_payload out of range")
         self._max_payload = maximum
+        if self._keep:
+            self._say_client_hello()
+        else:
+            self._say_hello()
+
+    def _say_client_hello(self) -> None:
+        hello = pb.ClientHello(first_seq=self._session.settings.first_seq)
+        if self._conduit is not None:
+            hello.resume_key = self._conduit.resume_key
+            if self._conduit.end.last_received is not None:
+                hello.last_received = self._conduit.end.last_received
+        self.link.send(pb.StableHandshake(client_hello=hello).SerializeToString())
+        self._step = self._stable_hello
+
+    def _stable_hello(self, payload: bytes) -> None:
+        """r[stable.reconnect.client-replay], r[stable.reconnect.failure]"""
+        handshake, kind = wire.decode(pb.StableHandshake, payload)
+        link, session = self.link, self._session
+        assert isinstance(link, Link) and self._keep is not None
+        if kind == "reject":
+            link.close()
+            self._fail(Refused("reject", "STABLE_REJECT", handshake.reject.text))
+            return
+        if kind != "server_hello":
+            raise wire.Malformed(f"{kind} where a ServerHello belongs")
+        hello = handshake.server_hello
+        if hello.resume_key and len(hello.resume_key) < LEAST_KEY_BYTES:
+            raise wire.Malformed("resume_key is shorter than 16 bytes")
+        session.handshakes.discard(link)
+        conduit = self._conduit
+        if conduit is None:
+            end = StableEnd(session.settings.first_seq, hello.first_seq)
+            conduit = StableConduit(end, self, self._max_payload)
+            conduit.resume_key = hello.resume_key
+            if hello.resume_key:
+                self._keep(conduit)
+            self._link = conduit
+            session.handshakes.add(conduit)
+            conduit.carry(link)
+            self._say_hello()
+            return
+        if self._max_payload < conduit.max_payload:  # r[link.limit.announce]
+            raise wire.Malformed("takes smaller payloads than before")
+        try:
+            conduit.end.resume(_last_received(hello))
+        except Violation as violation:
+            link.close()
+            conduit.fail(violation)
+            self._fail(Refused("protocol_error", violation.rule, violation.text))
+            return
+        conduit.resume_key = hello.resume_key  # r[stable.resume-key]: adopted on reading
+        conduit.carry(link)
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _say_hello(self) -> None:
         session = self._session
         self._listed = session.connections.listed()
         hello = pb.Hello(
@@ -327,6 +462,10 @@ class InitiatorHandshake(_Handshake):
 
     def _lets_go(self) -> None:
         self.link.send(pb.Handshake(lets_go=pb.LetsGo()).SerializeToString())
+
+
+def _last_received(hello: pb.ClientHello | pb.ServerHello) -> int | None:
+    return hello.last_received if hello.HasField("last_received") else None
 
 
 def _same(before: Peer, now: Peer) -> bool:

@@ -8,6 +8,7 @@ capped exponential backoff; Sorry, reject and protocol errors never are
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from runtime.handshake import InitiatorHandshake
 from runtime.journal import PlannedDelay
 from runtime.link import Link
 from runtime.session import Session, Settings
+from runtime.stable_conduit import StableConduit
 from runtime.wire import Refused
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Dialling:
     max_attempts: int = 1  # dials per establishment
     backoff_initial_ms: int = 0
     backoff_max_ms: int = 0
+    stable: bool = False  # over a stable conduit
 
     def delay_ms(self, attempt: int) -> int:
         """How long to wait before this dial (they count from 1)."""
@@ -78,7 +81,7 @@ class Initiator:
 
     def _new_session(self) -> Session:
         session = self._domain.new_session(self._settings)
-        if self._dialling.resume:
+        if self._dialling.resume and not self._dialling.stable:
             session.when_lost = lambda: self._resume_later(session)
         session.when_ended = lambda: self._ended(session)
         return session
@@ -108,6 +111,35 @@ class Initiator:
             else:
                 session.end("the session was lost")
 
+    # ------------------------------------------------------------ stable conduits
+
+    def _keep(self, session: Session, conduit: StableConduit) -> None:
+        """Get it a new link whenever it has lost one."""
+        self._domain.conduits.add(conduit)
+        if self._dialling.resume:
+            conduit.when_lost = lambda: self._carry_on_later(session, conduit)
+
+    def _carry_on_later(self, session: Session, conduit: StableConduit) -> None:
+        carrying = asyncio.get_running_loop().create_task(self._carry_on(session, conduit))
+        self._redial = carrying
+
+    async def _carry_on(self, session: Session, conduit: StableConduit) -> None:
+        try:
+            await self._establish(session, conduit)
+            return
+        except GaveUp as error:
+            lost: Refused | GaveUp = error
+        except Refused as refusal:
+            lost = refusal
+        if not session.established:
+            if conduit.user is not None:
+                conduit.user.lost(str(lost))
+        elif isinstance(lost, Refused) and lost.by == "reject" and self._dialling.fresh:
+            await self._replace(session, lost)  # r[stable.reconnect.failure]
+        else:
+            session.end(f"the session was lost: {lost}")
+        conduit.close()
+
     async def _replace(self, lost: Session, reason: Refused) -> None:
         """r[retry.session-lost.policy]: idem calls move, under new operation ids."""
         session = self._new_session()
@@ -120,8 +152,8 @@ class Initiator:
         except (Refused, GaveUp) as error:
             session.end(str(error))
 
-    async def _establish(self, session: Session) -> None:
-        """Dial until the session is bound. Raises Refused or GaveUp."""
+    async def _establish(self, session: Session, conduit: StableConduit | None = None) -> None:
+        """Dial until the session is bound, or `conduit` goes on. Raises Refused or GaveUp."""
         dialling = self._dialling
         for attempt in range(1, max(1, dialling.max_attempts) + 1):
             if attempt > 1:
@@ -129,14 +161,15 @@ class Initiator:
                 session.record(PlannedDelay("redial", delay))
                 await self._domain.runtime.timers.sleep("redial", delay)
             try:
-                await self._dial(session)
+                await self._dial(session, conduit)
             except OSError:
                 continue
             return
         raise GaveUp(f"{max(1, dialling.max_attempts)} dials, none led to a session")
 
-    async def _dial(self, session: Session) -> None:
-        handshake = InitiatorHandshake(session, self._dialling.parity)
+    async def _dial(self, session: Session, conduit: StableConduit | None) -> None:
+        keep = functools.partial(self._keep, session) if self._dialling.stable else None
+        handshake = InitiatorHandshake(session, self._dialling.parity, keep, conduit)
         link = Link(
             handshake, self._domain.runtime.timers, self._domain.links, wire.HANDSHAKE_MAX_PAYLOAD
         )
@@ -146,6 +179,6 @@ class Initiator:
             )
             await handshake.done
         except asyncio.CancelledError:
-            if session.over or session.attachment is None:
+            if session.over or session.attachment is None or not handshake.done.done():
                 link.close()
             raise

@@ -40,6 +40,8 @@ class LinkUser(Protocol):
 class Link(asyncio.Protocol):
     """One TCP connection. `links` is the owner's set of all that are open."""
 
+    overhead = 0  # bytes that it adds to a payload
+
     def __init__(self, user: LinkUser, timers: Timers, links: set[Link], limit: int) -> None:
         self.user = user
         self.discarded: Callable[[int], None] = lambda count: None
@@ -98,6 +100,9 @@ class Link(asyncio.Protocol):
             self.close()
             return
         self._cancel_linger = self._timers.after("linger", LINGER_SECONDS, self.close)
+
+    def conclude(self) -> None:
+        """Its session is over; so is the link, once it is lost."""
 
     def close(self) -> None:
         """Drop the link: nothing more is read from it or written to it."""

@@ -27,7 +27,7 @@ class Sequencer:
     def fits(self, connection_id: int = 0, **payload: Protobuf) -> bool:
         """Would this message be small enough for the counterpart?  r[link.limit.announce]"""
         message = pb.Message(connection_id=connection_id, **payload)
-        return message.ByteSize() <= self._max_payload
+        return message.ByteSize() + self.link.overhead <= self._max_payload
 
     def commit(self, connection_id: int = 0, **payload: Protobuf) -> None:
         """Write one message, given as `kind=body`."""

@@ -42,13 +42,14 @@ class Settings:
     max_concurrent_requests: int
     max_payload: int = wire.DEFAULT_MAX_PAYLOAD
     max_virtual_connections: int = 0  # to accept at a time; not announced
+    first_seq: int = 0  # of a stable conduit
 
     @classmethod
     def asked(cls, command: Listen | Connect) -> Settings | None:
         """What a command asks for; None if its maximum is out of range."""
         maximum = wire.accepted_maximum(command.max_payload)
         limits = command.max_concurrent_requests, maximum, command.max_virtual_connections
-        return cls(*limits) if maximum else None
+        return cls(*limits, command.first_seq) if maximum else None
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,7 @@ class Session:
             link.close()
         attachment, self.attachment = self.attachment, None
         if attachment is not None:
+            attachment.link.conclude()
             attachment.detach()
             for lane in attachment.lanes.values():
                 self.callee.detached(lane)

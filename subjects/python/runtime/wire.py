@@ -21,7 +21,9 @@ LEAST_MAX_PAYLOAD = 64 << 10
 HANDSHAKE_MAX_PAYLOAD = 64 << 10  # prologue and handshakes, both ways  r[link.limit.announce]
 U32_MAX = (1 << 32) - 1
 
-Envelope = TypeVar("Envelope", pb.Prologue, pb.Handshake, pb.Message)
+Envelope = TypeVar(
+    "Envelope", pb.Prologue, pb.StableHandshake, pb.StableFrame, pb.Handshake, pb.Message
+)
 
 
 class Malformed(Exception):
