@@ -39,13 +39,13 @@ const char* Name(Direction direction) {
 const std::vector<Scenario>& Catalogue() {
   static const auto* catalogue = [] {
     auto* all = new std::vector<Scenario>;
-    for (auto* family : {&RpcScenarios,        &EveryKindScenarios,       &ChannelScenarios,
-                         &RetryScenarios,      &SessionScenarios,         &ConnectScenarios,
-                         &LinkScenarios,       &SchemaScenarios,          &FaultScenarios,
-                         &ControlScenarios,    &OperationScenarios,       &RefusalScenarios,
-                         &ConnectionScenarios, &SettingsScenarios,        &ResumedCallScenarios,
-                         &CallErrorScenarios,  &MetadataScenarios,        &WalkScenarios,
-                         &MalformedScenarios,  &IllegalHandshakeScenarios}) {
+    for (auto* family : {&RpcScenarios,        &EveryKindScenarios,        &ChannelScenarios,
+                         &RetryScenarios,      &SessionScenarios,          &ConnectScenarios,
+                         &LinkScenarios,       &SchemaScenarios,           &FaultScenarios,
+                         &ControlScenarios,    &OperationScenarios,        &RefusalScenarios,
+                         &ConnectionScenarios, &SettingsScenarios,         &ResumedCallScenarios,
+                         &CallErrorScenarios,  &MetadataScenarios,         &WalkScenarios,
+                         &MalformedScenarios,  &IllegalHandshakeScenarios, &PersistScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

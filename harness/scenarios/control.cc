@@ -136,7 +136,8 @@ Task<> RepeatedSends(Peer& peer) {
 // Every capability there is: r[control.capabilities].
 constexpr const char* kCapabilities[] = {
     "bare",      "resume",  "root_calls",        "channels",  "cancel",   "operations",
-    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections"};
+    "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections",
+    "persist"};
 
 ExecuteRequest Probe(Peer& peer, const std::string& capability) {
   ExecuteRequest command;

@@ -74,6 +74,7 @@ std::vector<Scenario> SettingsScenarios();
 std::vector<Scenario> ResumedCallScenarios();
 std::vector<Scenario> CallErrorScenarios();
 std::vector<Scenario> MetadataScenarios();
+std::vector<Scenario> PersistScenarios();
 
 // The bidirectional halves of the above, one file each.
 std::vector<Between> CallsBetween();

@@ -579,6 +579,7 @@ void Domain::Drop() {
   for (const auto& session : sessions_) {
     session->when_lost = session->when_unresumable = nullptr;
     session->End({control::FAILURE_REASON_DROPPED, "its scope was reset", ""});
+    session->callee().Dropped();
   }
   for (const auto& weak : std::exchange(links_, {})) {
     if (const auto link = weak.lock()) link->Close();
