@@ -20,7 +20,7 @@ namespace {
 // are not named here come after them.
 constexpr std::string_view kOrder[] = {"link",          "rpc",     "schema",     "session",
                                        "retry",         "channel", "connection", "control",
-                                       "channel_retry", "stable",  "model"};
+                                       "channel_retry", "persist", "stable",     "model"};
 
 size_t PlaceInOrder(const std::string& group) {
   return static_cast<size_t>(std::find(std::begin(kOrder), std::end(kOrder), group) -

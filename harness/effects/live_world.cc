@@ -84,7 +84,8 @@ class EpollLiveWorld final : public LiveWorld {
     subject_.reset();
   }
 
-  Status StartSubject();
+  // `legacy`: of the one before, if this one takes its place.
+  Status StartSubject(std::shared_ptr<Legacy> legacy = nullptr);
 
   const SubjectInfo& subject() const override { return info_; }
   uint32_t incarnation() const override { return incarnation_; }
@@ -269,15 +270,14 @@ class EpollLiveWorld final : public LiveWorld {
 
 // ---------------------------------------------------------------- the subject
 
-Status EpollLiveWorld::StartSubject() {
-  Result<std::unique_ptr<Subject>> started = Subject::Start(spec_, &sink_);
+Status EpollLiveWorld::StartSubject(std::shared_ptr<Legacy> legacy) {
+  Result<std::unique_ptr<Subject>> started = Subject::Start(spec_, &sink_, std::move(legacy));
   if (!started) return started.error();
   subject_ = std::move(*started);
   info_ = subject_->info();
   ++incarnation_;
   exit_due_ = exit_reported_ = stopped_ = false;
   executes_sent_ = executes_answered_ = 0;
-  for (auto& [lane, state] : lanes_) state.executions_from = 0;  // a new process, a new file
   WatchSubject();
   witness_ =
       MakeKernelWitness(subject_->process().pid(), subject_->process().token(), spec_.watchdog);
@@ -317,6 +317,7 @@ void EpollLiveWorld::CloseInput() {
 void EpollLiveWorld::Restart(Lane lane) {
   Kill();
   Look(microseconds(0));  // what the old incarnation still had to say
+  std::shared_ptr<Legacy> legacy = subject_ == nullptr ? nullptr : subject_->process().legacy();
   subject_.reset();
   for (ControlCompletion& completion : sink_.Take()) DeliverCompletion(std::move(completion));
   for (const auto& [id, question] : std::exchange(questions_, {})) {
@@ -325,7 +326,7 @@ void EpollLiveWorld::Restart(Lane lane) {
         question.lane,
         {.kind = IngressKind::kNoAnswer, .id = question.id, .text = "the subject was restarted"});
   }
-  if (const Status started = StartSubject(); !started) {
+  if (const Status started = StartSubject(std::move(legacy)); !started) {
     exit_reported_ = true;
     Deliver(lane, {.kind = IngressKind::kExited,
                    .text = "could not be started again: " + started.error().message});

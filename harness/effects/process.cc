@@ -141,7 +141,28 @@ void AwaitReadable(int fd) {
 
 }  // namespace
 
-Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& command, int nice) {
+Result<std::shared_ptr<Legacy>> Legacy::Make() {
+  std::error_code failed;
+  std::string folder = std::filesystem::temp_directory_path(failed) / "counterpart-XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return Failed("no folder for the subject at " + folder);
+  std::shared_ptr<Legacy> legacy(new Legacy);
+  legacy->folder_ = folder;
+  const UniqueFd executions(
+      open(legacy->executions().c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+  if (!executions) return Failed("no executions file at " + legacy->executions());
+  if (!std::filesystem::create_directory(legacy->state(), failed)) {
+    return Failed("no folder at " + legacy->state());
+  }
+  return legacy;
+}
+
+Legacy::~Legacy() {
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& command, int nice,
+                                                std::shared_ptr<Legacy> legacy) {
   if (command.empty()) return Error{Error::Kind::kUsage, "no command to start a subject with"};
   PrepareProgram();
   std::unique_ptr<Process> process(new Process);
@@ -152,10 +173,12 @@ Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& 
   // The subject sees an empty folder; what the harness keeps for itself lies beside it.
   const std::string work = folder + "/work";
   if (!std::filesystem::create_directory(work, failed)) return Failed("no folder at " + work);
-  process->executions_ = folder + "/executions";
-  const UniqueFd executions(
-      open(process->executions_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
-  if (!executions) return Failed("no executions file at " + process->executions_);
+  if (legacy == nullptr) {
+    Result<std::shared_ptr<Legacy>> made = Legacy::Make();
+    if (!made) return made.error();
+    legacy = *made;
+  }
+  process->legacy_ = std::move(legacy);
   process->token_ = RandomHex();
 
   std::vector<std::string> environment;
@@ -163,10 +186,12 @@ Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& 
     const std::string_view text(*entry);
     if (text.starts_with("COUNTERPART_TOKEN=")) continue;
     if (text.starts_with("COUNTERPART_EXECUTIONS=")) continue;
+    if (text.starts_with("COUNTERPART_STATE=")) continue;
     environment.emplace_back(*entry);
   }
   environment.push_back("COUNTERPART_TOKEN=" + process->token_);
-  environment.push_back("COUNTERPART_EXECUTIONS=" + process->executions_);
+  environment.push_back("COUNTERPART_EXECUTIONS=" + process->legacy_->executions());
+  environment.push_back("COUNTERPART_STATE=" + process->legacy_->state());
   const auto pointers = [](const std::vector<std::string>& strings) {
     std::vector<char*> out;
     for (const std::string& string : strings) out.push_back(const_cast<char*>(string.c_str()));

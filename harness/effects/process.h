@@ -17,11 +17,30 @@
 
 namespace counterpart::effects {
 
+// What a subject that is killed leaves to the one that is started in its place: its executions file
+// and its state folder. Removed with the last process that has it.
+class Legacy {
+ public:
+  static Result<std::shared_ptr<Legacy>> Make();
+  ~Legacy();
+  Legacy(const Legacy&) = delete;
+  Legacy& operator=(const Legacy&) = delete;
+
+  std::string executions() const { return folder_ + "/executions"; }  // COUNTERPART_EXECUTIONS
+  std::string state() const { return folder_ + "/state"; }            // COUNTERPART_STATE
+
+ private:
+  Legacy() = default;
+  std::string folder_;
+};
+
 class Process {
  public:
   // Starts `command` (argv, absolute program) in an empty folder of its own. It dies with the
-  // calling thread (PR_SET_PDEATHSIG), which therefore should be the one that owns it.
-  static Result<std::unique_ptr<Process>> Start(const std::vector<std::string>& command, int nice);
+  // calling thread (PR_SET_PDEATHSIG), which therefore should be the one that owns it. With no
+  // legacy of a process before it, it is given a new one.
+  static Result<std::unique_ptr<Process>> Start(const std::vector<std::string>& command, int nice,
+                                                std::shared_ptr<Legacy> legacy = nullptr);
   ~Process();  // Kill(), removes the folder
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -31,7 +50,8 @@ class Process {
   pid_t group() const { return group_; }
   const std::string& token() const { return token_; }  // COUNTERPART_TOKEN
   const std::string& folder() const { return folder_; }
-  const std::string& executions_path() const { return executions_; }  // COUNTERPART_EXECUTIONS
+  const std::shared_ptr<Legacy>& legacy() const { return legacy_; }
+  std::string executions_path() const { return legacy_->executions(); }
 
   // Non-blocking ends of its pipes. The output ones must be drained by the owner.
   UniqueFd& stdin_pipe() { return stdin_; }
@@ -75,7 +95,8 @@ class Process {
   uint64_t start_time_ = 0;
   bool ended_ = false;
   bool killed_all_ = false;
-  std::string token_, folder_, executions_, exit_text_;
+  std::string token_, folder_, exit_text_;
+  std::shared_ptr<Legacy> legacy_;
   UniqueFd stdin_, stdout_, stderr_, pidfd_;
 };
 

@@ -41,8 +41,10 @@ bool ReadPipe(int fd, bool& any, Take take) {
 
 }  // namespace
 
-Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, ControlSink* sink) {
-  Result<std::unique_ptr<Process>> process = Process::Start(spec.command, spec.nice);
+Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, ControlSink* sink,
+                                                std::shared_ptr<Legacy> legacy) {
+  Result<std::unique_ptr<Process>> process =
+      Process::Start(spec.command, spec.nice, std::move(legacy));
   if (!process) return process.error();
   std::unique_ptr<Subject> subject(new Subject);
   subject->process_ = std::move(*process);

@@ -23,7 +23,9 @@ class Subject {
  public:
   // Starts and describes it; blocks until that is done or known to be hopeless. `sink` outlives
   // it. Errors are kSubject (or kHarness) and say what it printed, how it ended, what was expected.
-  static Result<std::unique_ptr<Subject>> Start(const SubjectSpec& spec, ControlSink* sink);
+  // `legacy`: of the subject that it takes the place of.
+  static Result<std::unique_ptr<Subject>> Start(const SubjectSpec& spec, ControlSink* sink,
+                                                std::shared_ptr<Legacy> legacy = nullptr);
   ~Subject();
   Subject(const Subject&) = delete;
   Subject& operator=(const Subject&) = delete;

@@ -29,7 +29,8 @@ class ExecutionMonitor : public Monitor {
     if (frame.message == nullptr || !frame.message->has_request()) return;
     if (frame.from != Side::kHarness) return;
     const auto& request = frame.message->request();
-    Asked& asked = asked_[{Hex(link.session_id), request.operation_id()}];
+    const std::string& origin = request.origin_session();
+    Asked& asked = asked_[{Hex(origin.empty() ? link.session_id : origin), request.operation_id()}];
     // Of a conflicting re-use the first attempt's method counts: the record is untouched by it.
     if (asked.attempts++ == 0) asked.method = request.method();
   }
@@ -60,8 +61,9 @@ class ExecutionMonitor : public Monitor {
       if (method == nullptr || method->idem) continue;
       // Each of these rules forbids it, by the state of the operation; channels decide which of
       // them says so most directly.
-      const char* rule = method->channels.empty() ? "retry.duplicate.live.attach"
-                                                  : "retry.channel.recovery.non-idem";
+      const char* rule = method->persist            ? "retry.policy.persist.write-ahead"
+                         : method->channels.empty() ? "retry.duplicate.live.attach"
+                                                    : "retry.channel.recovery.non-idem";
       if (times > 1) {
         judge.Violation(rule, Side::kSubject,
                         "executed the non-idem " + name + " " + std::to_string(times) + " times",

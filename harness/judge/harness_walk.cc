@@ -159,11 +159,13 @@ class HarnessWalk : public Monitor {
       if (ours) end.machine.Step("bind", judge);
     }
     if (ours) return;
-    Record& record = records_[Key(link.session_id, request.operation_id())];
+    const std::string& origin = request.origin_session();
+    const Key key(origin.empty() ? link.session_id : origin, request.operation_id());
+    Record& record = records_[key];
     record.link = link.link;
     record.idem = method->idem;
     record.channels = !method->channels.empty();
-    requests_[OnConnection(link.session_id, on, request.request_id())] = request.operation_id();
+    requests_[OnConnection(link.session_id, on, request.request_id())] = key;
     Walker& machine = record.machine;
     const bool over = machine.Is("Released") || machine.Is("Indeterminate");
     machine.Step(machine.Is("Absent")   ? "admit"
@@ -178,7 +180,7 @@ class HarnessWalk : public Monitor {
                   Judge& judge) {
     const auto request = requests_.find(OnConnection(link.session_id, on, response.request_id()));
     if (request == requests_.end()) return;
-    Walker& machine = records_.at(Key(link.session_id, request->second)).machine;
+    Walker& machine = records_.at(request->second).machine;
     if (!response.has_runtime_error()) return machine.Step("seal", judge);
     const auto code = response.runtime_error().code();
     if (code == wire::v1::RUNTIME_ERROR_CODE_CANCELLED) machine.Step("release", judge);
@@ -193,7 +195,7 @@ class HarnessWalk : public Monitor {
   std::map<std::string, std::pair<uint32_t, Walker>> drivers_;  // by session: its link and phase
   std::map<OnConnection, ChannelEnd> ends_;
   std::map<Key, Record> records_;
-  std::map<OnConnection, uint64_t> requests_;  // to the operation
+  std::map<OnConnection, Key> requests_;  // to the operation
 };
 
 }  // namespace

@@ -125,8 +125,10 @@ class JournalMonitor : public Monitor {
     if (frame.from == Side::kHarness && message.has_request()) {
       // Of an id that was used again, on purpose, the first counts.
       const wire::v1::Request& request = message.request();
-      operations_.try_emplace({session, message.connection_id(), request.request_id()},
-                              request.operation_id());
+      const std::string& origin = request.origin_session();
+      operations_.try_emplace(
+          {session, message.connection_id(), request.request_id()},
+          OfSession(origin.empty() ? session : origin, 0, request.operation_id()));
     }
     if (frame.from == Side::kSubject && message.has_response() &&
         !message.response().has_runtime_error()) {
@@ -179,13 +181,13 @@ class JournalMonitor : public Monitor {
   void OnValueSent(const OfSession& request, const Order& order, Judge& judge) {
     const auto operation = operations_.find(request);
     if (operation == operations_.end() || !values_.contains(request)) return;
-    const OfSession told = {std::get<0>(request), 0, operation->second};
+    const OfSession& told = operation->second;
     if (!order.told.contains(told)) return;
     if (order.sealed.contains(told)) {
       judge.Held("control.journal.write-ahead");
     } else {
       judge.Violation("control.journal.write-ahead", Side::kSubject,
-                      "journals the outcome of operation " + std::to_string(operation->second) +
+                      "journals the outcome of operation " + std::to_string(std::get<2>(told)) +
                           " after the Response that tells it",
                       nullptr);
     }
@@ -375,9 +377,9 @@ class JournalMonitor : public Monitor {
   std::map<std::string, Told> told_;                 // by session
   // By machine, session, connection (of channels) and key.
   std::map<std::tuple<control::v1::Machine, std::string, uint64_t, uint64_t>, std::string> states_;
-  std::map<OfSession, uint64_t> operations_;  // by request of the harness
-  std::set<OfSession> values_;                // requests that the subject answered with an outcome
-  std::set<OfSession> after_close_;           // channels that the harness went on with on purpose
+  std::map<OfSession, OfSession> operations_;  // by request of the harness
+  std::set<OfSession> values_;                 // requests that the subject answered with an outcome
+  std::set<OfSession> after_close_;            // channels that the harness went on with on purpose
 };
 
 }  // namespace

@@ -74,7 +74,9 @@ class RequestMonitor : public Monitor {
     }
     ids.last_request_id = std::max(ids.last_request_id, id);
     ids.attempts[id] = {.operation_id = request.operation_id(), .link = link.link};
-    OnOperation(frame, link, callers_[{link.session_id, frame.from}], judge);
+    const std::string& origin = request.origin_session();
+    OnOperation(frame, link, callers_[{origin.empty() ? link.session_id : origin, frame.from}],
+                origin.empty() || origin == link.session_id, judge);
     // r[rpc.flow-control.max-concurrent-requests.outbound]: as this side can know it, an attempt
     // counts until its response could have been read; the harness's view is never ahead of that.
     std::set<uint64_t>& in_flight = in_flight_[{link.link, frame.from, connection}];
@@ -102,7 +104,8 @@ class RequestMonitor : public Monitor {
     }
   }
 
-  void OnOperation(const ObservedFrame& frame, const LinkContext& link, Caller& caller,
+  // `own`: the id was minted in the session of the link, not in one before.
+  void OnOperation(const ObservedFrame& frame, const LinkContext& link, Caller& caller, bool own,
                    Judge& judge) {
     const auto& request = frame.message->request();
     if (request.operation_id() == 0) {
@@ -110,11 +113,11 @@ class RequestMonitor : public Monitor {
                       &frame);
       return;
     }
-    if (request.operation_id() < caller.settled_below) {
+    if (own && request.operation_id() < caller.settled_below) {
       judge.Violation("retry.gc.settled-below", frame.from,
                       "attempted an operation it had declared settled", &frame);
     }
-    caller.settled_below = std::max(caller.settled_below, request.settled_below());
+    if (own) caller.settled_below = std::max(caller.settled_below, request.settled_below());
     const auto [found, fresh] = caller.operations.try_emplace(request.operation_id());
     Operation& operation = found->second;
     if (fresh) {
@@ -122,7 +125,7 @@ class RequestMonitor : public Monitor {
       operation.method = request.method();
       operation.arguments = request.arguments();
       judge.Held("retry.op-id.scope");
-    } else if (operation.connection != frame.message->connection_id()) {
+    } else if (own && operation.connection != frame.message->connection_id()) {
       judge.Violation("retry.op-id.scope", frame.from,
                       "used operation id " + std::to_string(request.operation_id()) +
                           " again on another connection",

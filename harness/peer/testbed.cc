@@ -22,6 +22,7 @@ Method Describe(const MethodDescriptor& descriptor) {
   Method method;
   method.name = descriptor.service()->full_name() + "/" + descriptor.name();
   method.idem = descriptor.options().GetExtension(testbed::v1::idem);
+  method.persist = descriptor.options().GetExtension(testbed::v1::persist);
   method.arguments = descriptor.input_type();
   method.response = descriptor.output_type();
   method.error = Type(descriptor.options().GetExtension(testbed::v1::error));

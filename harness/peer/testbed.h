@@ -21,6 +21,7 @@ struct ChannelArgument {
 struct Method {
   std::string name;  // "counterpart.testbed.v1.Testbed/Echo"
   bool idem = false;
+  bool persist = false;
   const google::protobuf::Descriptor* arguments = nullptr;
   const google::protobuf::Descriptor* response = nullptr;
   const google::protobuf::Descriptor* error = nullptr;  // null: the method has none

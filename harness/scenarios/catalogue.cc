@@ -58,7 +58,8 @@ const std::vector<Scenario>& Catalogue() {
                          &ControlScenarios,    &OperationScenarios,        &RefusalScenarios,
                          &ConnectionScenarios, &SettingsScenarios,         &ResumedCallScenarios,
                          &CallErrorScenarios,  &MetadataScenarios,         &WalkScenarios,
-                         &MalformedScenarios,  &IllegalHandshakeScenarios, &StableScenarios}) {
+                         &MalformedScenarios,  &IllegalHandshakeScenarios, &StableScenarios,
+                         &PersistScenarios}) {
       std::vector<Scenario> scenarios = family();
       std::move(scenarios.begin(), scenarios.end(), std::back_inserter(*all));
     }

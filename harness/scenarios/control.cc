@@ -137,7 +137,7 @@ Task<> RepeatedSends(Peer& peer) {
 constexpr const char* kCapabilities[] = {
     "bare",      "resume",  "root_calls",        "channels",  "cancel",   "operations",
     "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections",
-    "stable"};
+    "stable",    "persist"};
 
 ExecuteRequest Probe(Peer& peer, const std::string& capability) {
   ExecuteRequest command;

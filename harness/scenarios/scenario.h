@@ -84,6 +84,7 @@ std::vector<Scenario> ResumedCallScenarios();
 std::vector<Scenario> CallErrorScenarios();
 std::vector<Scenario> MetadataScenarios();
 std::vector<Scenario> StableScenarios();
+std::vector<Scenario> PersistScenarios();
 
 // The bidirectional halves of the above, one file each.
 std::vector<Between> CallsBetween();

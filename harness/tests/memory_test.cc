@@ -108,6 +108,14 @@ std::vector<const char*> Playable() {
         "session_parity_is_the_initiators_choice",  // call and be called in one session
         "control_time_comes_from_commands",         // say what it waits for
         "link_goodbye_behind_a_backlog_loses_nothing",
+        "persist_record_survives_a_kill",  // keep anything beyond a session
+        "persist_outcome_survives_a_kill",
+        "persist_killed_at_any_moment",
+        "persist_outlives_its_session",
+        "persist_cancel_leaves_it_live",
+        "persist_origin_must_fit",
+        "persist_with_channels_is_forbidden",
+        "persist_lost_session_is_named",
         "rpc_metadata_is_handed_on",  // look at metadata
         "rpc_sensitive_values_stay_unseen",
         "channel_close_race_settles_alike",  // journal more than frames

@@ -319,6 +319,13 @@ std::vector<Row> RequestRows() {
        {"S request { request_id: 2 operation_id: 1 method: 'M' }"},
        "2S request { request_id: 4 operation_id: 1 method: 'N' }",
        "retry.op-id.payload-binding"},
+      // An id is of the session that minted it, and binds in every one that names that.
+      {"OperationOfAnotherSessionWithOtherBytes",
+       monitor,
+       {"S request { request_id: 2 operation_id: 1 method: 'M' }",
+        "S request { request_id: 4 operation_id: 1 method: 'N' origin_session: 'a' }"},
+       "2S request { request_id: 6 operation_id: 1 method: 'M' origin_session: 'a' }",
+       "retry.op-id.payload-binding"},
       {"TwoAttemptsInOneGeneration",
        monitor,
        {"S request { request_id: 2 operation_id: 1 method: 'M' }"},

@@ -96,8 +96,9 @@ int Main(const std::vector<std::string_view>& flags) {
     std::cerr << "usage: subject_cpp [--mutant NAME]\n";
     return 2;
   }
-  Runtime runtime{.methods = TestbedMethods(),
-                  .executions = Executions(std::getenv("COUNTERPART_EXECUTIONS"))};
+  Runtime runtime{.methods = OfferedMethods(),
+                  .executions = Executions(std::getenv("COUNTERPART_EXECUTIONS")),
+                  .store = OperationStore(std::getenv("COUNTERPART_STATE"))};
   const char* token = std::getenv("COUNTERPART_TOKEN");
   Control control(runtime, token == nullptr ? "" : token);
   grpc::ServerBuilder builder;

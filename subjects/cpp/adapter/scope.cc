@@ -7,7 +7,7 @@ namespace subject {
 const std::set<std::string> kCapabilities = {
     "bare",      "resume",  "root_calls",        "channels",  "cancel",   "operations",
     "keepalive", "schemas", "control_lifecycle", "initiator", "acceptor", "virtual_connections",
-    "stable"};
+    "stable",    "persist"};
 
 namespace {
 
@@ -65,6 +65,8 @@ CommandLog::Prepared Scope::Prepare(const ExecuteRequest& request) {
       [[fallthrough]];
     case ExecuteRequest::COMMAND_NOT_SET:
       return Refused(control::REFUSAL_REASON_UNSUPPORTED, "no such command or capability");
+    case ExecuteRequest::kRegisterService:
+      return Registration(domain.runtime(), request.register_service().service());
     case ExecuteRequest::kListen:
       return Listen(domain, request.listen());
     case ExecuteRequest::kStopListening:

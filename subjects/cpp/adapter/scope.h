@@ -4,6 +4,7 @@
 #include "runtime/domain.h"
 #include "testbed/caller_ends.h"
 #include "testbed/program.h"
+#include "testbed/registration.h"
 #include "testbed/session_commands.h"
 
 namespace subject {

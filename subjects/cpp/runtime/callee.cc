@@ -15,6 +15,8 @@ namespace {
 constexpr uint32_t kMostHandlers =
     1024;  // r[rpc.flow-control.max-concurrent-requests.attachment-loss]
 
+constexpr size_t kSessionIdSize = 16;
+
 bool Decodes(const google::protobuf::Descriptor* type, const std::string& bytes) {
   const auto* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(type);
   const std::unique_ptr<google::protobuf::Message> message(prototype->New());
@@ -129,10 +131,92 @@ MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
     return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.channel.allocation",
                      "not one channel per channel field"};
   }
+  const std::string& origin = request.origin_session();
+  if (!origin.empty() && !Mutated("takes_any_origin_session") &&
+      (origin.size() != kSessionIdSize || (method && !method->persist))) {
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "retry.policy.persist.write-ahead",
+                     "an origin session that no operation of " + request.method() + " can have"};
+  }
   lane.incoming[request.request_id()] = nullptr;  // counts from here
   if (lane.hushed) return std::nullopt;
   Decide(lane, request, method);
   return std::nullopt;
+}
+
+std::string Callee::OriginOf(const wire::Request& request) const {
+  const bool own = request.origin_session() == session_->record().session_id;
+  return own ? "" : request.origin_session();
+}
+
+// As the one who minted the id tells of it, whoever runs it.
+Recorder Callee::RecordOf(const Operation& operation) const {
+  Recorder record = operation.owner->session_->record();
+  record.session_id = operation.origin;
+  return record;
+}
+
+OperationStore& Callee::store() const { return session_->runtime().store; }
+
+// The record of an operation, null if it is Absent.
+std::shared_ptr<Operation> Callee::Known(const wire::Request& request, const Method* method) {
+  const std::string origin = OriginOf(request);
+  const auto here = operations_.find({origin, request.operation_id()});
+  if (here != operations_.end()) return here->second;
+  if (method == nullptr || !method->persist) return nullptr;
+  const auto& persist = session_->runtime().persist;
+  const auto there = persist.find(
+      {origin.empty() ? session_->record().session_id : origin, request.operation_id()});
+  auto operation = there == persist.end() ? nullptr : there->second.lock();
+  return operation || origin.empty() ? operation : Load(request, method);
+}
+
+// What a process before this one left.  r[retry.policy.persist.restart]
+std::shared_ptr<Operation> Callee::Load(const wire::Request& request, const Method* method) {
+  const OperationKey key = {request.origin_session(), request.operation_id()};
+  const auto stored = store().Find(key);
+  if (!stored) return nullptr;
+  if (!stored->outcome && Mutated("takes_an_open_record_for_none")) return nullptr;
+  const bool same =
+      stored->method == method->name && stored->digest == ArgumentDigest(request.arguments());
+  const Machine machine(kOperation, key.second, stored->outcome ? "Sealed" : "Indeterminate");
+  const auto operation = std::make_shared<Operation>(Operation{
+      key.second, 0, same ? method : nullptr, request.arguments(), machine, this, key.first});
+  operation->executions = stored->executions;
+  operation->outcome.ParseFromString(stored->outcome.value_or(""));
+  if (same) Keep(operation);  // else it is for the refusal alone
+  return operation;
+}
+
+// From now on this callee has the record.
+void Callee::Keep(const std::shared_ptr<Operation>& operation) {
+  if (operation->owner != this) {
+    std::erase_if(operation->owner->operations_,
+                  [&](const auto& entry) { return entry.second == operation; });
+    operation->owner = this;
+  }
+  const bool own = operation->origin == session_->record().session_id;
+  operations_[{own ? "" : operation->origin, operation->id}] = operation;
+  if (operation->method->persist) {
+    session_->runtime().persist[{operation->origin, operation->id}] = operation;
+  }
+}
+
+void Callee::Attach(Lane& lane, const std::shared_ptr<Operation>& operation, uint64_t request_id) {
+  lane.incoming[request_id] = operation;
+  operation->attempts.insert({this, lane.connection().id(), request_id});
+}
+
+// r[retry.policy.persist.write-ahead]
+void Callee::StoreAdmission(const Operation& operation, uint32_t execution) {
+  if (!operation.method->persist) return;
+  store().Admit({operation.origin, operation.id},
+                {operation.method->name, ArgumentDigest(operation.arguments), execution, {}});
+}
+
+// r[retry.policy.persist.durable-seal]
+void Callee::StoreOutcome(const Operation& operation) {
+  if (!operation.method->persist) return;
+  store().Seal({operation.origin, operation.id}, operation.outcome.SerializeAsString());
 }
 
 void Callee::Decide(Lane& lane, const wire::Request& request, const Method* method) {
@@ -140,9 +224,9 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
   if (request.settled_below() > expired_below_) {  // r[retry.gc.settled-below]
     expired_below_ = request.settled_below();
     std::erase_if(operations_, [&](const auto& entry) {
-      const bool settled = Mutated("evicts_what_is_not_settled") ? entry.first <= expired_below_
-                                                                 : entry.first < expired_below_;
-      return settled && !entry.second->machine.Is("Live");
+      const uint64_t bound = expired_below_ + (Mutated("evicts_what_is_not_settled") ? 1 : 0);
+      return entry.first.first.empty() && entry.first.second < bound &&
+             !entry.second->machine.Is("Live");
     });
   }
   Ends ends;
@@ -158,13 +242,14 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
   const auto refuse = [&](wire::RuntimeErrorCode code, const std::string& text) {
     Refuse(lane, attempt, ends, code, text);
   };
-  const auto known = operations_.find(id);
-  auto operation = known == operations_.end() ? nullptr : known->second;
-  if (id < expired_below_ && !Mutated("runs_what_has_expired")) {
+  const std::string origin = OriginOf(request);
+  auto operation = Known(request, method);
+  if (origin.empty() && id < expired_below_ && !Mutated("runs_what_has_expired")) {
     return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_EXPIRED, "expired");
   }
   if (operation && (operation->method != method || operation->arguments != request.arguments() ||
-                    (operation->connection != lane.connection().id() &&
+                    (operation->owner == this && origin.empty() &&
+                     operation->connection != lane.connection().id() &&
                      !Mutated("attaches_across_connections")))) {
     return refuse(wire::RUNTIME_ERROR_CODE_OPERATION_CONFLICT,
                   "another connection or method, or other bytes");
@@ -182,23 +267,24 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
     why = lane.tracker.Mismatch(method->name, wire::BINDING_ROLE_CHANNEL, channel.field_number);
   }
   if (!why.empty()) return refuse(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why);
-  const Recorder& record = session_->record();
+  const auto step = [&](std::string_view event) {
+    operation->machine.Step(RecordOf(*operation), event);
+  };
   if (operation && operation->machine.Is("Live")) {  // r[retry.duplicate.live.attach]
     if (Mutated("attaches_to_the_wrong_live_call")) {
       operation = std::find_if(operations_.begin(), operations_.end(), [method](const auto& entry) {
                     return entry.second->machine.Is("Live") && entry.second->method == method;
                   })->second;
     }
-    operation->machine.Step(record, "attach");
-    operation->attempts.insert(attempt);
-    lane.incoming[attempt] = operation;
+    step("attach");
+    Attach(lane, operation, attempt);
     if (Mutated("runs_live_duplicate")) return Admit(operation, attempt, std::move(ends));
     return Abandon(ends);  // the handler has the ends of its own attempt
   }
   if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
-    operation->machine.Step(record, "replay");
+    step("replay");
     if (!Mutated("replays_beside_open_channels")) Abandon(ends);  // r[retry.channel.sealed-result]
-    if (Mutated("forgets_an_outcome_once_replayed")) operations_.erase(id);
+    if (Mutated("forgets_an_outcome_once_replayed")) operations_.erase({origin, id});
     wire::Response outcome = operation->outcome;
     if (Mutated("replays_without_metadata")) outcome.clear_metadata();
     return Respond(lane, attempt, std::move(outcome), method);
@@ -209,7 +295,7 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
                        (lost && Mutated("refuses_what_crashed_though_idem"));
   if (refused && !Mutated("reexecutes_non_idem_after_resume") &&
       !(Mutated("reruns_released_non_idem") && operation->machine.Is("Released"))) {
-    operation->machine.Step(record, "refuse");  // r[retry.duplicate.released.non-idem]
+    step("refuse");  // r[retry.duplicate.released.non-idem]
     if (operation->machine.Is("Indeterminate") && Mutated("makes_up_an_outcome")) {
       wire::Response made_up;
       made_up.mutable_ok();
@@ -226,22 +312,18 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
     return refuse(wire::RUNTIME_ERROR_CODE_RESOURCE_EXHAUSTED, "too many handlers");
   }
   if (!operation) {
-    operation = std::make_shared<Operation>(Operation{id,
-                                                      lane.connection().id(),
-                                                      method,
-                                                      request.arguments(),
-                                                      Machine(kOperation, id),
-                                                      {},
-                                                      {},
-                                                      {},
-                                                      0,
-                                                      nullptr});
-    operations_[id] = operation;
+    operation = std::make_shared<Operation>(
+        Operation{id, lane.connection().id(), method, request.arguments(), Machine(kOperation, id),
+                  this, origin.empty() ? session_->record().session_id : origin});
   }
-  operation->machine.Step(record, operation->machine.Is("Absent") ? "admit" : "rerun");
+  Keep(operation);
+  if (!Mutated("starts_handlers_before_their_record")) {
+    StoreAdmission(*operation, operation->executions + 1);
+  }
+  step(operation->machine.Is("Absent") ? "admit" : "rerun");
   operation->metadata.assign(request.metadata().begin(), request.metadata().end());
-  lane.incoming[attempt] = operation;
-  operation->attempts = {attempt};
+  operation->attempts.clear();
+  Attach(lane, operation, attempt);
   Admit(operation, attempt, std::move(ends));
 }
 
@@ -318,14 +400,14 @@ void Callee::Admit(const std::shared_ptr<Operation>& operation, uint64_t request
 
 // r[control.journal.executions]
 void Callee::Note(const Operation& operation, const Execution& execution) {
-  const Recorder& record = session_->record();
+  const Recorder record = RecordOf(operation);
   session_->runtime().executions.Append(record.session_id, operation.id, execution.number,
                                         record.generation);
 }
 
 void Callee::Begin(const std::shared_ptr<Operation>& operation) {
   const auto execution = operation->execution;
-  const Recorder& record = session_->record();
+  const Recorder record = RecordOf(*operation);
   operation->executions = execution->number;
   if (!Mutated("notes_executions_at_their_end")) Note(*operation, *execution);
   record.Handler(control::HANDLER_EVENT_STARTED, operation->id, execution->request_id,
@@ -376,14 +458,16 @@ void Callee::Begin(const std::shared_ptr<Operation>& operation) {
 void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult result) {
   const auto execution = std::exchange(operation->execution, nullptr);
   if (Mutated("notes_executions_at_their_end")) Note(*operation, *execution);
-  const Recorder& record = session_->record();
+  const Recorder record = RecordOf(*operation);
   const bool returned = result.kind != HandlerResult::Kind::kPanic || Mutated("seals_what_crashed");
   const bool late = returned && Mutated("journals_the_seal_after_the_response");
   record.Handler(returned ? control::HANDLER_EVENT_RETURNED : control::HANDLER_EVENT_PANICKED,
                  operation->id, execution->request_id, execution->number);
+  if (Mutated("starts_handlers_before_their_record")) {
+    StoreAdmission(*operation, operation->executions);
+  }
   wire::Response response;
   if (returned) {  // r[retry.seal.only-return]
-    if (!late) operation->machine.Step(record, "seal");
     const bool ok = result.kind == HandlerResult::Kind::kOk;
     *(ok ? response.mutable_ok() : response.mutable_user_error()) = std::move(result.value);
     if (!ok && Mutated("user_error_as_runtime_error")) {
@@ -391,6 +475,8 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
     }
     for (auto& entry : result.metadata) *response.add_metadata() = std::move(entry);
     operation->outcome = response;
+    if (!Mutated("answers_before_the_outcome_is_stored")) StoreOutcome(*operation);
+    if (!late) operation->machine.Step(record, "seal");
     if (execution->number > 1 && Mutated("reports_a_second_run_as_indeterminate")) {
       response = RuntimeError(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "it had run before");
     }
@@ -399,13 +485,15 @@ void Callee::Finished(const std::shared_ptr<Operation>& operation, HandlerResult
     Abandon(execution->ends);
     response = RuntimeError(wire::RUNTIME_ERROR_CODE_INDETERMINATE, "the handler crashed");
   }
-  for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
-    Lane* lane = session_->attachment()->FindLane(operation->connection);
-    Respond(*lane, attempt, response, operation->method);
+  for (const auto& attempt : std::exchange(operation->attempts, {})) {
+    Attachment* const attachment = attempt.callee->session_->attachment();
+    Lane* const lane = attachment == nullptr ? nullptr : attachment->FindLane(attempt.connection);
+    if (lane == nullptr) continue;  // its connection was closed
+    attempt.callee->Respond(*lane, attempt.request_id, response, operation->method);
   }
   if (late) operation->machine.Step(record, "seal");
   if (session_->attachment() == nullptr && Mutated("drops_outcomes_reached_while_detached")) {
-    operations_.erase(operation->id);
+    operations_.erase({"", operation->id});
   }
   if (Mutated("one_handler_at_a_time")) {
     for (const auto& [id, next] : operations_) {
@@ -428,8 +516,10 @@ MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
   }
   const auto operation = found->second;
   const bool forgets = Mutated("second_response_for_cancelled_call");
-  if (!forgets) operation->attempts.erase(request_id);
-  if (operation->attempts.empty() && !Mutated("cancel_leaves_it_live")) {
+  if (!forgets) operation->attempts.erase({this, lane.connection().id(), request_id});
+  const bool stays = operation->method->persist ? !Mutated("releases_persist_calls_at_a_cancel")
+                                                : Mutated("cancel_leaves_it_live");
+  if (operation->attempts.empty() && !stays) {  // r[retry.cancel.persist]
     Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "release");  // r[retry.cancel.volatile]
     Abandon(ends);
@@ -457,14 +547,15 @@ void Callee::OnSchema(Lane& lane) {
     const Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "lose");
     Abandon(ends);
-    for (const uint64_t attempt : std::exchange(operation->attempts, {})) {
-      Respond(lane, attempt, RuntimeError(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why), nullptr);
+    for (const auto& attempt : std::exchange(operation->attempts, {})) {
+      Respond(lane, attempt.request_id, RuntimeError(wire::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, why),
+              nullptr);
     }
   }
 }
 
 void Callee::Drop(Operation& operation, std::string_view event) {
-  operation.machine.Step(session_->record(), event);
+  operation.machine.Step(RecordOf(operation), event);
   const auto execution = std::exchange(operation.execution, nullptr);
   if (execution) {
     for (const auto& [field, end] : execution->ends) {
@@ -472,8 +563,8 @@ void Callee::Drop(Operation& operation, std::string_view event) {
     }
   }
   if (execution && execution->run) {
-    session_->record().Handler(control::HANDLER_EVENT_CANCELLED, operation.id,
-                               execution->request_id, execution->number);
+    RecordOf(operation).Handler(control::HANDLER_EVENT_CANCELLED, operation.id,
+                                execution->request_id, execution->number);
   }
 }
 
@@ -483,10 +574,13 @@ void Callee::Store() {
 }
 
 void Callee::Detached(Lane& lane) {
-  lane.incoming.clear();
+  const uint64_t connection = lane.connection().id();
+  for (const auto& [request_id, operation] : std::exchange(lane.incoming, {})) {
+    if (operation) operation->attempts.erase({this, connection, request_id});
+  }
   for (auto& [id, operation] : operations_) {
-    if (operation->connection != lane.connection().id()) continue;
-    operation->attempts.clear();
+    if (operation->connection != connection) continue;
+    LetGo(*operation);
     if (operation->machine.Is("Live") && operation->method->channels.empty() &&
         Mutated("releases_operations_at_link_loss")) {
       Drop(*operation, "release");
@@ -499,6 +593,12 @@ void Callee::Detached(Lane& lane) {
         if (operation->executions == 1) operation->sent = end.sending->sent();
       }
       Drop(*operation, operation->method->idem ? "release" : "lose");  // r[retry.channel.detach]
+    }
+  }
+  if (Mutated("answers_before_the_outcome_is_stored")) {
+    for (auto& [key, operation] : operations_) {
+      if (!operation->stored && operation->machine.Is("Sealed")) StoreOutcome(*operation);
+      operation->stored = operation->machine.Is("Sealed");
     }
   }
   if (Mutated("forgets_operations_at_link_loss")) operations_.clear();
@@ -516,17 +616,37 @@ void Callee::Detached(Lane& lane) {
 void Callee::Closed(uint64_t connection) {
   for (auto& [id, operation] : operations_) {
     if (operation->connection != connection) continue;
-    operation->attempts.clear();
-    if (operation->machine.Is("Live")) {
+    LetGo(*operation);
+    if (operation->machine.Is("Live") && !operation->method->persist) {
       Drop(*operation, operation->method->idem ? "release" : "lose");
     }
   }
 }
 
+void Callee::LetGo(Operation& operation) {
+  std::erase_if(operation.attempts, [this](const auto& each) { return each.callee == this; });
+}
+
 void Callee::Ended() {
   for (auto& [id, operation] : operations_) {
-    operation->attempts.clear();
+    LetGo(*operation);
+    const bool persist = operation->method->persist;
+    const bool releases = persist && Mutated("releases_persist_calls_with_their_session");
+    if (operation->machine.Is("Live") && (!persist || releases)) {
+      Drop(*operation, releases ? "release" : "lose");
+    }
+    if (!persist || !Mutated("forgets_persist_calls_with_their_session")) continue;
+    store().Forget({operation->origin, operation->id});
+    session_->runtime().persist.erase({operation->origin, operation->id});
+  }
+}
+
+void Callee::Dropped() {
+  for (auto& [id, operation] : operations_) {
     if (operation->machine.Is("Live")) Drop(*operation, "lose");
+    if (operation->method->persist) {
+      session_->runtime().persist.erase({operation->origin, operation->id});
+    }
   }
 }
 

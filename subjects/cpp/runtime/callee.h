@@ -2,6 +2,7 @@
 // what an attempt gets.  r[retry.duplicate]
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "runtime/lane.h"
+#include "runtime/operation_store.h"
 
 namespace subject {
 
@@ -20,17 +22,28 @@ struct Execution {
   std::unique_ptr<Run> run;  // null until it starts
 };
 
+class Callee;
+
+// One that waits for the outcome, on a lane of now.
+struct AttachedAttempt {
+  Callee* callee;
+  uint64_t connection, request_id;
+  auto operator<=>(const AttachedAttempt&) const = default;
+};
+
 struct Operation {
   uint64_t id;
   uint64_t connection;  // that it was minted on: the only one it may be attempted on
   const Method* method;
   std::string arguments;
   Machine machine;
-  std::vector<wire::MetadataEntry> metadata;  // of the attempt that runs
-  wire::Response outcome;                     // once sealed; without request id
-  std::set<uint64_t> attempts;                // of the current lane
+  Callee* owner;                                   // who runs it
+  std::string origin;                              // the session that minted the id
+  std::vector<wire::MetadataEntry> metadata = {};  // of the attempt that runs
+  wire::Response outcome = {};                     // once sealed; without request id
+  std::set<AttachedAttempt> attempts = {};
   uint32_t executions = 0;
-  std::shared_ptr<Execution> execution;
+  std::shared_ptr<Execution> execution = nullptr;
   // Mutants only.
   bool stored = false;            // a message came after the outcome was sealed
   uint32_t credit = 0, sent = 0;  // of the sending end, when its attachment ended; the first time
@@ -46,11 +59,23 @@ class Callee {
   void Store();               // of a mutant, which does not at once
   void Detached(Lane& lane);
   void Closed(uint64_t connection);  // and what runs for it stops  r[connection.close]
+  // What is persist goes on without the session.  r[retry.policy.persist.never-released]
   void Ended();
+  void Dropped();  // and so does nothing
   uint32_t running() const;
 
  private:
   void Decide(Lane& lane, const wire::Request& request, const Method* method);
+  std::shared_ptr<Operation> Known(const wire::Request& request, const Method* method);
+  std::shared_ptr<Operation> Load(const wire::Request& request, const Method* method);
+  std::string OriginOf(const wire::Request& request) const;  // "": this session
+  void Keep(const std::shared_ptr<Operation>& operation);
+  void Attach(Lane& lane, const std::shared_ptr<Operation>& operation, uint64_t request_id);
+  Recorder RecordOf(const Operation& operation) const;
+  void StoreAdmission(const Operation& operation, uint32_t execution);
+  void StoreOutcome(const Operation& operation);
+  void LetGo(Operation& operation);  // attempts of this session
+  OperationStore& store() const;
   void Refuse(Lane& lane, uint64_t request_id, const Ends& ends, wire::RuntimeErrorCode code,
               const std::string& text);
   void Respond(Lane& lane, uint64_t request_id, wire::Response response, const Method* method);
@@ -61,7 +86,8 @@ class Callee {
   void Drop(Operation& operation, std::string_view event);
 
   Session* session_;
-  std::map<uint64_t, std::shared_ptr<Operation>> operations_;
+  // By the session that minted the id, "" if it is this one, and the id.
+  std::map<OperationKey, std::shared_ptr<Operation>> operations_;
   uint64_t expired_below_ = 0;
 };
 

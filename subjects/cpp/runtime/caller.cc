@@ -75,7 +75,8 @@ void Caller::Start(const std::shared_ptr<Call>& call) {
   if (connection_->peer_limit() == 0 && !Mutated("waits_for_a_limit_of_zero")) {
     return call->Resolve(Local(control::CALL_STATUS_SEND_FAILED, "the counterpart takes no calls"));
   }
-  call->operation_id = session_->NextOperationId();  // r[retry.op-id.per-intention]
+  // r[retry.op-id.per-intention]: a persist call of a lost session keeps its own.
+  if (call->origin.empty()) call->operation_id = session_->NextOperationId();
   queue_.push_back(call);
   Pump();
 }
@@ -110,6 +111,7 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
   request->set_operation_id(call->operation_id);
   request->set_method(call->method_name);
   request->set_arguments(call->arguments);
+  request->set_origin_session(call->origin);
   for (const auto& entry : call->metadata) *request->add_metadata() = entry;
   uint64_t channel_id = connection_->channels.next();
   for (const auto& channel : call->method->channels) {  // r[rpc.channel.allocation]
@@ -281,7 +283,12 @@ std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std:
   std::vector<std::shared_ptr<Call>> kept;
   for (const auto& call : std::exchange(queue_, {})) {
     if (call->resolved) continue;
-    if (keep && call->method->idem) {
+    const bool persist = call->method->persist;
+    if (keep && (persist || call->method->idem)) {
+      // r[retry.session-lost.policy]: what is both is not run again where its outcome can be had.
+      if (persist && call->origin.empty() && !Mutated("names_no_origin_in_a_new_session")) {
+        call->origin = session_->record().session_id;
+      }
       kept.push_back(call);
     } else if ((call->method->idem && !Mutated("takes_every_lost_call_for_indeterminate")) ||
                call->attempts == 0) {

@@ -26,6 +26,7 @@ struct Call {
 
   const Method* method = nullptr;
   uint64_t operation_id = 0;
+  std::string origin;  // the session that minted it, if that is lost  r[retry.session-lost.policy]
   uint32_t attempts = 0;    // committed to a link
   uint64_t request_id = 0;  // of the attempt in flight, else 0
   bool resolved = false;
@@ -48,7 +49,7 @@ class Caller {
   void Detached(Lane& lane, bool over = false);
   // The connection is closed, and so was its lane.  r[rpc.error.ambiguous]
   void Closed(const std::string& text);
-  // The session is over. With `keep`, idem calls are returned instead of ended.
+  // The session is over. With `keep`, idem and persist calls are returned instead of ended.
   // r[retry.session-lost.policy], r[rpc.error.ambiguous]
   std::vector<std::shared_ptr<Call>> Ended(bool protocol_error, const std::string& text, bool keep);
   MaybeViolation OnResponse(Lane& lane, const wire::Response& response);

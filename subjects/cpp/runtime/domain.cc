@@ -748,6 +748,7 @@ void Domain::Drop() {
   for (const auto& session : sessions_) {
     session->when_lost = session->when_unresumable = nullptr;
     session->End({control::FAILURE_REASON_DROPPED, "its scope was reset", ""});
+    session->callee().Dropped();
   }
   for (const auto& weak : std::exchange(conduits_, {})) {
     if (const auto conduit = weak.lock()) conduit->Close();

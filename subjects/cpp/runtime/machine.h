@@ -31,6 +31,9 @@ const Row* Find(const Table& table, std::string_view state, std::string_view eve
 class Machine {
  public:
   Machine(const Table& table, uint64_t key) : table_(&table), key_(key), state_(table.initial) {}
+  // One that has got as far as `state` in another process.
+  Machine(const Table& table, uint64_t key, std::string_view state)
+      : table_(&table), key_(key), state_(state) {}
 
   // Journals the step and takes it; an event without a row is journalled as invalid, changes
   // nothing, and returns false.  r[strict.channel.fsm]

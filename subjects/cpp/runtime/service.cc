@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "counterpart/testbed/v1/testbed.pb.h"
+#include "runtime/mutation.h"
 
 namespace subject {
 
@@ -19,6 +20,7 @@ Methods MethodsOf(const google::protobuf::ServiceDescriptor* service) {
     const std::string error = declared->options().GetExtension(options::error);
     method.error = error.empty() ? nullptr : service->file()->pool()->FindMessageTypeByName(error);
     method.idem = declared->options().GetExtension(options::idem);
+    method.persist = declared->options().GetExtension(options::persist);
     for (int j = 0; j < method.request->field_count(); ++j) {
       const auto* field = method.request->field(j);
       if (!field->options().HasExtension(options::channel)) continue;
@@ -33,6 +35,14 @@ Methods MethodsOf(const google::protobuf::ServiceDescriptor* service) {
     methods.emplace(method.name, std::move(method));
   }
   return methods;
+}
+
+std::string ForbiddenAmong(const Methods& methods) {
+  if (Mutated("registers_persist_streams")) return "";
+  for (const auto& [name, method] : methods) {
+    if (method.persist && !method.channels.empty()) return name;
+  }
+  return "";
 }
 
 }  // namespace subject

@@ -30,6 +30,7 @@ struct Method {
   const google::protobuf::Descriptor* response;
   const google::protobuf::Descriptor* error;  // null: it has no user error
   bool idem;
+  bool persist;
   std::vector<ChannelArgument> channels;  // ascending by field number
 };
 
@@ -37,6 +38,10 @@ using Methods = std::map<std::string, Method>;
 
 // The methods of a service of the generated pool.
 Methods MethodsOf(const google::protobuf::ServiceDescriptor* service);
+
+// The name of one that must not be registered, "" if there is none.
+// r[retry.channel.persist-forbidden]
+std::string ForbiddenAmong(const Methods& methods);
 
 // One attempt's channel ends, by field number; exactly one of the two is set.
 struct End {

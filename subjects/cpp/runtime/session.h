@@ -13,6 +13,7 @@
 #include "runtime/attachment.h"
 #include "runtime/callee.h"
 #include "runtime/connections.h"
+#include "runtime/operation_store.h"
 
 namespace subject {
 
@@ -35,6 +36,9 @@ struct Runtime {
   Journal journal{};
   Methods methods;
   Executions executions;
+  OperationStore store;
+  // Those persist operations that a session of this process has the record of.
+  std::map<OperationKey, std::weak_ptr<Operation>> persist{};
 };
 
 // What this side announces; bytes, resolved.

@@ -252,9 +252,16 @@ class ProgramRun final : public Run {
 
 }  // namespace
 
-Methods TestbedMethods() {
+std::optional<Methods> TestbedMethods(const std::string& service) {
   const auto* file = testbed::EchoRequest::descriptor()->file();
-  return MethodsOf(file->FindServiceByName("Testbed"));
+  const auto* found = file->pool()->FindServiceByName(service);
+  return found == nullptr ? std::nullopt : std::optional(MethodsOf(found));
+}
+
+Methods OfferedMethods() {
+  Methods methods = *TestbedMethods("counterpart.testbed.v1.Testbed");
+  methods.merge(*TestbedMethods("counterpart.testbed.v1.Durable"));
+  return methods;
 }
 
 Handler TestbedHandler(std::shared_ptr<Gates> gates) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,10 @@ class Gates {
 // Those of a new scope.  r[control.scope]
 std::shared_ptr<Gates> NewGates();
 
-// The methods of the testbed, and what serves every one of them.
-Methods TestbedMethods();
+// The methods of a service of the testbed, by its full name, if there is such a service; those that
+// are offered from the start; and what serves every one of them.
+std::optional<Methods> TestbedMethods(const std::string& service);
+Methods OfferedMethods();
 Handler TestbedHandler(std::shared_ptr<Gates> gates);
 
 }  // namespace subject

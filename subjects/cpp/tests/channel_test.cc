@@ -79,7 +79,7 @@ class ChannelTest : public testing::Test {
   }
 
   FakeHost host_;
-  Method method_{"Service/Method", nullptr, nullptr, nullptr, false, {}};
+  Method method_{"Service/Method", nullptr, nullptr, nullptr, false, false, {}};
 };
 
 // ------------------------------------------------------------------ sending end

@@ -23,9 +23,8 @@ async def main() -> None:
     parser.add_argument("--control", choices=("grpc", "stdio"), default="grpc")
     parser.add_argument("--mutant", choices=sorted(mutants.CATALOGUE), default="")
     options = parser.parse_args()
-    if options.mutant:
-        mutants.activate(options.mutant)
-    runtime = Runtime(SERVICES, os.environ.get("COUNTERPART_EXECUTIONS", ""))
+    mutants.activate(options.mutant)
+    runtime = Runtime(SERVICES, *map(os.getenv, ("COUNTERPART_EXECUTIONS", "COUNTERPART_STATE")))
     control = Control(runtime, options.mutant)
     serve = serve_grpc if options.control == "grpc" else serve_stdio
     await serve(control, await open_stdin())

@@ -13,13 +13,13 @@ from runtime.initiator import Dialling
 from runtime.journal_encoding import watch
 from runtime.session import Session, Settings
 from testbed.caller import CallerEnds
-from testbed.program import Testbed
+from testbed.program import Testbed, registration
 
 Act = Callable[[], Awaitable[pb.Outcome | None] | None]  # None: over at once, nothing to tell
 
 CAPABILITIES = (
     "bare resume root_calls channels cancel operations keepalive schemas control_lifecycle"
-    " initiator acceptor virtual_connections stable"
+    " initiator acceptor virtual_connections stable persist"
 ).split()
 
 
@@ -82,6 +82,7 @@ class Scope:
 _COMMANDS: dict[str, Callable[[Scope, Any], Act | None]] = {
     "probe": lambda scope, c: lambda: None,
     "listen": Scope.listen,
+    "register_service": lambda scope, c: registration(scope.domain.runtime, c.service),
     "stop_listening": lambda scope, c: scope.domain.stop_listening,
     "connect": Scope.connect,
     "ping": lambda scope, c: scope.session(c, Session.ping),

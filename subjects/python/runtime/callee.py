@@ -1,8 +1,10 @@
 """The callee: operation records, and the executions of handlers.
 
 The record alone decides what an attempt gets (r[retry.resume.reattempt]): the table is
-`machines.OPERATION`. An execution that is fenced (cancelled, or its generation ended) changes
-nothing more: its ends are dead and its outcome is discarded (r[strict.rebind.generation]).
+`machines.OPERATION`. That of a persist operation is in the operation store as well, and whoever
+names the session that minted its id finds it (r[retry.policy.persist.write-ahead]). An execution
+that is fenced (cancelled, or its generation ended) changes nothing more: its ends are dead and its
+outcome is discarded (r[strict.rebind.generation]).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from runtime.caller import Call
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.lane import Lane
 from runtime.machines import OPERATION, Machine
+from runtime.operation_store import Key, Stored, digest_of
 from runtime.service import ChannelArgument, Invocation, Method, UserError
 from runtime.wire import Violation
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from runtime.session import Session
 
 HANDLERS_PER_SESSION = 1024  # those of lost attachments included
+SESSION_ID_BYTES = 16
 NO_PROPAGATE = 1 << 1  # a flag of metadata
 
 Ends = dict[int, SendingEnd | ReceivingEnd]
@@ -47,26 +51,38 @@ class Execution:
 
 @dataclass(eq=False)
 class Operation:
-    """The record of one operation, minted on one connection. `attempts`: of the current lane."""
+    """The record of one operation, minted on one connection. `callee` runs it.
+
+    `origin` is the session that minted the id. `method` is None in what is left of another process
+    and does not fit what is asked. `attempts` wait for the outcome, on lanes of now: those of a
+    persist operation need not be of the session that runs it.
+    """
 
     operation_id: int
+    origin: bytes
     connection_id: int
-    method: Method
+    method: Method | None
     arguments: bytes
     machine: Machine
+    callee: Callee
     # Once sealed: {kind: value}, and the Response's metadata.
     outcome: dict[str, bytes | list[pb.MetadataEntry]] = field(default_factory=dict)
-    attempts: set[int] = field(default_factory=set)
+    attempts: set[tuple[Callee, int, int]] = field(default_factory=set)  # connection, request
     executions: int = 0
     execution: Execution | None = None
 
+    @property
+    def key(self) -> Key:
+        """What names it in every session."""
+        return self.origin, self.operation_id
+
 
 class Callee:
-    """All operations the counterpart minted in one session."""
+    """All operations the counterpart minted in one session, and what it asked for of others."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._operations: dict[int, Operation] = {}
+        self._operations: dict[Key, Operation] = {}
         self._expired_below = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -100,6 +116,13 @@ class Callee:
         for reference in request.channels:
             code = pb.PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID
             connection.channels.see(reference.channel_id, code, rule, "channel")
+        method, origin = self._method(request), request.origin_session
+        if origin and (len(origin) != SESSION_ID_BYTES or (method and not method.persist)):
+            raise Violation(
+                pb.PROTOCOL_ERROR_CODE_MALFORMED,
+                "retry.policy.persist.write-ahead",
+                f"an origin session that no operation of {request.method} can have",
+            )
         self._expire_below(lane, request.settled_below)
         lane.incoming[request.request_id] = None  # counted from here
         self._decide(lane, request)
@@ -116,8 +139,12 @@ class Callee:
         if operation is None:
             lane.record(journal.Discard("cancel_request", "rpc.cancel", request_id))
             return
-        operation.attempts.discard(request_id)
-        keep = mutants.active("cancel_leaves_it_live")
+        operation.attempts.discard((self, lane.connection.connection_id, request_id))
+        assert operation.method is not None
+        if operation.method.persist:  # r[retry.cancel.persist]
+            keep = not mutants.active("releases_persist_calls_at_a_cancel")
+        else:
+            keep = mutants.active("cancel_leaves_it_live")
         if not operation.attempts and operation.machine.allows("release") and not keep:
             operation.machine.step("release")
             self._fence(operation)
@@ -128,10 +155,11 @@ class Callee:
 
     def detached(self, lane: Lane) -> None:
         """A generation ended.  r[retry.channel.detach], r[retry.detach.keep]"""
-        for operation in {op for op in lane.incoming.values() if op is not None}:
-            operation.attempts.clear()
-        lane.incoming.clear()
         here = lane.connection.connection_id
+        for request_id, operation in lane.incoming.items():
+            if operation is not None:
+                operation.attempts.discard((self, here, request_id))
+        lane.incoming.clear()
         for operation in self._live():
             if operation.method.channels and operation.connection_id == here:
                 self._give_up(operation)
@@ -146,19 +174,39 @@ class Callee:
         """What runs for a closed connection stops: nobody can ask for it.  r[connection.close]"""
         for operation in self._live():
             if operation.connection_id == connection_id:
-                operation.attempts.clear()
-                self._give_up(operation)
+                self._let_go(operation)
+                if not operation.method.persist:
+                    self._give_up(operation)
 
     def _give_up(self, operation: Operation) -> None:
         operation.machine.step("release" if operation.method.idem else "lose")
         self._fence(operation)
 
     def ended(self) -> None:
-        """The session is over: no handler may change anything more."""
+        """The session is over: only what is persist runs on.
+
+        r[retry.policy.persist.never-released]
+        """
+        for operation in list(self._operations.values()):
+            self._let_go(operation)
+            if operation.method.persist:
+                continue
+            if operation.machine.state == "Live":
+                operation.machine.step("lose")
+                self._fence(operation)
+            del self._operations[operation.key]
+
+    def dropped(self) -> None:
+        """The scope is over, and with it what outlived the session."""
         for operation in self._live():
             operation.machine.step("lose")
             self._fence(operation)
+        for key in self._operations:
+            self._session.runtime.persist.pop(key, None)
         self._operations.clear()
+
+    def _let_go(self, operation: Operation) -> None:
+        operation.attempts = {attempt for attempt in operation.attempts if attempt[0] is not self}
 
     def _live(self) -> list[Operation]:
         return [op for op in self._operations.values() if op.machine.state == "Live"]
@@ -168,7 +216,7 @@ class Callee:
     def _decide(self, lane: Lane, request: pb.Request) -> None:
         # Before the method is looked for: r[schema.exchange.required] holds for any.
         bound = lane.tracker.bound(request.method, pb.BINDING_ROLE_ARGUMENTS)
-        method = self._session.runtime.methods.get(request.method)
+        method = self._method(request)
         if method is None:  # r[rpc.unknown-method]
             for reference in request.channels:
                 lane.forget_end(reference.channel_id)
@@ -189,15 +237,15 @@ class Callee:
                 f"not one channel for each channel field of {method.name}",
             )
         ends = self._make_ends(lane, method, request)
+        operation = self._known(method, request)
         refusal = (
             self._mismatch(lane, method, bound.mismatch)
             or self._expired(request)
-            or self._conflict(lane, method, request)
+            or self._conflict(lane, method, request, operation)
         )
         if refusal is not None:
             self._refuse_with_ends(lane, request.request_id, ends, *refusal)
             return
-        operation = self._operations.get(request.operation_id)
         if operation is None:
             self._admit(lane, method, request, ends)
         elif operation.machine.state == "Live":  # r[retry.duplicate.live.attach]
@@ -205,6 +253,7 @@ class Callee:
             self._abandon(ends)
             self._attach(lane, operation, request.request_id)
             if mutants.active("runs_live_duplicate"):
+                operation.executions += 1
                 self._execute(operation, _decode(method, request.arguments), request, ends)
         elif operation.machine.state == "Sealed":  # r[retry.duplicate.sealed]
             operation.machine.step("replay")
@@ -233,17 +282,20 @@ class Callee:
         return None if mismatch is None else (pb.RUNTIME_ERROR_CODE_SCHEMA_MISMATCH, mismatch)
 
     def _expired(self, request: pb.Request) -> tuple[int, str] | None:
-        if request.operation_id >= self._expired_below:
+        if self._foreign(request) or request.operation_id >= self._expired_below:
             return None
         return pb.RUNTIME_ERROR_CODE_OPERATION_EXPIRED, f"settled below {self._expired_below}"
 
-    def _conflict(self, lane: Lane, method: Method, request: pb.Request) -> tuple[int, str] | None:
-        """r[retry.op-id.scope]"""
-        known = self._operations.get(request.operation_id)
+    def _conflict(
+        self, lane: Lane, method: Method, request: pb.Request, known: Operation | None
+    ) -> tuple[int, str] | None:
+        """r[retry.op-id.scope]. Connections are of a session: another one's do not count."""
         if known is None:
             return None
-        asked = (lane.connection.connection_id, method, request.arguments)
-        if (known.connection_id, known.method, known.arguments) == asked:
+        here = known.callee is self and not self._foreign(request)
+        if (known.method, known.arguments) == (method, request.arguments) and (
+            not here or known.connection_id == lane.connection.connection_id
+        ):
             return None
         text = "known on another connection, with another method or other bytes"
         return pb.RUNTIME_ERROR_CODE_OPERATION_CONFLICT, text
@@ -253,15 +305,87 @@ class Callee:
         if bound <= self._expired_below:
             return
         self._expired_below = bound
-        for operation_id in [known for known in self._operations if known < bound]:
-            operation = self._operations[operation_id]
-            if operation.attempts:
+        own = self._session.session_id
+        for key in [(origin, known) for origin, known in self._operations if origin == own]:
+            operation = self._operations[key]
+            if key[1] >= bound or operation.attempts:
                 continue  # its attempt is still owed a response; dropped with the next bound
+            if operation.machine.state == "Live" and operation.method.persist:
+                continue
             if operation.machine.state == "Live":
                 operation.machine.step("release")
                 self._fence(operation)
                 self._abandon(operation.execution.ends if operation.execution else {})
-            del self._operations[operation_id]
+            del self._operations[key]
+
+    # ------------------------------------------------------------ records
+
+    def _method(self, request: pb.Request) -> Method | None:
+        return self._session.runtime.methods.get(request.method)
+
+    def _foreign(self, request: pb.Request) -> bool:
+        """Was the operation id minted in another session?"""
+        return request.origin_session not in (b"", self._session.session_id)
+
+    def _known(self, method: Method, request: pb.Request) -> Operation | None:
+        """The record of an operation, wherever it is; None if it is Absent."""
+        key = (request.origin_session or self._session.session_id, request.operation_id)
+        known = self._operations.get(key)
+        if known is None and method.persist:
+            known = self._session.runtime.persist.get(key)
+        if known is None and self._foreign(request):
+            known = self._load(key, method, request)
+        return known
+
+    def _load(self, key: Key, method: Method, request: pb.Request) -> Operation | None:
+        """What a process before this one left.  r[retry.policy.persist.restart]"""
+        stored = self._session.runtime.store.find(key)
+        if stored is None or (
+            stored.outcome is None and mutants.active("takes_an_open_record_for_none")
+        ):
+            return None
+        same = (stored.method, stored.digest) == (method.name, digest_of(request.arguments))
+        operation = self._new_operation(key, 0, method if same else None, request.arguments)
+        operation.machine.state = "Indeterminate" if stored.outcome is None else "Sealed"
+        operation.executions = stored.executions
+        response = pb.Response.FromString(stored.outcome or b"")
+        kind = response.WhichOneof("outcome")
+        if kind is not None:
+            operation.outcome = {kind: getattr(response, kind)}
+            operation.outcome["metadata"] = list(response.metadata)
+        if same:
+            self._keep(operation)
+        return operation
+
+    def _new_operation(
+        self, key: Key, connection_id: int, method: Method | None, arguments: bytes
+    ) -> Operation:
+        record = self._session.record
+        if key[0] != self._session.session_id:
+            record = record.of(key[0])
+        machine = Machine(OPERATION, key[1], record)
+        return Operation(key[1], key[0], connection_id, method, arguments, machine, self)
+
+    def _keep(self, operation: Operation) -> None:
+        """From now on this callee has the record, and runs it."""
+        operation.callee._operations.pop(operation.key, None)
+        operation.callee = self
+        self._operations[operation.key] = operation
+        if operation.method is not None and operation.method.persist:
+            self._session.runtime.persist[operation.key] = operation
+
+    def _store_admission(self, operation: Operation) -> None:
+        """Before the handler starts.  r[retry.policy.persist.write-ahead]"""
+        if operation.method.persist:
+            digest = digest_of(operation.arguments)
+            stored = Stored(operation.method.name, digest, operation.executions)
+            self._session.runtime.store.admit(operation.key, stored)
+
+    def _store_outcome(self, operation: Operation) -> None:
+        """Before it counts as sealed.  r[retry.policy.persist.durable-seal]"""
+        if operation.method.persist and not mutants.active("answers_before_the_outcome_is_stored"):
+            outcome = pb.Response(**operation.outcome).SerializeToString()
+            self._session.runtime.store.seal(operation.key, outcome)
 
     # ------------------------------------------------------------ executions
 
@@ -274,11 +398,25 @@ class Callee:
             assert refusal is not None
             self._refuse_with_ends(lane, request.request_id, ends, *refusal)
             return
-        machine = Machine(OPERATION, request.operation_id, self._session.record)
+        key = (request.origin_session or self._session.session_id, request.operation_id)
         here = lane.connection.connection_id
-        operation = Operation(request.operation_id, here, method, request.arguments, machine)
-        self._operations[request.operation_id] = operation
-        machine.step("admit")
+        operation = self._new_operation(key, here, method, request.arguments)
+        self._keep(operation)
+        self._begin("admit", lane, operation, decoded, request, ends)
+
+    def _begin(
+        self,
+        event: str,
+        lane: Lane,
+        operation: Operation,
+        decoded: Protobuf,
+        request: pb.Request,
+        ends: Ends,
+    ) -> None:
+        operation.executions += 1
+        if not mutants.active("starts_handlers_before_their_record"):
+            self._store_admission(operation)
+        operation.machine.step(event)
         self._attach(lane, operation, request.request_id)
         self._execute(operation, decoded, request, ends)
 
@@ -293,9 +431,8 @@ class Callee:
                 *(refusal or (pb.RUNTIME_ERROR_CODE_INVALID_PAYLOAD, "undecodable arguments")),
             )
             return
-        operation.machine.step("rerun")
-        self._attach(lane, operation, request.request_id)
-        self._execute(operation, decoded, request, ends)
+        self._keep(operation)
+        self._begin("rerun", lane, operation, decoded, request, ends)
 
     def _unfit(self, request: pb.Request, ends: Ends, method: Method) -> tuple[int, str] | None:
         if len(self._tasks) >= HANDLERS_PER_SESSION:
@@ -306,12 +443,11 @@ class Callee:
 
     def _attach(self, lane: Lane, operation: Operation, request_id: int) -> None:
         lane.incoming[request_id] = operation
-        operation.attempts.add(request_id)
+        operation.attempts.add((self, lane.connection.connection_id, request_id))
 
     def _execute(
         self, operation: Operation, decoded: Protobuf, request: pb.Request, ends: Ends
     ) -> None:
-        operation.executions += 1
         execution = Execution(
             operation.executions, request.request_id, self._session.generation, ends
         )
@@ -322,7 +458,7 @@ class Callee:
         invocation = Invocation(
             method=operation.method,
             request=decoded,
-            session_id=self._session.session_id,
+            session_id=operation.origin,
             generation=execution.generation,
             operation_id=operation.operation_id,
             execution=execution.number,
@@ -375,22 +511,25 @@ class Callee:
                 )
             return
         execution.over = True
+        if mutants.active("starts_handlers_before_their_record"):
+            self._store_admission(operation)
         if outcome is None:
             self._panicked(operation, execution)
         else:
             self._journal(operation, execution, "returned")
             operation.outcome = outcome
+            self._store_outcome(operation)
             operation.machine.step("seal")  # r[retry.seal.only-return]
-            for request_id in self._release_attempts(operation):
-                self._respond(self._lane_of(operation), request_id, operation)
+            for callee, lane, request_id in self._release_attempts(operation):
+                callee._respond(lane, request_id, operation)
 
     def _panicked(self, operation: Operation, execution: Execution) -> None:
         self._journal(operation, execution, "panicked")
         operation.machine.step("lose")
         self._abandon(execution.ends)
-        for request_id in self._release_attempts(operation):
+        for _, lane, request_id in self._release_attempts(operation):
             self._refuse(
-                self._lane_of(operation),
+                lane,
                 request_id,
                 pb.RUNTIME_ERROR_CODE_INDETERMINATE,
                 "the handler ended without returning",
@@ -408,23 +547,26 @@ class Callee:
             execution.task.cancel()
 
     def _journal(self, operation: Operation, execution: Execution, event: str) -> None:
-        self._session.record(
+        record = self._session.record
+        if operation.origin != self._session.session_id:
+            record = record.of(operation.origin)
+        record(
             journal.Handler(event, operation.operation_id, execution.request_id, execution.number)
         )
 
     # ------------------------------------------------------------ answers
 
-    def _lane_of(self, operation: Operation) -> Lane:
-        """Where its attempts are answered, while it has any."""
-        attachment = self._session.attachment
-        assert attachment is not None
-        return attachment.lanes[operation.connection_id]
-
     @staticmethod
-    def _release_attempts(operation: Operation) -> list[int]:
-        attempts = sorted(operation.attempts)
+    def _release_attempts(operation: Operation) -> list[tuple[Callee, Lane, int]]:
+        """Who is to be answered, and where."""
+        attempts = sorted(operation.attempts, key=lambda attempt: attempt[1:])
         operation.attempts.clear()
-        return attempts
+        found = []
+        for callee, connection_id, request_id in attempts:
+            attachment = callee._session.attachment
+            assert attachment is not None
+            found.append((callee, attachment.lanes[connection_id], request_id))
+        return found
 
     def _respond(self, lane: Lane, request_id: int, operation: Operation) -> None:
         """Send a sealed outcome; the attempt stops counting just before."""

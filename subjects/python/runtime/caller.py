@@ -21,6 +21,7 @@ from runtime import mutants
 from runtime.channels import ReceivingEnd, SendingEnd
 from runtime.journal import Discard
 from runtime.lane import Lane
+from runtime.operation_store import Key
 from runtime.service import ChannelArgument, Method
 from runtime.wire import Violation
 
@@ -61,6 +62,7 @@ class Call:
         self.arguments = arguments
         self.metadata = metadata
         self.operation_id = 0
+        self.origin = b""  # the session that minted it, if that is lost
         self.attempts = 0  # handed to a link
         self.channel_sets: list[dict[int, SendingEnd | ReceivingEnd]] = []
         self.result: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
@@ -71,6 +73,16 @@ class Call:
     def idem(self) -> bool:
         """May it run more than once?"""
         return self.method is not None and self.method.idem
+
+    @property
+    def persist(self) -> bool:
+        """Does its outcome survive the session?"""
+        return self.method is not None and self.method.persist
+
+    @property
+    def key(self) -> Key:
+        """What names its operation, in every session that it is attempted in."""
+        return self.origin, self.operation_id
 
     def __lt__(self, other: Call) -> bool:
         return self.operation_id < other.operation_id
@@ -109,7 +121,7 @@ class Caller:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._session = connection.session
-        self._unresolved: dict[int, Call] = {}
+        self._unresolved: dict[Key, Call] = {}
         self._waiting: list[Call] = []  # by operation id
         self._ended: CallResult | None = None
 
@@ -120,8 +132,8 @@ class Caller:
 
     @property
     def oldest(self) -> int | None:
-        """The least operation id among them."""
-        return min(self._unresolved, default=None)
+        """The least operation id among them that is of this session."""
+        return min((known for origin, known in self._unresolved if not origin), default=None)
 
     # ------------------------------------------------------------ the application
 
@@ -136,8 +148,9 @@ class Caller:
             call.resolve(self._ended)
         else:
             call.owner = self
-            call.operation_id = self._session.next_operation_id()
-            self._unresolved[call.operation_id] = call
+            if not call.origin:  # a persist call of a lost session keeps its own
+                call.operation_id = self._session.next_operation_id()
+            self._unresolved[call.key] = call
             insort(self._waiting, call)
             self._pump()
 
@@ -193,11 +206,17 @@ class Caller:
                 self._settle(call, CallResult("INDETERMINATE", text=text))
 
     def emigrate(self) -> list[Call]:
-        """Give up the idem calls, to be made again elsewhere.  r[retry.session-lost.policy]"""
-        leaving = [call for call in self._unresolved.values() if call.idem]
+        """Give up what is to go on elsewhere.  r[retry.session-lost.policy]
+
+        Idem calls are made again; persist ones, idem or not, keep their operation, and name the
+        session it is of: what has run once is not run again where its outcome can be had.
+        """
+        leaving = [call for call in self._unresolved.values() if call.idem or call.persist]
         for call in leaving:
-            del self._unresolved[call.operation_id]
-        self._waiting = [call for call in self._waiting if not call.idem]
+            del self._unresolved[call.key]
+            if call.persist and not mutants.active("names_no_origin_in_a_new_session"):
+                call.origin = call.origin or self._session.session_id
+        self._waiting = [call for call in self._waiting if call not in leaving]
         return leaving
 
     def response(self, lane: Lane, response: pb.Response) -> None:
@@ -220,7 +239,7 @@ class Caller:
     # ------------------------------------------------------------ inside
 
     def _settle(self, call: Call, result: CallResult) -> None:
-        self._unresolved.pop(call.operation_id, None)
+        self._unresolved.pop(call.key, None)
         if call in self._waiting:
             self._waiting.remove(call)
         call.resolve(result)
@@ -288,6 +307,7 @@ class Caller:
             arguments=call.arguments,
             metadata=call.metadata,
             settled_below=self._session.oldest_operation,
+            origin_session=call.origin,
         )
         channel_id = connection.channels.peek()
         for channel in method.channels:  # r[rpc.channel.allocation]

@@ -11,13 +11,15 @@ from counterpart.wire.v1 import wire_pb2 as pb
 from google.protobuf.descriptor import ServiceDescriptor
 
 from runtime import wire
+from runtime.callee import Operation
 from runtime.clock import Timers
 from runtime.executions import Executions
 from runtime.handshake import AcceptorHandshake
 from runtime.initiator import Dialling, Initiator
 from runtime.journal import Journal, Recorder
 from runtime.link import Link
-from runtime.service import Catalogue, Handler, Method, methods_of
+from runtime.operation_store import Key, OperationStore
+from runtime.service import Catalogue, Handler, Method, forbidden_among, methods_of
 from runtime.session import Session, Settings
 from runtime.stable_conduit import StableConduit
 
@@ -27,17 +29,33 @@ AWAITED_SESSIONS = 1024  # accepted, LetsGo not seen; the oldest goes first
 class Runtime:
     """What all domains of a process share: types, methods, journal, timers, resume keys."""
 
-    def __init__(self, services: Iterable[ServiceDescriptor], executions: str = "") -> None:
+    def __init__(
+        self,
+        services: Iterable[ServiceDescriptor],
+        executions: str | None = None,  # the path of a file
+        state: str | None = None,  # that of a folder; None: the working one
+    ) -> None:
         self.journal = Journal()
         self.executions = Executions(executions)
+        self.store = OperationStore(state or ".")
+        # Persist operations that a session of this process has the record of.
+        self.persist: dict[Key, Operation] = {}
         self.timers = Timers()
         self.catalogue = Catalogue()
         self.methods: dict[str, Method] = {}
         for service in services:
-            self.methods.update(methods_of(service))
+            self.register(service)
         self.protocol_schema = self.catalogue.add(pb.Message.DESCRIPTOR)
         self.sessions_by_key: dict[bytes, Session] = {}
         self.conduits_by_key: dict[bytes, StableConduit] = {}
+
+    def register(self, service: ServiceDescriptor) -> str:
+        """Offer and call its methods; or none, because of the one whose name is returned."""
+        methods = methods_of(service)
+        forbidden = forbidden_among(methods)
+        if not forbidden:
+            self.methods.update(methods)
+        return forbidden
 
 
 @dataclass(frozen=True)
@@ -127,6 +145,7 @@ class Domain:
             initiator.stop()
         for session in self._sessions:
             session.end("dropped")
+            session.callee.dropped()
         for conduit in self.conduits:
             conduit.close()
         for link in list(self.links):

@@ -10,9 +10,9 @@ import os
 
 
 class Executions:
-    """Appends to `path`; an empty path keeps no record."""
+    """Appends to `path`; without one it keeps no record."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o644) if path else -1
 

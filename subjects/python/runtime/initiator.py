@@ -141,7 +141,7 @@ class Initiator:
         conduit.close()
 
     async def _replace(self, lost: Session, reason: Refused) -> None:
-        """r[retry.session-lost.policy]: idem calls move, under new operation ids."""
+        """r[retry.session-lost.policy]: idem and persist calls move there."""
         session = self._new_session()
         leaving = lost.caller.emigrate()
         lost.end(f"the session was lost: {reason.text}")

@@ -218,6 +218,12 @@ class Recorder:
         stamped.generation = generation
         return stamped
 
+    def of(self, session_id: bytes) -> Recorder:
+        """The same generation, told as one of another session's operations."""
+        stamped = self.at(self.generation)
+        stamped.session_id = session_id
+        return stamped
+
     def on(self, connection_id: int) -> Recorder:
         """The same, for the channels of one connection."""
         stamped = self.at(self.generation)

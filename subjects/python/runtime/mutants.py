@@ -11,6 +11,7 @@ CATALOGUE: dict[str, str] = {  # name → the rule it breaks
     "accepts_item_after_close": "rpc.channel.data-after-close",
     "accepts_over_credit": "rpc.flow-control.credit.exceeded",
     "accepts_unknown_resume_key": "session.resume.unknown",
+    "answers_before_the_outcome_is_stored": "retry.policy.persist.durable-seal",
     "attempts_any_stream_again": "retry.channel.detach",
     "cancel_leaves_it_live": "retry.cancel.volatile",
     "double_response": "rpc.response.one-per-request",
@@ -18,15 +19,20 @@ CATALOGUE: dict[str, str] = {  # name → the rule it breaks
     "ignores_reset": "rpc.channel.reset",
     "ignores_unasked_pong": "session.keepalive",
     "keeps_one_entry_per_key": "rpc.metadata.duplicates",
+    "names_no_origin_in_a_new_session": "retry.session-lost.policy",
     "over_credit": "rpc.flow-control.credit",
     "presents_the_old_resume_key": "session.handshake.resume",
+    "registers_persist_streams": "retry.channel.persist-forbidden",
+    "releases_persist_calls_at_a_cancel": "retry.cancel.persist",
     "reruns_streams_that_are_not_idem": "retry.channel.recovery.non-idem",
     "runs_live_duplicate": "retry.duplicate.live.attach",
     "seals_what_crashed": "retry.seal.only-return",
     "stable_delivers_duplicates": "stable.seq.monotonic",
     "stable_never_acknowledges": "stable.seq",
     "stable_replays_nothing": "stable.reconnect.server-replay",
+    "starts_handlers_before_their_record": "retry.policy.persist.write-ahead",
     "takes_aborted_for_the_end": "rpc.channel.aborted",
+    "takes_an_open_record_for_none": "retry.policy.persist.restart",
     "takes_unknown_errors_for_retryable": "rpc.error.retryable",
     "unknown_method_as_invalid_payload": "rpc.unknown-method",
     "waits_for_a_limit_of_zero": "session.connection-settings",
@@ -38,9 +44,9 @@ _active = ""
 
 
 def activate(name: str) -> None:
-    """Switch one fault on for the life of the process. Raises KeyError for an unknown name."""
+    """Switch one fault on for the life of the process, none if it is "". KeyError: no such one."""
     global _active
-    if name not in CATALOGUE:
+    if name and name not in CATALOGUE:
         raise KeyError(name)
     _active = name
 

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from google.protobuf.message import Message as Protobuf
 from google.protobuf.message_factory import GetMessageClass
 
+from runtime import mutants
 from runtime.canonical import Type, describe, type_ids
 from runtime.channels import ReceivingEnd, SendingEnd
 
@@ -35,6 +36,7 @@ class Method:
     response: Descriptor
     error: Descriptor | None
     idem: bool
+    persist: bool
     channels: tuple[ChannelArgument, ...]
 
 
@@ -105,9 +107,18 @@ def methods_of(service: ServiceDescriptor) -> dict[str, Method]:
             response=method.output_type,
             error=service.file.pool.FindMessageTypeByName(error) if error else None,
             idem=options[testbed_pb2.idem],
+            persist=options[testbed_pb2.persist],
             channels=_channels(method.input_type),
         )
     return found
+
+
+def forbidden_among(methods: Mapping[str, Method]) -> str:
+    """The name of one that must not be registered, or "".  r[retry.channel.persist-forbidden]"""
+    if mutants.active("registers_persist_streams"):
+        return ""
+    forbidden = (name for name, method in methods.items() if method.persist and method.channels)
+    return next(forbidden, "")
 
 
 def _channels(arguments: Descriptor) -> tuple[ChannelArgument, ...]:

@@ -133,7 +133,8 @@ class Session:
     def oldest_operation(self) -> int:
         """No attempt of an older one will follow.  r[retry.gc.settled-below]"""
         oldest = (connection.caller.oldest for connection in self.connections)
-        return min(operation for operation in oldest if operation is not None)
+        unresolved = (operation for operation in oldest if operation is not None)
+        return min(unresolved, default=self._newest_operation + 1)
 
     def next_operation_id(self) -> int:
         """r[retry.op-id.scope]: of the session, over all its connections."""

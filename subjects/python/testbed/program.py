@@ -2,15 +2,19 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 from counterpart.testbed.v1 import testbed_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from runtime.channels import EndFailed, ReceivingEnd, SendingEnd
+from runtime.domain import Runtime
+from runtime.ending import Ending
 from runtime.service import Invocation, UserError
 
-SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
+_DECLARED = pb.DESCRIPTOR.services_by_name
+SERVICES = (_DECLARED["Testbed"], _DECLARED["Durable"])  # offered from the start
 U64 = (1 << 64) - 1
 
 # What a method does whose request has no steps. The output is closed at the end of every run.
@@ -20,6 +24,21 @@ _NATURAL = {
     "input output": lambda request: [pb.Step(forward=pb.Forward())],
     "": lambda request: [],
 }
+
+
+def registration(runtime: Runtime, name: str) -> Callable[[], None] | None:
+    """What offers a service of the testbed, by its full name; None if there is no such service.
+
+    It raises Ending where a method is not to be registered (r[retry.channel.persist-forbidden]).
+    """
+    service = next((known for known in _DECLARED.values() if known.full_name == name), None)
+
+    def register() -> None:
+        forbidden = runtime.register(service)
+        if forbidden:
+            raise Ending("method_forbidden", forbidden)
+
+    return service and register
 
 
 class Testbed:

@@ -79,7 +79,7 @@ final class Scope {
     case .expireSession(let c)?: return done(try session(c.sessionId)) { $0.end("expired") }
     case .stopListening?: return done(domain) { $0.stopListening() }
     case .probe(let c)? where Self.capabilities.contains(c.capability): return done(self) { _ in }
-    case .probe?, .openConnection?, .closeConnection?, nil:
+    case .probe?, .openConnection?, .closeConnection?, .registerService?, nil:
       throw NotAccepted(reason: .unsupported, text: "no such command or capability")
     }
   }

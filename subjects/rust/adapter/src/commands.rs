@@ -37,7 +37,10 @@ impl Scope {
         let known = |capability: &str| CAPABILITIES.split(' ').any(|known| known == capability);
         match &command {
             Command::Probe(probe) if known(&probe.capability) => (),
-            Command::Probe(_) | Command::OpenConnection(_) | Command::CloseConnection(_) => {
+            Command::Probe(_)
+            | Command::OpenConnection(_)
+            | Command::CloseConnection(_)
+            | Command::RegisterService(_) => {
                 return Err(unsupported());
             }
             _ => (),
@@ -93,7 +96,9 @@ impl Scope {
             Command::StopListening(_) => just(async move { self.domain.stop_listening().await }),
             Command::Release(c) => just(async move { self.gates.open(&c.gate) }),
             Command::Probe(_) => just(async {}),
-            Command::OpenConnection(_) | Command::CloseConnection(_) => return None,
+            Command::OpenConnection(_)
+            | Command::CloseConnection(_)
+            | Command::RegisterService(_) => return None,
         })
     }
 }
