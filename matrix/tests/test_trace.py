@@ -137,7 +137,7 @@ def test_diff_names_entry_and_field(tmp_path: Path) -> None:
     """Two runs of one seed have one normal form; of another seed, another text."""
     seeds = {"a": "3", "b": "3", "c": "4"}
     for name, seed in seeds.items():
-        cell = "lang_cpp_*::direction_harness_to_subject::rpc_echo_roundtrip"
+        cell = "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
         words = ["--run-seed", seed, "--keep-traces", "--out", tmp_path / name]
         assert counterpart("run", cell, *cpp(), *words).returncode == OK
     a, b, c = (next((tmp_path / name / "traces").iterdir()) for name in seeds)
