@@ -235,8 +235,6 @@ class EpollLiveWorld final : public LiveWorld {
   std::unique_ptr<Subject> subject_;
   SubjectInfo info_;
   uint32_t incarnation_ = 0;
-  std::set<int> watched_outputs_;
-  int watched_exit_ = -1;
   bool exit_due_ = false;       // killed; to be reported by the next look
   bool exit_reported_ = false;  // of this incarnation
   CommandIds command_ids_;

@@ -76,10 +76,13 @@ std::string ArgumentDigest(const std::string& arguments) {
 
 void OperationStore::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
 
-OperationStore::OperationStore(const char* folder) {
+OperationStore::OperationStore(const char* folder)
+    : path_(std::string(folder == nullptr ? "." : folder) + "/operations.db") {}
+
+sqlite3* OperationStore::database() const {
+  if (database_ != nullptr) return database_.get();
   sqlite3* opened = nullptr;
-  const int code = sqlite3_open(
-      (std::string(folder == nullptr ? "." : folder) + "/operations.db").c_str(), &opened);
+  const int code = sqlite3_open(path_.c_str(), &opened);
   database_.reset(opened);
   Require(code == SQLITE_OK, opened);
   // A commit returns when it is on the disk: one write and one flush of the log.
@@ -89,10 +92,11 @@ OperationStore::OperationStore(const char* folder) {
             "CREATE TABLE IF NOT EXISTS operation (session BLOB, id INTEGER, method BLOB, digest "
             "BLOB, executions INTEGER, outcome BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID")
       .Step();
+  return opened;
 }
 
 void OperationStore::Admit(const OperationKey& key, const StoredOperation& operation) {
-  Statement(database_.get(), "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, NULL)")
+  Statement(database(), "INSERT OR REPLACE INTO operation VALUES (?, ?, ?, ?, ?, NULL)")
       .Bind(key)
       .Bind(operation.method)
       .Bind(operation.digest)
@@ -101,14 +105,14 @@ void OperationStore::Admit(const OperationKey& key, const StoredOperation& opera
 }
 
 void OperationStore::Seal(const OperationKey& key, const std::string& outcome) {
-  Statement(database_.get(), "UPDATE operation SET outcome = ? WHERE session = ? AND id = ?")
+  Statement(database(), "UPDATE operation SET outcome = ? WHERE session = ? AND id = ?")
       .Bind(outcome)
       .Bind(key)
       .Step();
 }
 
 std::optional<StoredOperation> OperationStore::Find(const OperationKey& key) const {
-  Statement found(database_.get(),
+  Statement found(database(),
                   "SELECT method, digest, executions, outcome FROM operation WHERE session = ? AND "
                   "id = ?");
   if (!found.Bind(key).Step()) return std::nullopt;
@@ -121,7 +125,7 @@ std::optional<StoredOperation> OperationStore::Find(const OperationKey& key) con
 }
 
 void OperationStore::Forget(const OperationKey& key) {
-  Statement(database_.get(), "DELETE FROM operation WHERE session = ? AND id = ?").Bind(key).Step();
+  Statement(database(), "DELETE FROM operation WHERE session = ? AND id = ?").Bind(key).Step();
 }
 
 }  // namespace subject

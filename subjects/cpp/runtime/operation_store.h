@@ -27,7 +27,7 @@ std::string ArgumentDigest(const std::string& arguments);
 
 class OperationStore {
  public:
-  // Opens operations.db in `folder`, null for the working folder, or makes it.
+  // Of operations.db in `folder`, null for the working folder; made when it is first needed.
   explicit OperationStore(const char* folder);
 
   // Before a handler starts, for the first time or again.
@@ -41,7 +41,10 @@ class OperationStore {
   struct Close {
     void operator()(sqlite3* database) const;
   };
-  std::unique_ptr<sqlite3, Close> database_;
+  sqlite3* database() const;
+
+  std::string path_;
+  mutable std::unique_ptr<sqlite3, Close> database_;
 };
 
 }  // namespace subject

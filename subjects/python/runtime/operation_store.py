@@ -6,6 +6,7 @@ r[retry.policy.persist.durable-seal]. A file that cannot keep that promise raise
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sqlite3
@@ -30,17 +31,21 @@ def digest_of(arguments: bytes) -> bytes:
 
 
 class OperationStore:
-    """Opens `folder`/operations.db, or makes it."""
+    """`folder`/operations.db, made when it is first needed."""
 
     def __init__(self, folder: str) -> None:
-        path = os.path.join(folder, "operations.db")
-        self._database = sqlite3.connect(path, isolation_level=None)  # each statement commits
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")  # a commit is on the disk
-        self._database.execute(
+        self._path = os.path.join(folder, "operations.db")
+
+    @functools.cached_property
+    def _database(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, isolation_level=None)  # each statement commits
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")  # a commit is on the disk
+        database.execute(
             "CREATE TABLE IF NOT EXISTS operation (session BLOB, id BLOB, method TEXT, digest BLOB,"
             " executions INTEGER, outcome BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID"
         )
+        return database
 
     def admit(self, key: Key, operation: Stored) -> None:
         """Before a handler starts, for the first time or again."""
