@@ -84,24 +84,10 @@ const char* Word(v1::Verdict verdict) {
 }  // namespace
 
 bool IsFault(const v1::TraceEntry& entry) {
-  static const std::set<std::string_view> kKinds = {"fin",
-                                                    "rst",
-                                                    "half_close",
-                                                    "stop_reading",
-                                                    "resume_reading",
-                                                    "stop_listening",
-                                                    "kill",
-                                                    "close_input",
-                                                    "restart",
-                                                    "link_refused",
-                                                    "oversize",
-                                                    "eof",
-                                                    "reset",
-                                                    "stop",
-                                                    "exited",
-                                                    "started",
-                                                    "continue",
-                                                    "no_answer"};
+  static const std::set<std::string_view> kKinds = {
+      "fin",   "rst",         "half_close", "stop_reading", "resume_reading", "stop_listening",
+      "kill",  "close_input", "restart",    "link_refused", "oversize",       "eof",
+      "reset", "stop",        "exited",     "started",      "continue",       "no_answer"};
   if (entry.kind() == "note") return entry.edge() == "fault" || entry.edge() == "cut";
   return kKinds.contains(entry.kind());
 }
