@@ -481,18 +481,7 @@ Task<> SessionLostNamesOrigin(Peer& peer) {
         *lost, calls[i].method, Echo(calls[i].method).SerializeAsString(), calls[i].method);
     calls[i].before = co_await lost->NextRequest("the subject's Request");
   }
-  peer.Close(*lost->link, CutBySeed(peer));
-  Link* refused = co_await peer.OpenLink(options);
-  refused->end_expected = true;
-  co_await peer.DoPrologue(*refused);
-  auto hello = co_await peer.NextInbound(*refused, "Hello", "session.handshake.resume");
-  co_await peer.Require(hello && hello->handshake && hello->handshake->has_hello() &&
-                            hello->handshake->hello().resume_key() == lost->resume_key,
-                        "session.handshake.resume", "the redial presents the resume key");
-  wire::v1::Handshake sorry;
-  sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
-  peer.Send(*refused, sorry);
-  lost->lost = true;
+  co_await CutAndForget(peer, *lost, options);
   co_await peer.Until(
       "the subject to open another session", [&peer] { return peer.has_accepted(); }, kPolicy);
   Session* fresh = peer.NewSession(options);

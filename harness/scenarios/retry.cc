@@ -15,7 +15,6 @@ using peer::Channel;
 using peer::Fault;
 using peer::How;
 using peer::Incoming;
-using peer::Link;
 using peer::ObservedEnd;
 using peer::Session;
 using peer::Side;
@@ -401,19 +400,7 @@ Task<> KilledCallee(Peer& peer) {
   const std::string key = session->resume_key;
   session->Detach();
   co_await peer.Restart();
-  // A restart ends every session.
-  Link* link = co_await peer.OpenLink(peer::SessionOptions());
-  link->end_expected = true;
-  co_await peer.DoPrologue(*link);
-  wire::v1::Handshake hello;
-  *hello.mutable_hello() = peer.NewHello(*session, key);
-  peer.Send(*link, hello);
-  auto answer = co_await peer.NextInbound(*link, "Sorry", rule);
-  const bool sorry = answer && answer->handshake && answer->handshake->has_sorry() &&
-                     answer->handshake->sorry().reason() == wire::v1::SORRY_REASON_UNKNOWN_SESSION;
-  co_await peer.Require(sorry, rule, "the key of a session that a restart has ended is unknown");
-  co_await peer.AwaitEnd(*link, "session.handshake.sorry");
-  peer.Close(*link, How::kFin);
+  co_await RequireUnknownSession(peer, *session, key);  // a restart ends every session
   Session* next = co_await peer.Establish();
   co_await RequireAlive(peer, *next, rule);
 }

@@ -17,23 +17,6 @@ using peer::SessionOptions;
 using peer::Side;
 using wire::v1::Response;
 
-// co_await: a Hello with this key is answered by Sorry(UNKNOWN_SESSION), then the link closes.
-Task<> RequireUnknownSession(Peer& peer, Session& session, std::string key) {
-  Link* link = co_await peer.OpenLink(SessionOptions());
-  link->end_expected = true;
-  co_await peer.DoPrologue(*link);
-  wire::v1::Handshake hello;
-  *hello.mutable_hello() = peer.NewHello(session, std::move(key));
-  peer.Send(*link, hello);
-  auto answer = co_await peer.NextInbound(*link, "Sorry", "session.resume.unknown");
-  const bool sorry = answer && answer->handshake && answer->handshake->has_sorry() &&
-                     answer->handshake->sorry().reason() == wire::v1::SORRY_REASON_UNKNOWN_SESSION;
-  co_await peer.Require(sorry, "session.resume.unknown",
-                        "a key of no session is answered by Sorry(UNKNOWN_SESSION)");
-  co_await peer.AwaitEnd(*link, "session.handshake.sorry");
-  peer.Close(*link, How::kFin);
-}
-
 // ---------------------------------------------------------------- session_resume_keeps_…
 
 Task<> ResumeKeepsSession(Peer& peer) {
@@ -170,17 +153,7 @@ Task<> ResumeUnknownKey(Peer& peer) {
   const uint32_t non_idem =
       peer.StartCallBySubject(*session, "Echo", Echo("n").SerializeAsString(), "non-idem");
   co_await session->NextRequest("the non-idem Request");
-  peer.Close(*session->link, CutBySeed(peer));
-  Link* link = co_await peer.OpenLink(SessionOptions());
-  link->end_expected = true;
-  co_await peer.DoPrologue(*link);
-  auto hello = co_await peer.NextInbound(*link, "Hello", "session.handshake.resume");
-  co_await peer.Require(hello && hello->handshake && hello->handshake->has_hello() &&
-                            hello->handshake->hello().resume_key() == session->resume_key,
-                        "session.handshake.resume", "the redial presents the resume key");
-  wire::v1::Handshake sorry;
-  sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
-  peer.Send(*link, sorry);
+  co_await CutAndForget(peer, *session);
   CallOutcome lost = co_await peer.CallOutcomeOf(non_idem, "session.resume.unknown");
   co_await peer.Require(lost.status() == control::v1::CALL_STATUS_INDETERMINATE,
                         "retry.session-lost",

@@ -81,6 +81,37 @@ Task<> CutAndResume(Peer& peer, peer::Session& session) {
   co_await peer.Resume(session);
 }
 
+Task<> CutAndForget(Peer& peer, peer::Session& session, const peer::SessionOptions& options) {
+  peer.Close(*session.link, CutBySeed(peer));
+  peer::Link* link = co_await peer.OpenLink(options);
+  link->end_expected = true;
+  co_await peer.DoPrologue(*link);
+  auto hello = co_await peer.NextInbound(*link, "Hello", "session.handshake.resume");
+  co_await peer.Require(hello && hello->handshake && hello->handshake->has_hello() &&
+                            hello->handshake->hello().resume_key() == session.resume_key,
+                        "session.handshake.resume", "the redial presents the resume key");
+  wire::v1::Handshake sorry;
+  sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
+  peer.Send(*link, sorry);
+  session.lost = true;
+}
+
+Task<> RequireUnknownSession(Peer& peer, peer::Session& session, std::string key) {
+  peer::Link* link = co_await peer.OpenLink(peer::SessionOptions());
+  link->end_expected = true;
+  co_await peer.DoPrologue(*link);
+  wire::v1::Handshake hello;
+  *hello.mutable_hello() = peer.NewHello(session, std::move(key));
+  peer.Send(*link, hello);
+  auto answer = co_await peer.NextInbound(*link, "Sorry", "session.resume.unknown");
+  const bool sorry = answer && answer->handshake && answer->handshake->has_sorry() &&
+                     answer->handshake->sorry().reason() == wire::v1::SORRY_REASON_UNKNOWN_SESSION;
+  co_await peer.Require(sorry, "session.resume.unknown",
+                        "a key of no session is answered by Sorry(UNKNOWN_SESSION)");
+  co_await peer.AwaitEnd(*link, "session.handshake.sorry");
+  peer.Close(*link, peer::How::kFin);
+}
+
 Task<> AwaitHandlerEnded(Peer& peer, const peer::Session& session, const peer::Call& call) {
   control::v1::ExecuteRequest await;
   await.mutable_await_event()->set_session_id(session.id);

@@ -36,6 +36,10 @@ peer::How CutBySeed(Peer& peer);
 
 // co_await: the session goes on over a new link.
 Task<> CutAndResume(Peer& peer, peer::Session& session);
+// co_await: the link is cut, and the subject, who redials, is told that nobody knows the session.
+Task<> CutAndForget(Peer& peer, peer::Session& session, const peer::SessionOptions& options = {});
+// co_await: a Hello with this key is answered by Sorry(UNKNOWN_SESSION), then the link closes.
+Task<> RequireUnknownSession(Peer& peer, peer::Session& session, std::string key);
 // co_await: the handler of an operation of the harness has ended, however it did.
 Task<> AwaitHandlerEnded(Peer& peer, const peer::Session& session, const peer::Call& call);
 
