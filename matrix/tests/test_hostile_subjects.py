@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The environment names another, for example one built with a sanitizer.
 PROGRAM = Path(os.environ.get("COUNTERPART_PROGRAM", ROOT / "build/harness/counterpart"))
 HOSTILE = ROOT / "subjects/hostile/hostile.py"
-CELL = "**::direction_harness_to_subject::rpc_echo_roundtrip"
+CELL = "*_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.
 BACKSTOP_SECONDS = 200
 MOST_MEMORY_KIB = 400 << 10
