@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "counterpart/testbed/v1/testbed.pb.h"
+#include "harness/peer/leftovers.h"
 #include "harness/scenarios/scenario.h"
 #include "harness/scenarios/vocabulary.h"
 
@@ -66,11 +67,7 @@ Task<> StartAgain(Peer& peer, Session& session) {
 
 // co_await: how often the handlers of an operation have run, in all processes so far.
 Task<size_t> RunsOf(Peer& peer, const Session& origin, uint64_t operation_id) {
-  std::string session;
-  for (const char byte : origin.id) {
-    session += "0123456789abcdef"[static_cast<uint8_t>(byte) >> 4];
-    session += "0123456789abcdef"[static_cast<uint8_t>(byte) & 15];
-  }
+  const std::string session = counterpart::peer::HexOf(origin.id);
   std::vector<peer::ObservedEnd::Execution> executions = co_await peer.ReadExecutions();
   size_t runs = 0;
   for (const auto& each : executions) {
@@ -326,6 +323,22 @@ Task<> KilledAtAnyMoment(Peer& peer) {
   }
 }
 
+// co_await: the operation is Live, as `rule` demands: this attempt waits for the handler at the
+// gate, and is answered by its one run.
+Task<> RequireAttached(Peer& peer, Session& session, Call& attempt, const Session& origin,
+                       const std::string& gate, const char* rule) {
+  co_await session.Fence();
+  co_await peer.Require(!attempt.response, rule,
+                        "the operation is Live: no attempt is answered before its handler returns");
+  peer.Release(gate);
+  Response response = co_await session.ResponseTo(attempt, rule);
+  co_await peer.Require(response.has_ok(), rule,
+                        "a later attempt is answered with the value of the handler that ran on");
+  co_await session.Fence();
+  co_await peer.Settle();
+  co_await RequireRuns(peer, origin, attempt.operation_id, 1, rule);
+}
+
 // ---------------------------------------------------------------- persist_outlives_…
 
 Task<> OutlivesItsSession(Peer& peer) {
@@ -356,17 +369,7 @@ Task<> OutlivesItsSession(Peer& peer) {
                 .sealed = outcome};
       co_await RequireFound(peer, *next, *origin, kept);
       Call* attached = AttemptByOrigin(*next, *origin, *live);
-      co_await next->Fence();
-      co_await peer.Require(!attached->response, kNeverReleased,
-                            "an operation that outlives its session is Live: no attempt is "
-                            "answered before its handler has returned");
-      peer.Release(gate);
-      Response response = co_await next->ResponseTo(*attached, kNeverReleased);
-      co_await peer.Require(response.has_ok(), kNeverReleased,
-                            "the end of its session does not release a persist operation");
-      co_await next->Fence();
-      co_await peer.Settle();
-      co_await RequireRuns(peer, *origin, live->operation_id, 1, kNeverReleased);
+      co_await RequireAttached(peer, *next, *attached, *origin, gate, kNeverReleased);
       co_await next->SayGoodbye();
     }
   }
@@ -390,17 +393,7 @@ Task<> CancelLeavesItLive(Peer& peer) {
     // A caller that cancelled would not ask again; the record must answer it all the same.
     Call* again = session->StartCallRaw(*call->method, call->arguments, call->operation_id,
                                         "retry.resume.reattempt");
-    co_await session->Fence();
-    co_await peer.Require(!again->response, rule,
-                          "a cancelled persist operation is Live: no attempt is answered before "
-                          "its handler has returned");
-    peer.Release(gate);
-    Response response = co_await session->ResponseTo(*again, rule);
-    co_await peer.Require(response.has_ok(), rule,
-                          "a later attempt is answered with the value of the handler that ran on");
-    co_await session->Fence();
-    co_await peer.Settle();
-    co_await RequireRuns(peer, *session, call->operation_id, 1, rule);
+    co_await RequireAttached(peer, *session, *again, *session, gate, rule);
   }
 }
 
