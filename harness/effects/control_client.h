@@ -20,6 +20,9 @@ struct ControlCompletion {
   bool answered = false;
   std::string reply = {};    // answered: serialized control.v1.ControlReply, its `id` not filled in
   std::string failure = {};  // not answered: why
+  // Not answered: what serves the subject let the question lapse, for want of time to take it. That
+  // says nothing of the subject.
+  bool lapsed = false;
 };
 
 // Where completions arrive, from any thread; `fd` is readable while there are any.

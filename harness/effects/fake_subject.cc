@@ -14,10 +14,12 @@
 //   "later:N:HOW"                    after N ms by a timer, "dial:…" or "exit:…" or "nothing"
 //   "stop"                           stop by SIGSTOP
 //   "dive"                           wait where no signal reaches: state D, for ever
+//   "lapse"                          from then on gRPC lets every question lapse
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
 // AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
 // "grpc", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an answer; or
-// "dives" as by the verb, before it has said anything.
+// "lapsing": gRPC, which lets every question lapse; or "dives" as by the verb, before it has said
+// anything.
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
@@ -26,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -166,6 +169,7 @@ class Fake {
  public:
   using Reply = std::function<void(control::ControlReply)>;
   bool silent = false;
+  std::atomic<bool> lapsing = false;  // of gRPC
 
   void Handle(const control::ControlRequest& request, Reply done) {
     control::ControlReply reply;
@@ -291,6 +295,7 @@ class Fake {
         while (true) pause();
       }
     }
+    if (verb == "lapse") lapsing = true;
     if (verb == "dial") {
       const int fd = DialTo(std::atoi(Head(how).c_str()));
       if (fd >= 0) std::thread(Behave, fd, how).detach();
@@ -326,6 +331,10 @@ class Service final : public control::Subject::CallbackService {
     const auto given = context->client_metadata().find("counterpart-token");
     if (given == context->client_metadata().end() || token == nullptr || given->second != token) {
       reactor->Finish(grpc::Status(grpc::UNAUTHENTICATED, "no token"));
+      return reactor;
+    }
+    if (fake_->lapsing) {
+      reactor->Finish(grpc::Status(grpc::CANCELLED, "CANCELLED"));
       return reactor;
     }
     control::ControlRequest wrapped;
@@ -397,7 +406,8 @@ int main(int argc, char** argv) {
   static Fake fake;  // never destroyed under its detached threads
   fake.silent = std::string_view(argv[1]) == "silent";
   const bool wrapped = argc > 2 && std::string_view(argv[2]) == "wrapped";
-  if (std::string_view(argv[1]) == "grpc" || fake.silent) {
+  fake.lapsing = std::string_view(argv[1]) == "lapsing";
+  if (std::string_view(argv[1]) == "grpc" || fake.silent || fake.lapsing) {
     ServeGrpc(fake, wrapped);
   } else {
     ServeStdio(fake);

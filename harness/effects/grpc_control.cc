@@ -152,6 +152,9 @@ class GrpcControl final : public ControlClient {
       } else {
         completion.failure = "gRPC status " + std::to_string(call->status.error_code()) + ": " +
                              call->status.error_message();
+        // Nobody here cancels what is awaited. A server of gRPC's own does, after 30 s by default,
+        // when it got no time to hand the call over.
+        completion.lapsed = call->status.error_code() == grpc::StatusCode::CANCELLED;
       }
       const std::lock_guard lock(mutex_);
       if (!closing_) sink_->Push(std::move(completion));

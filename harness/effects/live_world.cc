@@ -55,6 +55,13 @@ uint64_t Tag(Source source, uint64_t key = 0) { return static_cast<uint64_t>(sou
 Source SourceOf(uint64_t tag) { return static_cast<Source>(tag >> 56); }
 uint64_t KeyOf(uint64_t tag) { return tag & ((uint64_t{1} << 56) - 1); }
 
+// Why nothing can be said of a run whose question has lapsed.
+std::string Lapsed(const ControlCompletion& completion) {
+  return "starved: the subject's server let a question of the control plane lapse before the "
+         "subject was asked (" +
+         completion.failure + ")";
+}
+
 uint64_t SizeOf(const std::string& path) {
   struct stat about = {};
   return stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : 0;
@@ -264,6 +271,7 @@ class EpollLiveWorld final : public LiveWorld {
   uint64_t settle_question_ = 0;  // open; 0: none
   std::optional<control::v1::ControlReply> settle_reply_;
   std::string settle_failure_;
+  std::string settle_lapsed_;  // why it cannot be judged by that; "" if it can
 };
 
 // ---------------------------------------------------------------- the subject
@@ -893,6 +901,8 @@ void EpollLiveWorld::DeliverCompletion(ControlCompletion completion) {
     } else {
       ingress.text = reply.error().message;
     }
+  } else if (completion.lapsed) {
+    ingress = {.kind = IngressKind::kUnjudgeable, .text = Lapsed(completion)};
   } else {
     ingress.text = std::move(completion.failure);
   }
@@ -922,6 +932,7 @@ void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
   settle_question_ = 0;
   settle_reply_.reset();
   settle_failure_ = completion.failure;
+  settle_lapsed_ = completion.lapsed ? Lapsed(completion) : "";
   if (!completion.answered) return;
   settle_reply_.emplace();
   if (!settle_reply_->ParseFromString(completion.reply) || !settle_reply_->has_settle()) {
@@ -972,6 +983,10 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
   questions_.emplace(settle_question_, Question{kNobody, 0, false});
   subject_->control().Ask(settle_question_, request.SerializeAsString());
   if (const Wave wave = await(); wave != Wave::kAnswered) return wave;
+  if (!settle_lapsed_.empty()) {
+    unjudgeable->evidence = settle_lapsed_;
+    return Wave::kUnjudgeable;
+  }
   if (!settle_reply_) {
     why = "no Settle: " + settle_failure_;
     return Wave::kUnsupported;

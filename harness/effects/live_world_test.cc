@@ -256,6 +256,12 @@ TEST(StartTest, ThatItWasAskedMustBeShown) {
       << world.error().message;
 }
 
+TEST(StartTest, AQuestionThatHasLapsedIsNoSubjectsFault) {
+  Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start({"fake", {FAKE_SUBJECT, "lapsing"}});
+  ASSERT_FALSE(world.ok());
+  EXPECT_EQ(world.error().kind, Error::Kind::kStarved);
+}
+
 TEST(StartTest, RefusesAClosedStdout) {
   const std::string error = StartError(Shell("exec >&-; exec sleep 1000"));
   EXPECT_NE(error.find("closed its stdout"), std::string::npos) << error;
@@ -692,6 +698,28 @@ TEST_P(CalmTest, AnOtherQuestionThatIsNeverAnsweredIsAStall) {
       calm.evidence.starts_with("stalled: the subject is idle, and yet a question of the "
                                 "control plane is not answered; "))
       << calm.evidence;
+}
+
+// What serves a subject may let questions lapse that it has no time for: nothing follows from that.
+class LapseTest : public CalmTest {};
+
+INSTANTIATE_TEST_SUITE_P(Control, LapseTest, testing::Values("grpc"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(LapseTest, AQuestionThatHasLapsedCannotBeJudged) {
+  Answer(Probe("lapse"));
+  control::ControlRequest journal;
+  journal.mutable_journal();
+  Ask(journal);
+  const std::string text = Until(IngressKind::kUnjudgeable).text;
+  EXPECT_TRUE(text.starts_with("starved: ")) << text;
+}
+
+TEST_P(LapseTest, NorOneOfOurOwn) {
+  Answer(Probe("lapse"));
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kUnjudgeable);
+  EXPECT_TRUE(calm.evidence.starts_with("starved: ")) << calm.evidence;
 }
 
 // What never comes to rest is given up by the watchdog, with its class and a dump.

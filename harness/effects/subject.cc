@@ -246,7 +246,8 @@ Status Subject::AwaitDescription(ControlSink* sink) {
     if (process_->Ending() && process_->AwaitExit()) {
       return failed("the subject " + Ending() + " before it answered Describe");
     }
-    return failed("the subject does not answer Describe: " + completion.failure);
+    return Error{completion.lapsed ? Error::Kind::kStarved : Error::Kind::kSubject,
+                 "the subject does not answer Describe: " + completion.failure};
   }
   control::ControlReply reply;
   if (!reply.ParseFromString(completion.reply) || !reply.has_describe()) {

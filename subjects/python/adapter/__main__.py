@@ -15,8 +15,6 @@ from runtime import framing, mutants
 from runtime.domain import Runtime
 from testbed.program import SERVICES
 
-METHODS = ("Describe", "Execute", "Status", "Journal", "Settle", "Reset")
-
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="subject", description=__doc__)
@@ -54,9 +52,11 @@ async def serve_grpc(control: Control, stdin: asyncio.StreamReader) -> None:
 
         return answered
 
-    servicer = type("Servicer", (), {method: answer(method) for method in METHODS})()
-    unlimited = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
-    server = grpc.aio.server(options=[*unlimited, ("grpc.so_reuseport", 0)])
+    methods = pb.DESCRIPTOR.services_by_name["Subject"].methods_by_name
+    servicer = type("Servicer", (), {method: answer(method) for method in methods})()
+    options = {"max_receive_message_length": -1, "so_reuseport": 0}
+    options["server_max_unrequested_time_in_server"] = 1 << 20  # s; it may get no time for long
+    server = grpc.aio.server(options=[(f"grpc.{name}", value) for name, value in options.items()])
     control_pb2_grpc.add_SubjectServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
