@@ -684,12 +684,14 @@ bool Peer::Send(Link& link, const wire::v1::Message& message, std::string delibe
 
 void Peer::SendRaw(Link& link, std::string bytes, std::string label) {
   broke_rule_ = true;
+  if (link.session != nullptr) link.session->off_the_books = true;
   machine_->Request(
       {.kind = EffectKind::kWrite, .id = link.id, .number = 0, .bytes = std::move(bytes)},
       {.edge = Edge(link, true), .label = std::move(label), .text = ""});
 }
 
 void Peer::SendShown(Link& link, std::string_view payload, std::string label, ObservedFrame frame) {
+  if (link.end || link.half_closed || link.spoiled) return;
   SendRaw(link, wire::Frame(payload), std::move(label));
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
@@ -927,6 +929,7 @@ Task<> Peer::TakeHelloYourself(Link& link, Session& session, const Link::Inbound
   }
   session.id = yourself.session_id();
   session.resume_key = yourself.resume_key();
+  session.subject_limit = yourself.settings().max_concurrent_requests();
   wire::v1::Handshake lets_go;
   lets_go.mutable_lets_go();
   Send(link, lets_go);

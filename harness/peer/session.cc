@@ -212,6 +212,7 @@ void Session::AnnounceOther(const std::vector<wire::v1::TypeSchema>& types,
     if (connections_[0].announced_types.insert(type.type_id()).second)
       *message.mutable_schema()->add_types() = type;
   }
+  if (binding.role() == wire::v1::BINDING_ROLE_ARGUMENTS) other_arguments_.insert(binding.method());
   *message.mutable_schema()->add_bindings() = std::move(binding);
   Send(std::move(message));
 }
@@ -311,6 +312,7 @@ Call* Session::StartBareCall(const std::string& method_name, std::string argumen
   call->method_name = method_name;
   call->arguments = arguments;
   call->generation = generation;
+  call->other_type = other_arguments_.contains(method_name);
   Message message;
   *message.mutable_request() = in_every_request;
   message.mutable_request()->set_request_id(call->request_id);

@@ -103,8 +103,9 @@ struct Call {
   std::map<uint32_t, Channel*> channels;  // by field number
   std::optional<wire::v1::Response> response;
   bool cancelled = false;
-  bool breaking = false;   // sent to break a rule
-  bool delivered = false;  // the whole request was written to a link
+  bool breaking = false;    // sent to break a rule
+  bool other_type = false;  // of a description that is not the testbed's
+  bool delivered = false;   // the whole request was written to a link
 };
 
 // A request of the subject.
@@ -151,6 +152,9 @@ class Session {
   bool proven = false;
   // It can be resumed no more: refused, or given up by both sides.
   bool lost = false;
+  // Bytes were sent on it that its books do not know of: what the subject has by now, they no
+  // longer say.
+  bool off_the_books = false;
   uint32_t generation = 0;
   Link* link = nullptr;  // of the current attachment; null while detached
   bool harness_initiates;
@@ -210,7 +214,8 @@ class Session {
   void AnnounceResponse(const Method& method, uint64_t connection = 0);
   void AnnounceArguments(const Method& method, uint64_t connection = 0);
   void AnnounceItems(const Method& method, const ChannelArgument& channel, uint64_t connection = 0);
-  // A binding to descriptions of the scenario's own making; those said before are left out.
+  // A binding to descriptions of the scenario's own making; those said before are left out. Bare
+  // calls of a method whose arguments are bound so are of another type.
   void AnnounceOther(const std::vector<wire::v1::TypeSchema>& types, wire::v1::Binding binding);
 
   // ---- virtual connections
@@ -253,6 +258,7 @@ class Session {
   void ExpectProtocolError() { protocol_error_expected_ = true; }
   const std::optional<wire::v1::ProtocolError>& protocol_error() const { return protocol_error_; }
   void set_auto_goodbye_expected() { goodbye_expected_ = true; }
+  bool goodbye_expected() const { return goodbye_expected_; }
   bool goodbye_received() const { return goodbye_received_; }
   // Connections that the subject would not have opened, by id.
   const std::map<uint64_t, wire::v1::RejectConnection>& rejections() const { return rejections_; }
@@ -293,6 +299,7 @@ class Session {
   std::vector<std::unique_ptr<Call>> calls_;
   std::deque<std::unique_ptr<Incoming>> incoming_;
   size_t taken_requests_ = 0;
+  std::set<std::string> other_arguments_;  // methods whose arguments AnnounceOther has bound
   std::set<uint64_t> pongs_;
   uint32_t pings_received_ = 0;
   std::map<uint64_t, wire::v1::RejectConnection> rejections_;

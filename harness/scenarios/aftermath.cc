@@ -104,12 +104,24 @@ bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
            error.code() == failure->code();
   }
   if (!response.has_ok()) return false;
+  const bool echoes = method->response->FindFieldByName("text") != nullptr;
   testbed::v1::EchoResponse reply;
-  return !method->channels.empty() ||
-         (reply.ParseFromString(response.ok()) && reply.text() == request.text());
+  return !echoes || (reply.ParseFromString(response.ok()) && reply.text() == request.text());
 }
 
 namespace {
+
+// co_await: the session is over, whatever either side has of it.
+Task<> Drop(Peer& peer, Session& session) {
+  if (session.attached()) peer.Close(*session.link, How::kFin);
+  if (peer.harness_calls() && !session.id.empty() && !session.ended()) {
+    control::v1::ExecuteRequest command;
+    command.mutable_expire_session()->set_session_id(session.id);
+    const uint32_t expiring = peer.Start(std::move(command));
+    co_await peer.Answered(expiring, "ExpireSession to be answered");
+  }
+  session.lost = true;
+}
 
 // ---------------------------------------------------------------- the harness calls
 
@@ -119,14 +131,57 @@ bool IsOpen(const Session& session, uint64_t connection) {
   return connection == 0 || (known != nullptr && known->open());
 }
 
+// Whether one of the two has been told to close it, so that it may be over already.
+bool MayBeClosed(const Session& session) {
+  return session.goodbye_sent() || session.goodbye_expected();
+}
+
+// Over for both sides, or for one of them: nobody need come back to it.
+bool IsOver(const Session& session) {
+  return session.ended() || (!session.resumable && !session.attached());
+}
+
+// There was a session, and is none any more. One that a Connect has begun counts.
+bool AllOver(Peer& peer) {
+  const std::vector<Session*> all = peer.sessions();
+  return !all.empty() &&
+         std::all_of(all.begin(), all.end(), [](const Session* each) { return IsOver(*each); });
+}
+
+// Whether what was said on this session is not known any more, so that nothing of it is judged.
+bool IsUnknown(Peer& peer, const std::string& session_id) {
+  const std::vector<Session*> all = peer.sessions();
+  return std::any_of(all.begin(), all.end(), [&session_id](const Session* each) {
+    return each->id == session_id && each->off_the_books;
+  });
+}
+
+Session* Attached(Peer& peer) {
+  for (Session* session : peer.sessions()) {
+    if (session->attached()) return session;
+  }
+  return nullptr;
+}
+
+Incoming* Unanswered(Session* session) {
+  if (session == nullptr) return nullptr;
+  for (const auto& incoming : session->incoming()) {
+    if (!IsOpen(*session, incoming->connection)) continue;
+    if (incoming->generation == session->generation && !incoming->response) return incoming.get();
+  }
+  return nullptr;
+}
+
 // The last attempt of each operation that no response has settled and no rule excludes.
 std::vector<Call*> Unresolved(Session& session) {
   std::map<uint64_t, Call*> last;
   std::set<uint64_t> settled;
   for (const auto& call : session.calls()) {
     last[call->operation_id] = call.get();
-    // What broke a rule is not to be judged by those it broke.
-    if (call->response || call->cancelled || call->breaking) settled.insert(call->operation_id);
+    if (call->response || call->cancelled) settled.insert(call->operation_id);
+    // What broke a rule is not to be judged by those it broke, and what was of another type would
+    // be attempted again as one of the testbed's.
+    if (call->breaking || call->other_type) settled.insert(call->operation_id);
     // r[connection.close]: what a close leaves open is never attempted again.
     if (!IsOpen(session, call->connection)) settled.insert(call->operation_id);
   }
@@ -278,14 +333,24 @@ Task<> SettleAll(Peer& peer, Session& session) {
   co_await session.Fence();
   co_await peer.Settle();
   std::map<uint64_t, uint32_t> before = co_await ExecutionsSoFar(peer, session);
+  // As many at a time as the subject takes, first those that it has on this link.
+  // r[rpc.flow-control.max-concurrent-requests]
+  std::stable_partition(unresolved.begin(), unresolved.end(), [&session](const Call* call) {
+    return call->generation == session.generation;
+  });
+  const size_t limit = std::max<size_t>(session.subject_limit, 1);
   std::vector<LeftOpen> all;
-  for (Call* call : unresolved) {
-    all.push_back(Reopen(peer, session, *call, before[call->operation_id]));
+  for (size_t next = 0; next < unresolved.size();) {
+    const size_t first = next;
+    for (; next < unresolved.size() && next < first + limit; ++next) {
+      Call* call = unresolved[next];
+      all.push_back(Reopen(peer, session, *call, before[call->operation_id]));
+    }
+    // What waits at a gate is attached to while it still runs.  r[retry.duplicate.live.attach]
+    co_await session.Fence();
+    OpenGates(peer);
+    for (size_t i = first; i < next; ++i) co_await SettleLeftOpen(peer, session, all[i]);
   }
-  // What waits at a gate is attached to while it still runs.  r[retry.duplicate.live.attach]
-  co_await session.Fence();
-  OpenGates(peer);
-  for (LeftOpen& open : all) co_await SettleLeftOpen(peer, session, open);
   co_await session.Fence();
   co_await peer.Settle();
   std::map<uint64_t, uint32_t> after = co_await ExecutionsSoFar(peer, session);
@@ -344,7 +409,20 @@ Task<> ResumeOrLose(Peer& peer, Session& session, bool in_doubt) {
   link->end_expected = false;
 }
 
+// Serves for good what the application of the subject asks, beside what the harness does.
+Task<> ServeAll(Peer& peer) {
+  while (true) {
+    co_await peer.Until("a Request", [&peer] { return Unanswered(Attached(peer)) != nullptr; });
+    Session* session = Attached(peer);
+    co_await Serve(peer, *session, *Unanswered(session));
+    session->TakeRequests();
+  }
+}
+
 Task<> AsCaller(Peer& peer) {
+  // A handler may have to be answered before it answers.
+  peer.machine().AddRole("callee", ServeAll(peer), /*daemon=*/true);
+  for (Session* session : peer.sessions()) session->TakeRequests();
   // r[session.resume.bind]: the initiator closes its previous links before each Hello.
   for (Link* link : peer.links()) {
     const bool attached = link->session != nullptr && link->session->link == link;
@@ -353,7 +431,7 @@ Task<> AsCaller(Peer& peer) {
   Session* living = nullptr;
   for (Session* session : peer.sessions()) {
     if (session->id.empty() || session->ended()) continue;
-    const bool in_doubt = !session->proven || session->goodbye_sent() || peer.broke_rule();
+    const bool in_doubt = !session->proven || MayBeClosed(*session) || peer.broke_rule();
     if (!session->attached() && session->resumable) {
       co_await ResumeOrLose(peer, *session, in_doubt);
     }
@@ -367,7 +445,12 @@ Task<> AsCaller(Peer& peer) {
   }
   OpenGates(peer);  // of what was lost as well: its handlers run on until they may end
   if (living == nullptr) living = co_await peer.Establish();
-  co_await RequireAlive(peer, *living, kOutlives);
+  if (living->subject_limit > 0) {
+    co_await RequireAlive(peer, *living, kOutlives);
+  } else {
+    co_await living->Fence(kOutlives);
+    peer.Judged(kOutlives);
+  }
 }
 
 // ---------------------------------------------------------------- the subject calls
@@ -447,13 +530,14 @@ bool MayPresent(const Session& session, const std::string& key, const std::strin
 
 // co_await: one redial of the subject, answered. Returns the session it carries, null if it was
 // turned away.
-Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
+Task<Session*> AnswerRedial(Peer& peer, Link& link) {
   link.end_expected = true;
   co_await peer.DoPrologue(link);
   auto hello = co_await peer.NextInbound(link, "Hello", kOutlives);
   const bool ok = hello && hello->handshake && hello->handshake->has_hello();
   co_await peer.Require(ok, "session.handshake", "the prologue is followed by Hello");
   const std::string key = hello->handshake->hello().resume_key();
+  const bool even = hello->handshake->hello().parity() == wire::v1::PARITY_EVEN;
   Session* known = nullptr;
   bool unproven = peer.sessions().empty() || peer.misread();
   for (Session* session : peer.sessions()) {
@@ -470,6 +554,7 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
     co_await peer.Require(unproven, "session.handshake.resume",
                           "the Hello of a redial presents the newest resume key it has read");
     SessionOptions options;
+    options.initiator_even = even;
     for (const Session* session : peer.sessions()) options.resumable = session->resumable;
     known = peer.NewSession(options);
     known->id = peer.MintBytes("session", 16);
@@ -477,7 +562,7 @@ Task<Session*> AnswerRedial(Peer& peer, Link& link, bool over) {
     co_await peer.Require(known != nullptr, "session.handshake.resume",
                           "the Hello of a redial presents the newest resume key it has read");
   }
-  if (over && !key.empty()) {
+  if (!key.empty() && (known == nullptr || IsOver(*known) || known->off_the_books)) {
     wire::v1::Handshake sorry;
     sorry.mutable_sorry()->set_reason(wire::v1::SORRY_REASON_UNKNOWN_SESSION);
     peer.Send(link, sorry);
@@ -506,22 +591,6 @@ bool CallsResolved(const Peer& peer) {
 
 namespace {
 
-Session* Attached(Peer& peer) {
-  for (Session* session : peer.sessions()) {
-    if (session->attached()) return session;
-  }
-  return nullptr;
-}
-
-Incoming* Unanswered(Session* session) {
-  if (session == nullptr) return nullptr;
-  for (const auto& incoming : session->incoming()) {
-    if (!IsOpen(*session, incoming->connection)) continue;
-    if (incoming->generation == session->generation && !incoming->response) return incoming.get();
-  }
-  return nullptr;
-}
-
 // Whether the application may be told this of its call.
 bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
   using namespace control::v1;
@@ -533,7 +602,8 @@ bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
              code == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE ||
              code == wire::v1::RUNTIME_ERROR_CODE_OPERATION_EXPIRED;
     case CALL_STATUS_SCHEMA_MISMATCH:
-      return known.other_type;
+      return known.other_type || ((endings & judge::kValue) != 0 &&
+                                  code == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH);
     case CALL_STATUS_SESSION_SHUTDOWN:
       return (endings & judge::kShutdown) != 0;
     case CALL_STATUS_CONNECTION_CLOSED:
@@ -628,7 +698,7 @@ Task<> JudgeStreams(Peer& peer) {
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     const Method* method = peer::FindMethod(call.method);
     const CallOutcome outcome = peer.question(call.question).reply.execute().outcome().call();
-    if (method == nullptr) continue;
+    if (method == nullptr || IsUnknown(peer, call.session_id)) continue;
     std::vector<Incoming*> served;
     bool live = false;
     for (Session* session : peer.sessions()) {
@@ -708,6 +778,7 @@ Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& 
   if (peer.misread()) co_return;  // what was said of them, or by them, is not known
   for (const Peer::SubjectCall& call : peer.subject_calls()) {
     if (!open.contains(call.question)) continue;
+    if (IsUnknown(peer, call.session_id)) continue;
     CallOutcome outcome = co_await peer.CallOutcomeOf(call.question);
     const CallStatus status = outcome.status();
     if (call.cancelled && status == control::v1::CALL_STATUS_CANCELLED) continue;
@@ -748,11 +819,9 @@ Task<> AsCallee(Peer& peer) {
     if (!Answered(peer, call.question)) open.insert(call.question);
   }
   const SeenBefore before = SeenSoFar(peer);
-  // Over for both, or for one of them: then nobody need come back.
-  bool over = false, in_doubt = peer.broke_rule();
-  for (Session* session : peer.sessions()) {
-    over |= session->ended() || (!session->resumable && !session->attached());
-    in_doubt |= session->goodbye_sent() || !session->resumable;
+  bool over = AllOver(peer), in_doubt = peer.broke_rule();
+  for (const Session* session : peer.sessions()) {
+    in_doubt |= MayBeClosed(*session) || !session->resumable;
   }
   while (true) {
     std::vector<machine::Machine::Branch> branches(4);
@@ -769,8 +838,8 @@ Task<> AsCallee(Peer& peer) {
     branches[3].awaited = "quiescence";
     const size_t taken = co_await peer.machine().Alt(std::move(branches), kOutlives);
     if (taken == 0) {
-      Session* session = co_await AnswerRedial(peer, *peer.TakeAccepted(), over);
-      over |= session == nullptr;
+      Session* session = co_await AnswerRedial(peer, *peer.TakeAccepted());
+      over |= session == nullptr && AllOver(peer);
       continue;
     }
     if (taken == 1) {
@@ -807,7 +876,7 @@ Task<> AsCallee(Peer& peer) {
     co_await Serve(peer, *session, *late);
     session->TakeRequests();
   }
-  co_await RequireCallWorks(peer, *session, kOutlives);
+  if (session->harness_limit > 0) co_await RequireCallWorks(peer, *session, kOutlives);
 }
 
 // ---------------------------------------------------------------- a process that was killed
@@ -840,15 +909,18 @@ Task<> AfterKill(Peer& peer) {
 
 // co_await: what the subject may have read for something else is over, whatever it was.
 Task<> DropMisread(Peer& peer) {
+  for (Session* session : peer.sessions()) co_await Drop(peer, *session);
+}
+
+// co_await: what the harness sent without keeping books of it is over, whatever it was.
+Task<> DropUnknown(Peer& peer) {
   for (Session* session : peer.sessions()) {
-    if (session->attached()) peer.Close(*session->link, How::kFin);
-    if (peer.harness_calls() && !session->id.empty() && !session->ended()) {
-      control::v1::ExecuteRequest command;
-      command.mutable_expire_session()->set_session_id(session->id);
-      const uint32_t expiring = peer.Start(std::move(command));
-      co_await peer.Answered(expiring, "ExpireSession to be answered");
+    if (!session->off_the_books || session->ended()) continue;
+    if (peer.harness_calls()) {
+      co_await Drop(peer, *session);
+    } else if (session->attached()) {
+      peer.Close(*session->link, How::kFin);  // who redials for it is told
     }
-    session->lost = true;
   }
 }
 
@@ -869,6 +941,7 @@ Task<> Aftermath(Peer& peer) {
     co_await JudgeSpoiled(peer, *spoiled);
     if (peer.misread()) co_await DropMisread(peer);
   }
+  co_await DropUnknown(peer);
   if (peer.harness_calls()) {
     co_await AsCaller(peer);
   } else {
