@@ -115,6 +115,7 @@ namespace {
 Task<> Drop(Peer& peer, Session& session) {
   if (session.attached()) peer.Close(*session.link, How::kFin);
   if (peer.harness_calls() && !session.id.empty() && !session.ended()) {
+    co_await peer.Settle();  // by then it has the session, if it ever will
     control::v1::ExecuteRequest command;
     command.mutable_expire_session()->set_session_id(session.id);
     const uint32_t expiring = peer.Start(std::move(command));
@@ -334,7 +335,7 @@ Task<> SettleAll(Peer& peer, Session& session) {
   co_await peer.Settle();
   std::map<uint64_t, uint32_t> before = co_await ExecutionsSoFar(peer, session);
   // As many at a time as the subject takes, first those that it has on this link.
-  // r[rpc.flow-control.max-concurrent-requests]
+  // r[rpc.flow-control.max-concurrent-requests.outbound]
   std::stable_partition(unresolved.begin(), unresolved.end(), [&session](const Call* call) {
     return call->generation == session.generation;
   });
