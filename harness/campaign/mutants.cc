@@ -54,13 +54,17 @@ void ReadRow(const YAML::Node& row, std::vector<Mutant>* mutants) {
   mutant.subject = row["subject"].as<std::string>(kSubjectOfMutants);
   mutant.id = row["id"].as<std::string>();
   mutant.wrong = row["wrong"].as<std::string>();
-  RequireKnownKeys(
-      row, "a mutant",
-      {"subject", "id", "wrong", "rules", "wreck", "cells", "except", "runs", "pairs", "explore"});
+  RequireKnownKeys(row, "a mutant",
+                   {"subject", "id", "wrong", "rules", "wreck", "cells", "except", "runs", "pairs",
+                    "explore", "control"});
   for (const YAML::Node& rule : row["rules"]) mutant.rules.push_back(rule.as<std::string>());
   for (const YAML::Node& cell : row["cells"]) mutant.cells.push_back(cell.as<std::string>());
   for (const YAML::Node& cell : row["except"]) mutant.except.push_back(cell.as<std::string>());
   mutant.runs = row["runs"].as<uint32_t>(0);
+  mutant.control = row["control"].as<std::string>("");
+  if (row["control"] && mutant.control != "grpc" && mutant.control != "stdio") {
+    Wrong(row["control"], "`control` is grpc or stdio");
+  }
   mutant.wreck = row["wreck"].as<bool>(false);
   if (mutant.wreck && (row["rules"] || row["pairs"] || row["explore"])) {
     Wrong(row["wreck"], "a wreck breaks everything: it has no `rules`, `pairs` or `explore`");

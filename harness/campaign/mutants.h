@@ -22,6 +22,7 @@ struct Mutant {
   std::vector<std::string> cells;   // patterns of cells, of the one kind or the other; none: all
   std::vector<std::string> except;  // patterns of cells that are left out
   uint32_t runs = 0;                // of each cell; 0: as many as is usual
+  std::string control;              // its `--control`; "": as its subject is usually started
   // Only a cut reveals it: these plans, in place of undisturbed runs, which must stay green.
   std::optional<explore::Options> explore;
 

@@ -144,14 +144,18 @@ void Worker::DriveHeld() {
 bool Worker::Unsupported(const std::vector<RunKey>& batch) {
   const Cell& cell = *batch.front().cell;
   for (const effects::SubjectSpec* subject : cell.Subjects()) {
-    const auto& has = worlds_.at(subject->id)->subject().capabilities;
+    const effects::SubjectInfo& info = worlds_.at(subject->id)->subject();
+    const auto& has = info.capabilities;
     for (const std::string& need : cell.Needs()) {
+      if (need == scenarios::kOver + info.binding) continue;
       if (std::find(has.begin(), has.end(), need) != has.end()) continue;
       for (const RunKey& key : batch) {
         report::v1::Exec exec;
         exec.set_ending(report::v1::ENDING_UNSUPPORTED);
-        exec.set_reason((cell.client == nullptr ? "the subject" : subject->id) +
-                        " does not declare the capability '" + need + "'");
+        const std::string who = cell.client == nullptr ? "the subject" : subject->id;
+        exec.set_reason(need.starts_with(scenarios::kOver)
+                            ? who + " does not serve its control plane " + need
+                            : who + " does not declare the capability '" + need + "'");
         Emit(key, std::move(exec));
       }
       return true;

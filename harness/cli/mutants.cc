@@ -95,6 +95,8 @@ std::vector<effects::SubjectSpec> WithMutant(std::vector<effects::SubjectSpec> s
     // It is known to be beyond help: nothing is gained by patience.
     if (mutant.wreck) subject.watchdog.span = std::chrono::seconds(1);
     subject.command.insert(subject.command.end(), {"--mutant", mutant.id});
+    if (mutant.control.empty()) continue;
+    subject.command.insert(subject.command.end(), {"--control", mutant.control});
   }
   return subjects;
 }

@@ -15,6 +15,9 @@ namespace counterpart::effects {
 inline constexpr uint32_t kLargestControlMessage = 256u << 20;
 
 // How one question ended.
+// What a question carries to show who asks, where the binding asks for it (r[control.token]).
+enum class Credential : uint8_t { kOurs, kNone, kWrong };
+
 struct ControlCompletion {
   uint64_t id = 0;  // as given to Ask
   bool answered = false;
@@ -47,7 +50,8 @@ class ControlClient {
   virtual ~ControlClient() = default;
   // `request`: serialized control.v1.ControlRequest without `id`. Every question is completed
   // exactly once, unless the client is destroyed before. No deadline: the caller knows better.
-  virtual void Ask(uint64_t id, const std::string& request) = 0;
+  virtual void Ask(uint64_t id, const std::string& request,
+                   Credential credential = Credential::kOurs) = 0;
   // How many TCP connections to the subject carry the questions so far.
   virtual size_t connections() const { return 0; }
 };

@@ -31,10 +31,10 @@ enum class EffectKind : uint8_t {
                    // the subject is at rest, answered by kProof then.
   kResumeReading,  // id: link.
   kLimit,          // id: link, number: largest payload accepted; default 16 MiB.
-  kAsk,            // id: question, bytes: control.v1.ControlRequest without `id`, `scope` empty and
-                   // `command_id` counted by the machine. Answered by kAnswer or kNoAnswer.
-  kKill,           // SIGKILL the subject's process group. Answered by kExited.
-  kRestart,        // Start the subject anew (same slot, next incarnation). Answered by kStarted.
+  kAsk,      // id: question, bytes: ControlRequest without `id`, `scope` empty, `command_id` of
+             // the machine; number: a Credential. Answered by kAnswer or kNoAnswer.
+  kKill,     // SIGKILL the subject's process group. Answered by kExited.
+  kRestart,  // Start the subject anew (same slot, next incarnation). Answered by kStarted.
   kReadExecutions,  // id: question, bytes: session ids, in hexadecimal. Answered by kExecutions.
   kSplit,        // id: link. What is written from now on waits until the subject has read what was
                  // written before (at the latest until it is at rest). Answered by kProof then.

@@ -63,7 +63,7 @@ class GrpcControl final : public ControlClient {
     completions_.join();
   }
 
-  void Ask(uint64_t id, const std::string& request) override {
+  void Ask(uint64_t id, const std::string& request, Credential credential) override {
     control::ControlRequest parsed;
     if (!parsed.ParseFromString(request)) {
       sink_->Push({.id = id, .failure = "not a ControlRequest"});
@@ -76,22 +76,22 @@ class GrpcControl final : public ControlClient {
     using Reply = control::ControlReply;
     switch (parsed.kind_case()) {
       case control::ControlRequest::kDescribe:
-        return Start(id, *questions_, &Stub::AsyncDescribe, std::move(*parsed.mutable_describe()),
+        return Start(id, *questions_, &Stub::AsyncDescribe, *parsed.mutable_describe(), credential,
                      &Reply::mutable_describe);
       case control::ControlRequest::kExecute:
-        return Start(id, *commands_, &Stub::AsyncExecute, std::move(*parsed.mutable_execute()),
+        return Start(id, *commands_, &Stub::AsyncExecute, *parsed.mutable_execute(), credential,
                      &Reply::mutable_execute);
       case control::ControlRequest::kStatus:
-        return Start(id, *questions_, &Stub::AsyncStatus, std::move(*parsed.mutable_status()),
+        return Start(id, *questions_, &Stub::AsyncStatus, *parsed.mutable_status(), credential,
                      &Reply::mutable_status);
       case control::ControlRequest::kJournal:
-        return Start(id, *questions_, &Stub::AsyncJournal, std::move(*parsed.mutable_journal()),
+        return Start(id, *questions_, &Stub::AsyncJournal, *parsed.mutable_journal(), credential,
                      &Reply::mutable_journal);
       case control::ControlRequest::kSettle:
-        return Start(id, *questions_, &Stub::AsyncSettle, std::move(*parsed.mutable_settle()),
+        return Start(id, *questions_, &Stub::AsyncSettle, *parsed.mutable_settle(), credential,
                      &Reply::mutable_settle);
       case control::ControlRequest::kReset:
-        return Start(id, *questions_, &Stub::AsyncReset, std::move(*parsed.mutable_reset()),
+        return Start(id, *questions_, &Stub::AsyncReset, *parsed.mutable_reset(), credential,
                      &Reply::mutable_reset);
       case control::ControlRequest::KIND_NOT_SET:
         sink_->Push({.id = id, .failure = "an empty ControlRequest"});
@@ -124,10 +124,14 @@ class GrpcControl final : public ControlClient {
   void Start(uint64_t id, control::Subject::Stub& stub,
              Reader<Response> (control::Subject::Stub::*send)(grpc::ClientContext*, const Request&,
                                                               grpc::CompletionQueue*),
-             const Request& request, Response* (control::ControlReply::*slot)()) {
+             const Request& request, Credential credential,
+             Response* (control::ControlReply::*slot)()) {
     auto* call = new TypedCall<Response>;
     call->id = id;
-    call->context.AddMetadata("counterpart-token", token_);
+    if (credential != Credential::kNone) {
+      call->context.AddMetadata("counterpart-token",
+                                credential == Credential::kOurs ? token_ : "not " + token_);
+    }
     const InLibrary in_library;
     // Held to the end: whoever takes the tag off the queue takes the call over only then.
     const std::lock_guard lock(mutex_);

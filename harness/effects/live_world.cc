@@ -685,9 +685,12 @@ void EpollLiveWorld::Ask(Lane lane, LaneState& state, const Effect& effect) {
   if (!out) return refuse(out.error().message);
   if (!alive()) return refuse("the subject is not running");
   const uint64_t question = next_question_++;
-  questions_.emplace(question, Question{lane, effect.id, out->execute});
-  if (out->execute) ++executes_sent_;
-  subject_->control().Ask(question, out->request);
+  const auto credential = static_cast<Credential>(effect.number);
+  // Settle counts none that was refused at the door.
+  const bool execute = out->execute && credential == Credential::kOurs;
+  questions_.emplace(question, Question{lane, effect.id, execute});
+  if (execute) ++executes_sent_;
+  subject_->control().Ask(question, out->request, credential);
 }
 
 // ---------------------------------------------------------------- looking

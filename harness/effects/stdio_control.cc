@@ -10,7 +10,7 @@
 
 namespace counterpart::effects {
 
-void StdioControl::Ask(uint64_t id, const std::string& request) {
+void StdioControl::Ask(uint64_t id, const std::string& request, Credential /*none here*/) {
   if (broken_) {
     sink_->Push({.id = id, .failure = why_broken_});
     return;

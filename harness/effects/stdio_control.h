@@ -19,7 +19,7 @@ class StdioControl final : public ControlClient {
   StdioControl(int stdin_fd, ControlSink* sink)
       : stdin_(stdin_fd), sink_(sink), decoder_(kLargestControlMessage) {}
 
-  void Ask(uint64_t id, const std::string& request) override;
+  void Ask(uint64_t id, const std::string& request, Credential credential) override;
 
   // Bytes of the subject's stdout, past its start line.
   void OnOutput(std::string_view bytes);

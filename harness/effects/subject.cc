@@ -55,9 +55,11 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   if (!line) return subject->WithOutput(line.error());
   subject->witness_->OnStarted();
   if (line->binding == StartLine::Binding::kGrpc) {
+    subject->info_.binding = "grpc";
     subject->port_ = line->port;
     subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
   } else {
+    subject->info_.binding = "stdio";
     auto stdio = std::make_unique<StdioControl>(subject->stdin_fd(), sink);
     subject->stdio_ = stdio.get();
     subject->control_ = std::move(stdio);

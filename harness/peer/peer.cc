@@ -295,14 +295,18 @@ void Peer::ReportUnfiredFaults() {
 
 // ---------------------------------------------------------------- control plane
 
-uint32_t Peer::Ask(control::v1::ControlRequest request) {
+uint32_t Peer::Ask(control::v1::ControlRequest request, effects::Credential credential) {
   const uint32_t id = next_question_++;
   questions_[id];
   Reading reading;
   reading.edge = "control." + std::to_string(id);
   reading.label = Read(request);
-  Effect effect{
-      .kind = EffectKind::kAsk, .id = id, .number = 0, .bytes = request.SerializeAsString()};
+  if (credential == effects::Credential::kNone) reading.label += " (without a token)";
+  if (credential == effects::Credential::kWrong) reading.label += " (with another token)";
+  Effect effect{.kind = EffectKind::kAsk,
+                .id = id,
+                .number = static_cast<uint64_t>(credential),
+                .bytes = request.SerializeAsString()};
   machine_->Request(std::move(effect), std::move(reading));
   return id;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/control_client.h"
 #include "harness/machine/machine.h"
 #include "harness/peer/conduit.h"
 #include "harness/peer/corruption.h"
@@ -177,7 +178,8 @@ class Peer : public machine::Observer {
                                        std::string rule = "");
   Task<control::v1::Outcome> Execute(control::v1::ExecuteRequest command, std::string awaited);
   // Any other control request; co_await its reply or the loss of it.
-  uint32_t Ask(control::v1::ControlRequest request);
+  uint32_t Ask(control::v1::ControlRequest request,
+               effects::Credential credential = effects::Credential::kOurs);
   Task<> Answered(uint32_t question, std::string awaited);
   const Question& question(uint32_t id) const { return questions_.at(id); }
   void Release(const std::string& gate);  // opens a gate for handlers of this run

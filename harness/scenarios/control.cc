@@ -483,6 +483,65 @@ Task<> TimeComesFromCommands(Peer& peer) {
   co_await RequireAlive(peer, *session, "session.outlives-conduit");
 }
 
+// ---------------------------------------------------------------- control_strangers_…
+
+// Every kind of question, Execute among them.
+std::vector<ControlRequest> Everything(ExecuteRequest command) {
+  std::vector<ControlRequest> all(6);
+  all[0].mutable_describe();
+  all[1].mutable_status()->set_command_id(command.command_id());
+  all[2].mutable_journal();
+  all[3].mutable_settle();
+  all[4].mutable_reset();
+  *all[5].mutable_execute() = std::move(command);
+  return all;
+}
+
+Task<> StrangersAreRefused(Peer& peer) {
+  const std::string rule = "control.token";
+  for (const auto credential : {effects::Credential::kNone, effects::Credential::kWrong}) {
+    ExecuteRequest command = Listen(peer);
+    const uint64_t id = command.command_id();
+    std::vector<ControlRequest> asked = Everything(std::move(command));
+    for (ControlRequest& request : asked) {
+      std::string wanted =
+          "a question is refused that does not carry the token: " + peer::Read(request);
+      const uint32_t question = peer.Ask(std::move(request), credential);
+      co_await peer.Answered(question, "the refusal");
+      co_await peer.Require(!peer.question(question).answered, rule, std::move(wanted));
+    }
+    StatusResponse known = co_await StatusOf(peer, id, 1);
+    co_await peer.Require(known.state() == control::v1::COMMAND_STATE_NOT_ACCEPTED, rule,
+                          "what a stranger asks for is not run");
+  }
+}
+
+// ---------------------------------------------------------------- control_replies_…
+
+Task<> RepliesNameTheirRequests(Peer& peer) {
+  const std::string rule = "control.stdio";
+  ExecuteRequest held = Listen(peer);
+  const uint64_t id = held.command_id();
+  held.set_hold_at(control::v1::HOLD_AT_STARTED);
+  peer.Start(std::move(held));
+  // All at once, while a command that was sent before them is not answered.
+  std::vector<ControlRequest> asked = Everything(Listen(peer));
+  std::erase_if(asked, [](const ControlRequest& request) { return request.has_reset(); });
+  std::vector<uint32_t> questions;
+  for (const ControlRequest& request : asked) questions.push_back(peer.Ask(request));
+  for (size_t i = 0; i < asked.size(); ++i) {
+    co_await peer.Answered(questions[i], "every reply");
+    const peer::Question& question = peer.question(questions[i]);
+    // The numbers of the kinds are those of their fields, which are alike in both messages.
+    const bool fits = question.answered && static_cast<int>(question.reply.kind_case()) ==
+                                               static_cast<int>(asked[i].kind_case());
+    co_await peer.Require(fits, rule, "each reply carries the id of its request");
+  }
+  StatusResponse first = co_await StatusOf(peer, id, 1);
+  co_await peer.Require(first.state() == control::v1::COMMAND_STATE_STARTED, rule,
+                        "replies come in any order: a command that is held holds up no other");
+}
+
 }  // namespace
 
 std::vector<Scenario> ControlScenarios() {
@@ -560,6 +619,22 @@ std::vector<Scenario> ControlScenarios() {
        {"root_calls", "resume"},
        &TimeComesFromCommands,
        /*exclusive=*/true},
+      {"control_strangers_are_refused",
+       "control",
+       "A call that does not carry the token is refused, whatever it asks.",
+       there,
+       {"control.token"},
+       {},
+       {"control_lifecycle", kOver + "grpc"},
+       &StrangersAreRefused},
+      {"control_replies_name_their_requests",
+       "control",
+       "Each reply on stdout carries the id of its request, and comes when it can.",
+       there,
+       {"control.stdio"},
+       {},
+       {"control_lifecycle", kOver + "stdio"},
+       &RepliesNameTheirRequests},
       {"control_probe_tells_what_is_unsupported",
        "control",
        "What a subject declares it can be probed for, and nothing else, not even a capability "

@@ -20,6 +20,9 @@ using peer::Relay;
 // Over which conduits a scenario is played: each is a cell of its own.
 enum class Conduits : uint8_t { kBare, kStable, kBoth };
 
+// A need of this and a binding, "grpc" or "stdio": a subject that serves its control plane so.
+inline const std::string kOver = "over ";
+
 struct Scenario {
   std::string name;
   std::string group;
@@ -28,7 +31,7 @@ struct Scenario {
   // Judged in every run of this scenario, or the run is not green. The two lists are by direction.
   std::vector<std::string> rules_harness_to_subject;
   std::vector<std::string> rules_subject_to_harness;
-  std::vector<std::string> needs;  // capabilities
+  std::vector<std::string> needs;  // capabilities, or kOver and a binding
   Task<> (*body)(Peer& peer) = nullptr;
   // Kills or restarts the subject's process, or counts its commands: it must have that process to
   // itself.

@@ -12,15 +12,14 @@
 
 namespace subject {
 namespace {
-
 using Context = grpc::CallbackServerContext;
 using Reactor = grpc::ServerUnaryReactor;
 
 // Every request goes to the loop, in order, and is answered from there.
 class Control final : public control::Subject::CallbackService {
  public:
-  Control(Runtime& runtime, std::string token)
-      : runtime_(runtime), log_(runtime.journal, runtime.loop), token_(std::move(token)) {}
+  Control(Runtime& runtime, const char* token)
+      : runtime_(runtime), log_(runtime.journal, runtime.loop), token_(token ? token : "") {}
 
 #define COUNTERPART_ANSWER(method, answer)                                   \
   Reactor* method(Context* context, const control::method##Request* request, \
@@ -71,8 +70,10 @@ class Control final : public control::Subject::CallbackService {
   // r[control.token]
   Reactor* OnLoop(Context* context, std::function<void(Reactor*)> answer) {
     Reactor* reactor = context->DefaultReactor();
-    const auto token = context->client_metadata().find("counterpart-token");
-    if (token == context->client_metadata().end() || token->second != token_) {
+    const auto& sent = context->client_metadata();
+    const auto token = sent.find("counterpart-token");
+    const bool none = token == sent.end();
+    if ((none || token->second != token_) && !Mutated(none ? "asks_no_token" : "takes_any_token")) {
       reactor->Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
     } else {
       runtime_.loop.Post([reactor, answer = std::move(answer)] { answer(reactor); });
@@ -99,8 +100,7 @@ int Main(const std::vector<std::string_view>& flags) {
   Runtime runtime{.methods = OfferedMethods(),
                   .executions = Executions(std::getenv("COUNTERPART_EXECUTIONS")),
                   .store = OperationStore(std::getenv("COUNTERPART_STATE"))};
-  const char* token = std::getenv("COUNTERPART_TOKEN");
-  Control control(runtime, token == nullptr ? "" : token);
+  Control control(runtime, std::getenv("COUNTERPART_TOKEN"));
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);

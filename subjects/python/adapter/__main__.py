@@ -73,7 +73,7 @@ async def serve_stdio(control: Control, stdin: asyncio.StreamReader) -> None:
     async def answer(request: pb.ControlRequest) -> None:
         kind = request.WhichOneof("kind")
         reply = await control.answer(kind, getattr(request, kind))
-        said = pb.ControlReply(id=request.id, **{kind: reply}).SerializeToString()
+        said = pb.ControlReply(id=mutants.id_of_reply(request), **{kind: reply}).SerializeToString()
         sys.stdout.buffer.write(framing.encode(said))
         sys.stdout.buffer.flush()
 

@@ -6,11 +6,14 @@ in the catalogue of mutants.
 
 from __future__ import annotations
 
+from counterpart.control.v1.control_pb2 import ControlRequest
+
 CATALOGUE: dict[str, str] = {  # name → the rule it breaks
     "accepts_any_version": "transport.prologue.no-fallback",
     "accepts_item_after_close": "rpc.channel.data-after-close",
     "accepts_over_credit": "rpc.flow-control.credit.exceeded",
     "accepts_unknown_resume_key": "session.resume.unknown",
+    "answers_another_request": "control.stdio",
     "answers_before_the_outcome_is_stored": "retry.policy.persist.durable-seal",
     "attempts_any_stream_again": "retry.channel.detach",
     "cancel_leaves_it_live": "retry.cancel.volatile",
@@ -54,3 +57,8 @@ def activate(name: str) -> None:
 def active(name: str) -> bool:
     """Is this the fault that is switched on?"""
     return _active == name
+
+
+def id_of_reply(request: ControlRequest) -> int:
+    """Over stdio: the request's own, or another one where that is the fault."""
+    return request.id + (request.HasField("status") and active("answers_another_request"))
