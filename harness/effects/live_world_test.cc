@@ -256,6 +256,18 @@ TEST(StartTest, ThatItWasAskedMustBeShown) {
       << world.error().message;
 }
 
+TEST(StartTest, NorIsItThatItIsSilent) {
+  DistrustKernel("this test says so");
+  SubjectSpec spec = Fake("silent");
+  spec.watchdog.span = 3s;
+  Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start(spec);
+  DistrustKernel("");
+  ASSERT_FALSE(world.ok());
+  EXPECT_EQ(world.error().kind, Error::Kind::kStarved);
+  EXPECT_NE(world.error().message.find("silent for too long"), std::string::npos)
+      << world.error().message;
+}
+
 TEST(StartTest, AQuestionThatHasLapsedIsNoSubjectsFault) {
   Result<std::unique_ptr<LiveWorld>> world = LiveWorld::Start({"fake", {FAKE_SUBJECT, "lapsing"}});
   ASSERT_FALSE(world.ok());

@@ -171,7 +171,7 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
       const auto waited = std::chrono::steady_clock::now() - *waiting_since_;
       // Its silence is all that can be seen, and it may be starved.
       if (view.needs_settle) {
-        if (waited > patience_) return Hopeless{"has been silent for too long"};
+        if (waited > patience_) return Hopeless{"has been silent for too long", /*starved=*/true};
         return std::nullopt;
       }
       // Nothing is asked yet, or the question is in its stdin, or its own: then that it rests says
