@@ -237,7 +237,7 @@ Task<> CloseUnderCallsOfHarness(Peer& peer, Session& session, bool by_harness) {
 Task<> RequireStatus(Peer& peer, uint32_t question, CallStatus wanted, const std::string& rule) {
   CallOutcome outcome = co_await peer.CallOutcomeOf(question, rule);
   std::string text = "the application is told " + peer::ShortName(wanted) +
-                     " of a call whose connection was closed, not " +
+                     " of a call whose connection is gone, not " +
                      peer::ShortName(outcome.status());
   co_await peer.Require(outcome.status() == wanted, rule, std::move(text));
 }
@@ -506,6 +506,32 @@ Task<> ResumeKeeps(Peer& peer) {
   co_await RequireCallOn(peer, *session, fresh, rule);
 }
 
+// ---------------------------------------------------------------- connection_lost_session_…
+
+Task<> LostSessionTakesThemAll(Peer& peer) {
+  const char* rule = "retry.session-lost.policy";
+  SessionOptions options = Accepting(2);
+  options.session_lost = control::v1::SESSION_LOST_POLICY_FRESH;
+  Session* session = co_await peer.Establish(options);
+  uint64_t id = co_await Open(peer, *session, peer.machine().Choose(2, "who opens") == 0);
+  const std::string echo = Echo("lost").SerializeAsString();
+  const uint32_t on_root = peer.StartCallBySubject(*session, "EchoIdem", echo, "on the root");
+  const uint32_t idem = peer.StartCallBySubject(*session, "EchoIdem", echo, "idem", id);
+  const uint32_t plain = peer.StartCallBySubject(*session, "Echo", echo, "plain", id);
+  for (int i = 0; i < 3; ++i) co_await session->NextRequest("each of the subject's Requests");
+  co_await CutAndForget(peer, *session, options);
+  Session* fresh = co_await SessionInPlace(peer, options, rule);
+  Incoming* again = co_await fresh->NextRequest("the idem call of the root", rule);
+  fresh->RespondOk(*again, EchoReply("lost"));
+  CallOutcome outcome = co_await peer.CallOutcomeOf(on_root, rule);
+  co_await RequireOk(peer, outcome, EchoReply("lost").SerializeAsString());
+  co_await RequireStatus(peer, idem, control::v1::CALL_STATUS_SESSION_SHUTDOWN, rule);
+  co_await RequireStatus(peer, plain, control::v1::CALL_STATUS_INDETERMINATE, rule);
+  // The new session has the root alone, and opens others as any session does.
+  uint64_t next = co_await OpenBySubject(peer, *fresh);
+  co_await RequireCallOn(peer, *fresh, next, "connection.open");
+}
+
 // ---------------------------------------------------------------- connection_operation_ids_…
 
 Task<> OperationIdsSpan(Peer& peer) {
@@ -644,6 +670,15 @@ std::vector<Scenario> ConnectionScenarios() {
        {},
        needs,
        &OperationIdsSpan},
+      {"connection_lost_session_takes_it_along",
+       "connection",
+       "A session that is lost takes its connections along, and what was called on them.",
+       {Direction::kSubjectToHarness},
+       {},
+       {"retry.session-lost.policy"},
+       {"root_calls", "operations", "resume", "virtual_connections"},
+       &LostSessionTakesThemAll,
+       /*exclusive=*/true},  // an aftermath knows of no session in place of another
       {"connection_message_after_both_closes_is_refused", "connection",
        "A message on a connection that both have closed is a protocol error.", both, echoed, echoed,
        needs, &AfterBothCloses},

@@ -17,7 +17,6 @@ using peer::Call;
 using peer::Fault;
 using peer::How;
 using peer::Incoming;
-using peer::Link;
 using peer::Session;
 using peer::SessionOptions;
 using peer::Side;
@@ -475,12 +474,7 @@ Task<> SessionLostNamesOrigin(Peer& peer) {
     calls[i].before = co_await lost->NextRequest("the subject's Request");
   }
   co_await CutAndForget(peer, *lost, options);
-  co_await peer.Until(
-      "the subject to open another session", [&peer] { return peer.has_accepted(); }, kPolicy);
-  Session* fresh = peer.NewSession(options);
-  Link* link = peer.TakeAccepted();
-  co_await peer.DoPrologue(*link);
-  co_await peer.DoHandshake(*link, *fresh, "");
+  Session* fresh = co_await SessionInPlace(peer, options, kPolicy);
   for (int left = 3; left > 0; --left) {
     Incoming* incoming = co_await fresh->NextRequest("a call of the lost session", kPolicy);
     const wire::v1::Request& request = incoming->request;

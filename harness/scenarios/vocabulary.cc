@@ -96,6 +96,18 @@ Task<> CutAndForget(Peer& peer, peer::Session& session, const peer::SessionOptio
   session.lost = true;
 }
 
+Task<peer::Session*> SessionInPlace(Peer& peer, const peer::SessionOptions& options,
+                                    std::string rule) {
+  co_await peer.Until(
+      "the subject to open another session", [&peer] { return peer.has_accepted(); },
+      std::move(rule));
+  peer::Session* fresh = peer.NewSession(options);
+  peer::Link* link = peer.TakeAccepted();
+  co_await peer.DoPrologue(*link);
+  co_await peer.DoHandshake(*link, *fresh, "");
+  co_return fresh;
+}
+
 Task<> RequireUnknownSession(Peer& peer, peer::Session& session, std::string key) {
   peer::Link* link = co_await peer.OpenLink(peer::SessionOptions());
   link->end_expected = true;

@@ -38,6 +38,10 @@ peer::How CutBySeed(Peer& peer);
 Task<> CutAndResume(Peer& peer, peer::Session& session);
 // co_await: the link is cut, and the subject, who redials, is told that nobody knows the session.
 Task<> CutAndForget(Peer& peer, peer::Session& session, const peer::SessionOptions& options = {});
+// co_await: the session that the subject opens by itself in place of one that is lost; `rule` says
+// it must.
+Task<peer::Session*> SessionInPlace(Peer& peer, const peer::SessionOptions& options,
+                                    std::string rule);
 // co_await: a Hello with this key is answered by Sorry(UNKNOWN_SESSION), then the link closes.
 Task<> RequireUnknownSession(Peer& peer, peer::Session& session, std::string key);
 // co_await: the handler of an operation of the harness has ended, however it did.

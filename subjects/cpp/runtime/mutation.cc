@@ -141,6 +141,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "mints_an_operation_per_attempt",
     "mints_odd_ids_only",
     "missing_schema_accepted",
+    "moves_lost_calls_to_the_root",
     "names_no_field_of_a_mismatch",
     "names_no_origin_in_a_new_session",
     "names_no_schema_at_a_resume",

@@ -201,8 +201,9 @@ std::shared_ptr<Attachment> Session::Finish(Ending ending, bool keep) {
   connections_.Ended();
   const bool violated = ending_.reason == control::FAILURE_REASON_PROTOCOL_ERROR;
   connections_.ForEach([&](Connection& each) {  // a fresh session has the root alone
-    auto kept = each.caller().Ended(violated, ending_.text, keep && each.id() == 0);
-    if (each.id() == 0) kept_ = std::move(kept);
+    const bool goes_on = each.id() == 0 || Mutated("moves_lost_calls_to_the_root");
+    auto kept = each.caller().Ended(violated, ending_.text, keep && goes_on);
+    kept_.insert(kept_.end(), kept.begin(), kept.end());
   });
   unanswered_.clear();
   for (auto& [nonce, done] : std::exchange(pings_, {})) done(false);
