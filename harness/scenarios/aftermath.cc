@@ -420,10 +420,23 @@ Task<> ServeAll(Peer& peer) {
   }
 }
 
+// Whether anybody told the subject to call: its application, or a handler that does so itself.
+// Otherwise what it asks for is one Request too many, and stays unanswered.
+bool MayBeCalled(Peer& peer) {
+  if (!peer.subject_calls().empty()) return true;
+  for (const Session* session : peer.sessions()) {
+    for (const auto& call : session->calls()) {
+      if (call->method == peer::FindMethod("EchoMetadata")) return true;
+    }
+  }
+  return false;
+}
+
 Task<> AsCaller(Peer& peer) {
-  // A handler may have to be answered before it answers.
-  peer.machine().AddRole("callee", ServeAll(peer), /*daemon=*/true);
-  for (Session* session : peer.sessions()) session->TakeRequests();
+  if (MayBeCalled(peer)) {
+    peer.machine().AddRole("callee", ServeAll(peer), /*daemon=*/true);
+    for (Session* session : peer.sessions()) session->TakeRequests();
+  }
   // r[session.resume.bind]: the initiator closes its previous links before each Hello.
   for (Link* link : peer.links()) {
     const bool attached = link->session != nullptr && link->session->link == link;
@@ -452,6 +465,15 @@ Task<> AsCaller(Peer& peer) {
     co_await living->Fence(kOutlives);
     peer.Judged(kOutlives);
   }
+  // Of a session that is lost the other side need not have heard.
+  const auto& calls = peer.subject_calls();
+  const bool of_this = std::all_of(calls.begin(), calls.end(), [living](const auto& call) {
+    return call.session_id == living->id;
+  });
+  if (!of_this) co_return;
+  co_await peer.Until(
+      "every call to come to an end after a cut", [&peer] { return CallsResolved(peer); },
+      kOutlives);
 }
 
 // ---------------------------------------------------------------- the subject calls
