@@ -14,6 +14,9 @@
 //   "later:N:HOW"                    after N ms by a timer, "dial:…" or "exit:…" or "nothing"
 //   "stop"                           stop by SIGSTOP
 //   "dive"                           wait where no signal reaches: state D, for ever
+//   "nap"                            answer each Settle as gRPC does what it was not woken for: by
+//   a
+//                                    thread of its own, when that looks again, a second later
 //   "lapse"                          from then on gRPC lets every question lapse
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
 // AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
@@ -203,6 +206,7 @@ class Fake {
         reply.mutable_settle()->set_answered(answered_);
         reply.mutable_settle()->set_runnable(claimed_ + running_);
         if (tardy_) return held_.push_back([reply, done] { done(reply); });
+        if (naps_) return AfterANap([reply, done] { done(reply); });
         break;
       }
       default:
@@ -210,6 +214,14 @@ class Fake {
         break;
     }
     done(std::move(reply));
+  }
+
+  static void AfterANap(std::function<void()> answer) {
+    std::thread([answer = std::move(answer)] {
+      pthread_setname_np(pthread_self(), "grpc_global_tim");
+      std::this_thread::sleep_for(std::chrono::seconds(1));
+      answer();
+    }).detach();
   }
 
  private:
@@ -296,6 +308,10 @@ class Fake {
       }
     }
     if (verb == "lapse") lapsing = true;
+    if (verb == "nap") {
+      const std::lock_guard lock(mutex_);
+      naps_ = true;
+    }
     if (verb == "dial") {
       const int fd = DialTo(std::atoi(Head(how).c_str()));
       if (fd >= 0) std::thread(Behave, fd, how).detach();
@@ -313,7 +329,7 @@ class Fake {
   std::vector<std::pair<std::string, uint64_t>> commands_;
   std::vector<std::function<void()>> waiting_;
   uint64_t accepted_ = 0, answered_ = 0;
-  bool deaf_ = false, mum_ = false, tardy_ = false;
+  bool deaf_ = false, mum_ = false, tardy_ = false, naps_ = false;
   uint32_t claimed_ = 0, running_ = 0;
   std::vector<std::function<void()>> held_;  // answers to Settle
 };

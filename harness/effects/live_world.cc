@@ -42,6 +42,9 @@ constexpr Lane kNobody = 0;
 // its way between: long enough for what has just been woken. Only that: nothing is ever judged by
 // it.
 constexpr auto kStallCeiling = milliseconds(20);
+// The same through gRPC, whose threads look once a second for work that they were not woken for: to
+// the kernel they are at rest until then, with a question in their hands.
+constexpr auto kGrpcStallCeiling = milliseconds(5000);
 // Answers of a subject about itself, each after an instant of rest, that convict it.
 constexpr int kAgreeingAnswers = 20;
 // How long one check goes on looking by itself before it gives the thread back.
@@ -216,6 +219,7 @@ class EpollLiveWorld final : public LiveWorld {
   // Something was sent, or came.
   void OnActivity() {
     idle_since_.reset();
+    delivered_since_.reset();
     contradiction_.reset();
     if (witness_ != nullptr) witness_->OnActivity();
   }
@@ -223,12 +227,8 @@ class EpollLiveWorld final : public LiveWorld {
   enum class Control { kUnknown, kDelivered };
   KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook,
                        Control* control = nullptr);
-  // How long it must be at rest, as seen in `view`, until what it owes will not come any more.
-  milliseconds StallCeiling(const KernelView& view, Control control) const {
-    // Silent, and perhaps starved; or threads of our own may be, that have the question.
-    if (view.needs_settle || control != Control::kDelivered) return spec_.watchdog.span;
-    return kStallCeiling;
-  }
+  // Whether what it owes will not come any more, by `view` and by what was seen before.
+  bool KeepsSilent(const KernelView& view, Control control);
   Calm NotYet(microseconds retry_after) const;
   Calm Owed(microseconds horizon, const std::string& what);
   // What the subject says of itself is not what we see; "" if it is.
@@ -259,6 +259,8 @@ class EpollLiveWorld final : public LiveWorld {
   uint64_t executes_sent_ = 0, executes_answered_ = 0;  // of this incarnation
   std::deque<Arrival> undelivered_;
   std::optional<Clock::time_point> idle_since_;  // by the kernel's word, without a break
+  // With a question in its hands: the first instant of rest since it was asked, or anything came.
+  std::optional<Clock::time_point> delivered_since_;
   // What the subject says that cannot be, and the instants of rest between equal answers so far.
   struct Contradiction {
     Settled said;
@@ -889,6 +891,7 @@ void EpollLiveWorld::DeliverExit() {
 void EpollLiveWorld::DeliverCompletion(ControlCompletion completion) {
   const auto found = questions_.find(completion.id);
   if (found == questions_.end()) return;
+  delivered_since_.reset();
   const Question question = found->second;
   questions_.erase(found);
   if (question.lane == kNobody) return OnSettle(completion);
@@ -947,8 +950,6 @@ void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
 EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& settled,
                                                std::string& why, Calm* unjudgeable) {
   const auto await = [&]() -> Wave {
-    bool idle = false;  // and not answered, as looked at since
-    Clock::time_point idle_since{};
     while (settle_question_ != 0) {
       Look(milliseconds(20));
       if (!undelivered_.empty()) return Wave::kInterrupted;
@@ -965,11 +966,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
         unjudgeable->fixpoint = Bytes(view, "");
         return Wave::kUnjudgeable;
       }
-      if (view.state != KernelView::State::kQuiescent) {
-        idle = false;
-      } else if (!std::exchange(idle, true)) {
-        idle_since = Clock::now();  // what it said by now is taken in before the next look
-      } else if (Clock::now() - idle_since > StallCeiling(view, control)) {
+      if (KeepsSilent(view, control)) {
         unjudgeable->evidence =
             "stalled: the subject is idle and has not answered Settle; " + view.evidence;
         unjudgeable->fixpoint = Bytes(view, "not answered");
@@ -982,6 +979,7 @@ EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& se
   if (const Wave old = await(); old != Wave::kAnswered) return old;
   control::v1::ControlRequest request;
   request.mutable_settle();
+  delivered_since_.reset();
   settle_question_ = next_question_++;
   questions_.emplace(settle_question_, Question{kNobody, 0, false});
   subject_->control().Ask(settle_question_, request.SerializeAsString());
@@ -1056,6 +1054,19 @@ KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, 
   return view;
 }
 
+bool EpollLiveWorld::KeepsSilent(const KernelView& view, Control control) {
+  if (view.state != KernelView::State::kQuiescent) return false;
+  const Clock::time_point now = Clock::now();
+  if (!view.needs_settle && control == Control::kDelivered) {
+    if (!delivered_since_) delivered_since_ = now;
+    // That threads of gRPC's look for work once a second is no progress.
+    const milliseconds ceiling = subject_->asks_directly() ? kStallCeiling : kGrpcStallCeiling;
+    return now - *delivered_since_ > std::min<milliseconds>(ceiling, spec_.watchdog.span);
+  }
+  // Silent, and perhaps starved; or threads of our own may be, that have the question.
+  return idle_since_ && now - *idle_since_ > spec_.watchdog.span;
+}
+
 Calm EpollLiveWorld::NotYet(microseconds retry_after) const {
   Calm calm;
   calm.retry_after = retry_after;
@@ -1077,7 +1088,7 @@ Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
   if (view.state == KernelView::State::kUnjudgeable) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = view.evidence;
-  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling(view, control)) {
+  } else if (KeepsSilent(view, control)) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = "stalled: the subject is idle, and yet " + what + "; " + view.evidence;
   }
@@ -1136,7 +1147,7 @@ Calm EpollLiveWorld::Contradicted(microseconds horizon, const Settled& said,
   if (view.state == KernelView::State::kUnjudgeable) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = view.evidence;
-  } else if (idle_since_ && Clock::now() - *idle_since_ > StallCeiling(view, Control::kUnknown)) {
+  } else if (KeepsSilent(view, Control::kUnknown)) {
     calm.state = Calm::State::kUnjudgeable;
     calm.evidence = "stalled: the subject is idle, and yet " + how + "; " + view.evidence;
   }

@@ -699,6 +699,17 @@ TEST_P(CalmTest, ASettleThatIsNeverAnsweredIsAStall) {
   RecordProperty("ms", std::to_string((std::chrono::steady_clock::now() - began) / 1ms));
 }
 
+// Nor do threads of gRPC's that nothing wakes say that nothing will come.
+class NapTest : public CalmTest {};
+INSTANTIATE_TEST_SUITE_P(Control, NapTest, testing::Values("grpc"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(NapTest, AnAnswerThatGrpcFindsLaterIsWaitedFor) {
+  Answer(Probe("nap"));
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+}
+
 TEST_P(CalmTest, AnOtherQuestionThatIsNeverAnsweredIsAStall) {
   Answer(Probe("mum"));
   control::ControlRequest journal;
