@@ -14,9 +14,7 @@
 //   "later:N:HOW"                    after N ms by a timer, "dial:…" or "exit:…" or "nothing"
 //   "stop"                           stop by SIGSTOP
 //   "dive"                           wait where no signal reaches: state D, for ever
-//   "nap"                            answer each Settle as gRPC does what it was not woken for: by
-//   a
-//                                    thread of its own, when that looks again, a second later
+//   "nap"                            answer each Settle a second later, by a thread of gRPC's name
 //   "lapse"                          from then on gRPC lets every question lapse
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
 // AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or

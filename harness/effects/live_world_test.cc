@@ -256,7 +256,7 @@ TEST(StartTest, ThatItWasAskedMustBeShown) {
       << world.error().message;
 }
 
-TEST(StartTest, NorIsItThatItIsSilent) {
+TEST(StartTest, SilenceAloneIsNoSubjectsFault) {
   DistrustKernel("this test says so");
   SubjectSpec spec = Fake("silent");
   spec.watchdog.span = 3s;
