@@ -24,6 +24,9 @@ constexpr microseconds kBackOff[] = {microseconds(200), microseconds(500), micro
                                      microseconds(2000), microseconds(5000)};
 // Longest pause between looks at a subject that waits for a timer.
 constexpr microseconds kLongestPause = milliseconds(20);
+// What lies between two looks at a busy subject counts up to this, more than anybody pauses. Beyond
+// it we ourselves were kept from looking, and it has had no more chance to be seen at rest.
+constexpr uint64_t kMostBetweenLooksNs = 100'000'000;
 
 microseconds InMicroseconds(uint64_t ns) { return microseconds(static_cast<int64_t>(ns / 1000)); }
 
@@ -59,7 +62,8 @@ class SnapshotWitness final : public KernelWitness {
   void OnStarted() override { snapshotter_.MarkHousekeeping(); }
 
   void OnActivity() override {
-    last_activity_ns_ = busy_since_ns_ = reader_->NowNs();
+    last_activity_ns_ = last_look_ns_ = reader_->NowNs();
+    busy_ns_ = 0;
     cpu_at_rest_ns_ = snapshotter_.cpu_ns();
     queued_at_rest_ns_ = snapshotter_.queued_ns();
     rested_ns_ = 0;
@@ -89,29 +93,30 @@ class SnapshotWitness final : public KernelWitness {
     last_.reset();
     sustained_since_ns_ = 0;
     const uint64_t now = reader_->NowNs();
+    busy_ns_ += std::min(now - std::exchange(last_look_ns_, now), kMostBetweenLooksNs);
     // Whoever holds the lock gets on, and so will the subject.
     if (snapshot.unrest == Unrest::kLockedOut && lock_progress_ != snapshot.lock_progress) {
       lock_progress_ = snapshot.lock_progress;
-      busy_since_ns_ = last_activity_ns_ = now;
+      last_activity_ns_ = now;
+      busy_ns_ = 0;
     }
     const uint64_t cpu_ns = snapshotter_.cpu_ns() - cpu_at_rest_ns_;
-    const uint64_t busy_ns = now - busy_since_ns_;
     // It gets on, slowly: what it waits for a CPU is the machine's time, not its own.
     const uint64_t queued_ns = snapshotter_.queued_ns() - queued_at_rest_ns_;
     const std::string span = "never at rest while it used " + std::to_string(cpu_ns / 1'000'000) +
-                             " ms of CPU time in " + std::to_string(busy_ns / 1'000'000) + " ms";
+                             " ms of CPU time in " + std::to_string(busy_ns_ / 1'000'000) + " ms";
     if (cpu_ns > InNs(watchdog_.cpu())) {
       GiveUp("runaway", span, snapshot, &view);
-    } else if (busy_ns > InNs(watchdog_.span) + queued_ns) {
+    } else if (busy_ns_ > InNs(watchdog_.span) + queued_ns) {
       switch (snapshot.unrest) {
         case Unrest::kGone:
-          GiveUp("dead", "gone for " + Seconds(busy_ns), snapshot, &view);
+          GiveUp("dead", "gone for " + Seconds(busy_ns_), snapshot, &view);
           break;
         case Unrest::kStopped:
           GiveUp("stalled", "stopped, " + span, snapshot, &view);
           break;
         case Unrest::kLockedOut:
-          GiveUp("stalled", "locked out for " + Seconds(busy_ns), snapshot, &view);
+          GiveUp("stalled", "locked out for " + Seconds(busy_ns_), snapshot, &view);
           break;
         default:
           GiveUp("starved", span, snapshot, &view);
@@ -162,7 +167,8 @@ class SnapshotWitness final : public KernelWitness {
     const uint64_t now = reader_->NowNs();
     const uint64_t horizon_ns = InNs(horizon);
     AddRest(snapshot, now);
-    busy_since_ns_ = now;
+    last_look_ns_ = now;
+    busy_ns_ = 0;
     cpu_at_rest_ns_ = snapshotter_.cpu_ns();
     queued_at_rest_ns_ = snapshotter_.queued_ns();
     checks_ = 0;
@@ -267,7 +273,8 @@ class SnapshotWitness final : public KernelWitness {
   const Watchdog watchdog_;
   Snapshotter snapshotter_;
   size_t checks_ = 0;
-  uint64_t last_activity_ns_ = 0, busy_since_ns_ = 0, cpu_at_rest_ns_ = 0;
+  uint64_t last_activity_ns_ = 0, last_look_ns_ = 0, cpu_at_rest_ns_ = 0;
+  uint64_t busy_ns_ = 0;  // looked at without a break and never at rest
   uint64_t queued_at_rest_ns_ = 0;
   uint64_t rested_ns_ = 0;  // since the last activity
   std::optional<LastRest> last_;

@@ -51,7 +51,8 @@ class KernelWitness {
 // When a subject that neither rests nor brings anything is given up as inconclusive. Nothing else
 // is ever judged by these.
 struct Watchdog {
-  // So long not at rest, without the time it waited for a CPU and then got one: starved, stopped, …
+  // So long not at rest, without the time it waited for a CPU and then got one, and without the
+  // time in which we could not look: starved, stopped, …
   std::chrono::milliseconds span{std::chrono::seconds(60)};
   // So much CPU time used and never at rest: a runaway. The subject's own time, which load does not
   // touch.

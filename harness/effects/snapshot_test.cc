@@ -755,13 +755,20 @@ TEST_F(WitnessTest, ARunawayIsGivenUpByItsOwnTime) {
 // The four classes of what cannot be judged, each with a dump.
 class GivenUpTest : public WitnessTest {
  protected:
+  // Looked at all the time.
+  KernelView LookFor(uint64_t ms) {
+    KernelView view = Look();
+    for (uint64_t passed = 0; passed < ms; passed += 50) {
+      Pass(50);
+      view = Look();
+    }
+    return view;
+  }
+
   // Nothing about the subject changes for longer than the watchdog's span.
   KernelView UntilGivenUp() {
-    EXPECT_EQ(Look().state, KernelView::State::kBusy);
-    Pass(59'000);
-    EXPECT_EQ(Look().state, KernelView::State::kBusy);
-    Pass(2'000);
-    const KernelView view = Look();
+    EXPECT_EQ(LookFor(59'000).state, KernelView::State::kBusy);
+    const KernelView view = LookFor(2'000);
     EXPECT_EQ(view.state, KernelView::State::kUnjudgeable) << view.evidence;
     EXPECT_TRUE(view.fixpoint.has_value());
     return view;
@@ -794,14 +801,24 @@ TEST_F(GivenUpTest, WhatIsNeverGivenACpuIsStarved) {
 TEST_F(GivenUpTest, WhatIsGivenItsCpuLateGetsOn) {
   state_.model.Wake(1);
   EXPECT_EQ(Look().state, KernelView::State::kBusy);
-  for (int i = 0; i < 200; ++i) {
-    state_.model.threads.at(1).run_ns += 2'000'000;
-    state_.model.threads.at(1).delay_ns += 1'998'000'000;
-    Pass(2'000);
-    ASSERT_EQ(Look().state, KernelView::State::kBusy) << "after " << 2 * i << " s";
+  for (int i = 0; i < 4000; ++i) {
+    state_.model.threads.at(1).run_ns += 100'000;
+    state_.model.threads.at(1).delay_ns += 99'900'000;
+    Pass(100);
+    ASSERT_EQ(Look().state, KernelView::State::kBusy) << "after " << 100 * i << " ms";
   }
-  Pass(62'000);
-  EXPECT_EQ(Look().state, KernelView::State::kUnjudgeable);
+  EXPECT_EQ(LookFor(62'000).state, KernelView::State::kUnjudgeable);
+}
+
+// Whoever could not look for two minutes knows of two moments, and of nothing in between.
+TEST_F(GivenUpTest, WhatWeWereKeptFromLookingAtIsLookedAtAgain) {
+  state_.model.Wake(1);
+  EXPECT_EQ(Look().state, KernelView::State::kBusy);
+  for (int i = 0; i < 4; ++i) {
+    Pass(120'000);
+    EXPECT_EQ(Look().state, KernelView::State::kBusy);
+  }
+  EXPECT_EQ(LookFor(61'000).state, KernelView::State::kUnjudgeable);
 }
 
 TEST_F(GivenUpTest, WhatHasNoThreadLeftIsDead) {
