@@ -27,9 +27,10 @@ void StdioControl::Ask(uint64_t id, const std::string& request, Credential /*non
 }
 
 void StdioControl::OnWritable() {
+  if (!*stdin_) return Break("the subject's stdin was closed");
   size_t sent = 0;
   while (sent < unsent_.size()) {
-    const ssize_t n = write(stdin_, unsent_.data() + sent, unsent_.size() - sent);
+    const ssize_t n = write(stdin_->get(), unsent_.data() + sent, unsent_.size() - sent);
     if (n > 0) {
       sent += static_cast<size_t>(n);
     } else if (errno != EINTR) {

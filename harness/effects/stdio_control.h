@@ -9,15 +9,16 @@
 #include <string_view>
 
 #include "harness/effects/control_client.h"
+#include "harness/effects/unique_fd.h"
 #include "harness/wire/framing.h"
 
 namespace counterpart::effects {
 
 class StdioControl final : public ControlClient {
  public:
-  // `stdin_fd`: non-blocking, owned by the process; both outlive the client.
-  StdioControl(int stdin_fd, ControlSink* sink)
-      : stdin_(stdin_fd), sink_(sink), decoder_(kLargestControlMessage) {}
+  // `stdin_pipe`: non-blocking, of the process, which may close it; both outlive the client.
+  StdioControl(const UniqueFd* stdin_pipe, ControlSink* sink)
+      : stdin_(stdin_pipe), sink_(sink), decoder_(kLargestControlMessage) {}
 
   void Ask(uint64_t id, const std::string& request, Credential credential) override;
 
@@ -33,7 +34,8 @@ class StdioControl final : public ControlClient {
  private:
   void Break(const std::string& why);
 
-  const int stdin_;
+  // Never its number alone: once closed, that is of whatever any thread opens next.
+  const UniqueFd* const stdin_;
   ControlSink* const sink_;
   wire::FrameDecoder decoder_;
   std::string unsent_;

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
     subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
   } else {
     subject->info_.binding = "stdio";
-    auto stdio = std::make_unique<StdioControl>(subject->stdin_fd(), sink);
+    auto stdio = std::make_unique<StdioControl>(&subject->process_->stdin_pipe(), sink);
     subject->stdio_ = stdio.get();
     subject->control_ = std::move(stdio);
     subject->stdio_->OnOutput(std::exchange(subject->first_output_, {}));
