@@ -105,7 +105,7 @@ class EpollLiveWorld final : public LiveWorld {
   }
 
   Lane OpenLane() override;
-  void CloseLane(Lane lane) override;
+  void CloseLane(Lane lane, bool was_told) override;
   void Execute(Lane lane, const Effect& effect) override;
   std::vector<Arrival> Poll(microseconds limit) override;
   int wait_fd() const override { return epoll_.get(); }
@@ -249,7 +249,8 @@ class EpollLiveWorld final : public LiveWorld {
   Lane next_lane_ = 1;
   std::map<uint64_t, HeldLink> links_;
   std::map<uint64_t, HeldListener> listeners_;
-  std::vector<TcpPath> departed_;  // links closed, until the subject has been told
+  std::vector<Listener> dialled_yet_;  // of closed lanes, perhaps, by the process of now: stopped
+  std::vector<TcpPath> departed_;      // links closed, until the subject has been told
   uint64_t next_key_ = 1;
   std::vector<Unproven> unproven_;
   bool stopped_ = false;  // by us
@@ -291,6 +292,7 @@ Status EpollLiveWorld::StartSubject(std::shared_ptr<Legacy> legacy) {
       MakeKernelWitness(subject_->process().pid(), subject_->process().token(), spec_.watchdog);
   witness_->OnStarted();
   settle_question_ = 0;
+  dialled_yet_.clear();
   departed_.clear();
   idle_since_.reset();
   contradiction_.reset();
@@ -353,7 +355,7 @@ Lane EpollLiveWorld::OpenLane() {
   return lane;
 }
 
-void EpollLiveWorld::CloseLane(Lane lane) {
+void EpollLiveWorld::CloseLane(Lane lane, bool was_told) {
   const auto found = lanes_.find(lane);
   if (found == lanes_.end()) return;
   for (const auto& [id, key] : found->second.links) {
@@ -362,7 +364,12 @@ void EpollLiveWorld::CloseLane(Lane lane) {
     held->second.link.Reset();
     DropIfClosed(key);
   }
-  for (const auto& [id, key] : found->second.listeners) listeners_.erase(key);
+  for (const auto& [id, key] : found->second.listeners) {
+    Listener& listener = listeners_.at(key).listener;
+    listener.Stop();
+    if (!was_told) dialled_yet_.push_back(std::move(listener));
+    listeners_.erase(key);
+  }
   std::erase_if(unproven_, [lane](const Unproven& owed) { return owed.lane == lane; });
   if (stopped_) GoOn();
   lanes_.erase(found);

@@ -66,8 +66,10 @@ class LiveWorld {
   virtual std::string stderr_tail() const = 0;  // bounded; raw bytes
 
   virtual Lane OpenLane() = 0;
-  // Closes what the lane still holds, by reset. Later arrivals for it are dropped.
-  virtual void CloseLane(Lane lane) = 0;
+  // Closes what the lane still holds, by reset. Later arrivals for it are dropped. Unless the
+  // subject was told to drop all of it, it may dial yet: then the lane's ports stay taken until
+  // that process is gone, or it would be connected to whoever gets them next.
+  virtual void CloseLane(Lane lane, bool was_told) = 0;
   virtual void Execute(Lane lane, const Effect& effect) = 0;
 
   // Waits until something arrives or `limit` passes, then takes in everything there is. Arrivals

@@ -3,7 +3,9 @@
 #include "harness/effects/live_world.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -424,7 +426,7 @@ TEST_P(BothBindings, ReadsTheExecutionsOfTheLanesOwnTime) {
   };
   Answer(Probe("execute:aa"));
   EXPECT_EQ(executions(1), "aa\n");
-  world_->CloseLane(lane_);
+  world_->CloseLane(lane_, /*was_told=*/true);
   lane_ = world_->OpenLane();
   EXPECT_EQ(executions(2), "");
   Answer(Probe("execute:bb"));
@@ -481,7 +483,7 @@ TEST_P(BothBindings, KillsAndRestarts) {
 
 TEST_P(BothBindings, RespawnsWithAllLanesClosed) {
   StartFake(GetParam());
-  world_->CloseLane(lane_);
+  world_->CloseLane(lane_, /*was_told=*/true);
   ASSERT_TRUE(world_->Respawn().ok());
   EXPECT_EQ(world_->incarnation(), 2u);
   lane_ = world_->OpenLane();
@@ -608,8 +610,34 @@ TEST_F(LinkTest, ResetsWhatAClosedLaneHeld) {
   Do(EffectKind::kDial, 1, port);
   Until(IngressKind::kLinkUp, 1);
   while (others_ < 1) Take(kTurn);  // the other end, accepted by the first lane
-  world_->CloseLane(first);
+  world_->CloseLane(first, /*was_told=*/true);
   Until(IngressKind::kReset, 1);
+}
+
+// Whether somebody who wants this port can have it.
+bool IsFree(uint64_t port) {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in here = {};
+  here.sin_family = AF_INET;
+  here.sin_port = htons(static_cast<uint16_t>(port));
+  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return bind(fd.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0;
+}
+
+// A subject that was not told to stop may dial a port long after its run: whoever had got it would
+// be dialled by a stranger.
+TEST_F(LinkTest, KeepsThePortsThatMayBeDialledYet) {
+  Do(EffectKind::kListen, 1);
+  const uint64_t told = Until(IngressKind::kListening).number;
+  world_->CloseLane(lane_, /*was_told=*/true);
+  EXPECT_TRUE(IsFree(told));
+  lane_ = world_->OpenLane();
+  Do(EffectKind::kListen, 2);
+  const uint64_t left = Until(IngressKind::kListening, 2).number;
+  world_->CloseLane(lane_, /*was_told=*/false);
+  EXPECT_FALSE(IsFree(left));
+  ASSERT_TRUE(world_->Respawn().ok());
+  EXPECT_TRUE(IsFree(left));
 }
 
 // ---------------------------------------------------------------- calm
@@ -880,7 +908,7 @@ TEST(ThreadsTest, HaveWorldsOfTheirOwn) {
         EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
         ASSERT_EQ(arrivals.size(), 1u);
         EXPECT_EQ(arrivals[0].ingress.kind, IngressKind::kAnswer);
-        world.CloseLane(lane);
+        world.CloseLane(lane, /*was_told=*/true);
         ASSERT_TRUE(world.Respawn().ok());
         EXPECT_EQ(world.incarnation(), round + 1);
       }

@@ -39,11 +39,11 @@ class PairWorld final : public LiveWorld {
     return lane;
   }
 
-  void CloseLane(Lane lane) override {
+  void CloseLane(Lane lane, bool was_told) override {
     const auto found = lanes_.find(lane);
     if (found == lanes_.end()) return;
     for (size_t i = 0; i < worlds_.size(); ++i) {
-      worlds_[i]->CloseLane(found->second[i]);
+      worlds_[i]->CloseLane(found->second[i], was_told);
       ours_[i].erase(found->second[i]);
     }
     lanes_.erase(found);

@@ -125,7 +125,7 @@ TEST_P(PairWorldTest, ClosingALaneClosesItAtBoth) {
   const uint64_t port = Probe(0, "listen:mute").execute().outcome().listening().port();
   Do(0, EffectKind::kDial, 1, port);
   Until(0, IngressKind::kLinkUp);
-  pair_->CloseLane(lane_);
+  pair_->CloseLane(lane_, /*was_told=*/true);
   lane_ = pair_->OpenLane();
   EXPECT_EQ(AwaitCalm().state, Calm::State::kQuiescent);
   EXPECT_TRUE(pair_->Poll(0us).empty());

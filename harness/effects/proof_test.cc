@@ -179,7 +179,7 @@ TEST_F(ProofTest, OfAStopIsEveryThreadInStateTAndItGoesOn) {
 
 TEST_F(ProofTest, AStoppedProcessGoesOnWhenItsLaneCloses) {
   Do(EffectKind::kStopProcess);
-  world_->CloseLane(lane_);
+  world_->CloseLane(lane_, /*was_told=*/true);
   lane_ = world_->OpenLane();
   Probe("nothing");
   Until(IngressKind::kAnswer);
