@@ -563,9 +563,15 @@ std::string EpollLiveWorld::ProofOf(const Unproven& owed) {
   switch (owed.kind) {
     case EffectKind::kFin:
     case EffectKind::kRst:
-    case EffectKind::kHalfClose:
+    case EffectKind::kHalfClose: {
+      // The kernel has given its addresses out again.
+      const bool reused = std::any_of(links_.begin(), links_.end(), [&owed](const auto& entry) {
+        return entry.first > owed.key && owed.path && entry.second.link.path() == owed.path;
+      });
+      if (reused) return "its addresses are those of another connection by now";
       if (!WaitSelfTest().trusted) return "this kernel does not show the other end";
       return owed.path ? HowTold(tcp_.FarEnd(*owed.path)) : "no connection was made yet";
+    }
     case EffectKind::kSplit: {
       if (!owed.path) return "";
       const auto subject = tcp_.FarEnd(*owed.path);
@@ -1026,6 +1032,11 @@ OurEnds EpollLiveWorld::Ends() {
                           .reading = link.reading(),
                           .end_seen = link.eof_read()});
   }
+  // Where there is a new one with its addresses, an old one is over for both ends.
+  std::erase_if(ends.departed, [&ends](const TcpPath& old) {
+    return std::any_of(ends.links.begin(), ends.links.end(),
+                       [&old](const LinkAccount& link) { return link.path == old; });
+  });
   for (const auto& [key, held] : listeners_) {
     if (held.listener.listening() && lanes_.at(held.lane).links.size() < kMostLinksPerLane) {
       ends.inputs.push_back(held.listener.fd());

@@ -664,6 +664,40 @@ TEST_P(CalmTest, AnIdleSubjectIsQuiescent) {
   EXPECT_NE(calm.evidence.find("settled twice: 0 commands"), std::string::npos) << calm.evidence;
 }
 
+// From port `from` of loopback, any if 0; says which that is.
+UniqueFd ConnectFrom(uint16_t* from, uint64_t to) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(*from);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  socklen_t size = sizeof address;
+  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  *from = ntohs(address.sin_port);
+  address.sin_port = htons(static_cast<uint16_t>(to));
+  EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return fd;
+}
+
+// The kernel gives a port out again: what is up under the addresses of a link that we closed says
+// nothing of that one.
+TEST_P(CalmTest, AnOldLinkIsOverWhereThereIsANewOne) {
+  Do(EffectKind::kListen, 1);
+  const uint64_t port = Until(IngressKind::kListening).number;
+  uint16_t from = 0;
+  UniqueFd end = ConnectFrom(&from, port);
+  const uint32_t link = Until(IngressKind::kLinkAccepted).id;
+  Do(EffectKind::kRst, link);
+  end.Close();
+  end = ConnectFrom(&from, port);
+  Until(IngressKind::kLinkAccepted, link + 1);
+  const Calm calm = UntilCommitted();
+  EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+}
+
 TEST_P(CalmTest, NothingIsCalmBeforeAnAnswerThatIsOwed) {
   for (int i = 0; i < 20; ++i) {
     const uint32_t question = Probe("spin:" + std::to_string(i % 4));

@@ -16,6 +16,7 @@ namespace counterpart::effects {
 struct TcpPath {
   uint32_t near_address = 0, far_address = 0;
   uint16_t near_port = 0, far_port = 0;
+  bool operator==(const TcpPath&) const = default;
 };
 
 // One connection with the subject, as our end of it has been used.
