@@ -69,6 +69,12 @@ scenarios::Cast Cell::Cast() const {
   return {subject->id, client->id};
 }
 
+// Who kills its subject on its own plays its own faults; what is played between two subjects has no
+// aftermath; and who changes the links of a conduit would do so beside the plan.
+bool Cell::TakesPlans() const {
+  return !scenario->exclusive && client == nullptr && !(stable && scenario->changes_links);
+}
+
 std::vector<std::string> Cell::Needs() const {
   std::vector<std::string> needs = scenario->needs;
   if (stable && std::find(needs.begin(), needs.end(), "stable") == needs.end()) {

@@ -36,6 +36,9 @@ size_t Schedule::Surveyed(const std::string& cell_id, const std::vector<peer::Mo
   if (turn->cell->direction == scenarios::Direction::kHarnessToSubject) {
     std::erase(options.faults, peer::How::kListenerDown);
   }
+  if (turn->cell->stable) {
+    std::erase_if(options.faults, [](peer::How how) { return !peer::FitsConduits(how); });
+  }
   turn->plans = explore::Enumerate(moments, options);
   turn->end = static_cast<uint32_t>(turn->plans.size()) + 1;
   changed_.notify_all();

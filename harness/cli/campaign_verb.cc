@@ -105,29 +105,45 @@ Status SameCommand(const std::string& folder, const std::vector<std::string>& ar
 
 // Every run of the cells and seed of a plan file meets its faults. A cell with a * in it stands for
 // all that match it: a regression is kept for every subject.
+// Why this plan cannot be played in a cell; "" if it can.
+std::string WhyNot(const campaign::Cell& cell, const explore::Plan& plan) {
+  if (cell.client != nullptr) {
+    return "a plan is of one subject, not of two with the harness between them";
+  }
+  if (plan.empty()) return "";
+  if (!cell.TakesPlans()) {
+    return cell.Id() + " takes no plan: it " +
+           (cell.scenario->exclusive ? "has its subject to itself, and plays faults of its own"
+                                     : "changes the links of its conduit by itself");
+  }
+  for (const peer::Fault& fault : plan) {
+    if (!cell.stable || peer::FitsConduits(fault.how)) continue;
+    return std::string(peer::Name(fault.how)) + " is not for the links of a stable conduit (" +
+           cell.Id() + "); rst, fin, split and merge are";
+  }
+  return "";
+}
+
 Status TakePlan(const std::string& path, const std::vector<campaign::Cell>& all,
                 campaign::CampaignOptions* campaign) {
   Result<campaign::PlanFile> plan = campaign::ReadPlanFile(path);
   if (!plan.ok()) return plan.error();
   campaign->cells.clear();
-  bool of_two = false;
-  const bool pattern = plan->cell.find('*') != std::string::npos;
-  for (const campaign::Cell& cell : all) {
-    if (pattern ? !campaign::Matches(plan->cell, cell.Id()) : cell.Id() != plan->cell) continue;
-    of_two |= cell.client != nullptr;
-    if (cell.client == nullptr) campaign->cells.push_back(cell);
-  }
-  if (of_two && campaign->cells.empty()) {
-    return Usage(path + ": a plan is of one subject, not of two with the harness between them");
-  }
-  if (campaign->cells.empty()) {
-    return Usage(path + ": there is no cell " + plan->cell + "; `counterpart list` shows them");
-  }
   campaign->run_seed = plan->seed;
   for (const std::string& text : plan->faults) {
     campaign->plan.push_back(*explore::ParseFault(text));
   }
-  return {};
+  std::string refused;
+  const bool pattern = plan->cell.find('*') != std::string::npos;
+  for (const campaign::Cell& cell : all) {
+    if (pattern ? !campaign::Matches(plan->cell, cell.Id()) : cell.Id() != plan->cell) continue;
+    const std::string why = WhyNot(cell, campaign->plan);
+    if (why.empty()) campaign->cells.push_back(cell);
+    if (!why.empty()) refused = why;
+  }
+  if (!campaign->cells.empty()) return {};
+  if (!refused.empty()) return Usage(path + ": " + refused);
+  return Usage(path + ": there is no cell " + plan->cell + "; `counterpart list` shows them");
 }
 
 }  // namespace

@@ -100,15 +100,12 @@ void AddExplore(CLI::App& app, Context& context) {
           if (!result.ok()) return result.error();
           *read = *result;
           campaign.explore = *result;
-          // What kills its subject on its own plays its own faults; what is played between two
-          // subjects has no aftermath; and no cut ends what a stable conduit carries.
-          std::erase_if(campaign.cells, [](const campaign::Cell& cell) {
-            return cell.scenario->exclusive || cell.client != nullptr || cell.stable;
-          });
+          std::erase_if(campaign.cells,
+                        [](const campaign::Cell& cell) { return !cell.TakesPlans(); });
           if (!campaign.cells.empty()) return {};
           return Usage(
-              "every cell that matches kills or restarts its subject itself, has two, or is over a "
-              "stable conduit: there is nothing to explore");
+              "every cell that matches kills or restarts its subject itself, has two, or changes "
+              "the links of its stable conduit: there is nothing to explore");
         },
         [read](const std::string& run_jsonl) { return PrintMap(run_jsonl, *read); });
   });

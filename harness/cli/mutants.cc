@@ -111,7 +111,7 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
   if (mutant.explore) {
-    std::erase_if(options.cells, [](const campaign::Cell& cell) { return cell.stable; });
+    std::erase_if(options.cells, [](const campaign::Cell& cell) { return !cell.TakesPlans(); });
   }
   options.runs = mutant.cells.empty() ? 1 : runs;  // of every cell there is
   options.explore = mutant.explore;

@@ -22,7 +22,7 @@ constexpr uint32_t kBytesOfAFrame = 6;
 
 bool IsHandshake(const std::string& kind) {
   return kind.starts_with("transport_") || kind == "hello" || kind == "hello_yourself" ||
-         kind == "lets_go" || kind == "sorry";
+         kind == "lets_go" || kind == "sorry" || kind == "client_hello" || kind == "server_hello";
 }
 
 // A place, and the size of the frame it is in.

@@ -26,6 +26,11 @@ void Machine::Supersede(std::string name, Task<> body) {
   AddRole(std::move(name), std::move(body));
 }
 
+void Machine::Replace(const std::string& name, Task<> body) {
+  for (auto& role : roles_) role->ended |= role->name == name;
+  AddRole(name, std::move(body));
+}
+
 void Machine::Ingest(std::vector<Ingress> batch) {
   ++round_;
   // A batch is looked at whole before anything is given up: quiescence comes last in it.
@@ -84,7 +89,9 @@ void Machine::OnQuiescent(const Ingress& ingress, uint64_t entry) {
     anyone_ready |= role->ready;
   }
   if (anyone_ready) return;
-  for (auto& role : roles_) {
+  // The newest first: what it is there for is what the others wait for as well.
+  for (auto at = roles_.rbegin(); at != roles_.rend(); ++at) {
+    const auto& role = *at;
     if (role->ended || role->daemon || !role->waiting) continue;
     const std::string owed_by = role->wait.owed_by ? role->wait.owed_by() : "";
     Report({.level = Level::kFail,

@@ -62,6 +62,8 @@ class Machine {
   // Ends every role there is and goes on with this one. A role in the middle of its step runs on to
   // its next wait, and never wakes from it.
   void Supersede(std::string name, Task<> body);
+  // Likewise, of the roles of this name alone.
+  void Replace(const std::string& name, Task<> body);
   // One round's answers.
   void Ingest(std::vector<effects::Ingress> batch);
   // One step of one ready role.

@@ -45,10 +45,25 @@ void Peer::Send(Link& link, const wire::v1::StableHandshake& handshake, std::str
   frame.payload_bytes = bytes.size();
   frame.deliberate = std::move(deliberate);
   frame.stable_handshake = &handshake;
-  frame.entry = Write(link, wire::Frame(bytes), Due(), Read(handshake, names_));
   refused_ |= handshake.has_reject();
   if (handshake.has_server_hello()) link.in = Link::Phase::kMessages;
+  WriteOfConduit(link, wire::Frame(bytes), KindOf(handshake), Read(handshake, names_), frame);
+}
+
+void Peer::WriteOfConduit(Link& link, std::string written, const std::string& kind,
+                          std::string label, ObservedFrame& frame) {
+  const size_t whole = written.size();
+  const Due due = CountFrame(link, Side::kHarness, kind, whole);
+  if (due.cut()) written.resize(std::min<size_t>(*due.cut(), whole));
+  frame.cut_short = written.size() < whole;
+  if (frame.cut_short) {
+    happenings_.insert(std::string(kCutInsideAFrame));
+    label += " (cut after " + std::to_string(written.size()) + " of " + std::to_string(whole) +
+             " bytes)";
+  }
+  frame.entry = Write(link, written, due, label);
   monitors_->OnFrame(frame);
+  FireAll(due, link, label + " written");
 }
 
 void Peer::SendFrame(Link& carrier, const wire::v1::StableFrame& stable, std::string deliberate) {
@@ -68,10 +83,10 @@ void Peer::SendFrame(Link& carrier, const wire::v1::StableFrame& stable, std::st
         .kind = EffectKind::kWrite, .id = carrier.id, .number = 0, .bytes = wire::Frame(bytes)};
     Reading reading{.edge = Edge(carrier, true) + ".acks", .label = Read(stable), .text = ""};
     frame.entry = machine_->Request(std::move(effect), std::move(reading));
+    monitors_->OnFrame(frame);
   } else {
-    frame.entry = Write(carrier, wire::Frame(bytes), Due(), Read(stable));
+    WriteOfConduit(carrier, wire::Frame(bytes), KindOf(stable), Read(stable), frame);
   }
-  monitors_->OnFrame(frame);
 }
 
 bool Peer::SendItem(Link& face, const std::string& bytes, ObservedFrame frame) {
@@ -79,6 +94,7 @@ bool Peer::SendItem(Link& face, const std::string& bytes, ObservedFrame frame) {
   Conduit& conduit = *face.conduit;
   broke_rule_ |= !frame.deliberate.empty();
   const wire::v1::StableFrame stable = conduit.end.Send(bytes);
+  const uint64_t entry = machine_->trace().size();  // of what comes now
   if (conduit.carrier != nullptr && !conduit.mute) {
     SendFrame(*conduit.carrier, stable);
   } else {
@@ -88,7 +104,7 @@ bool Peer::SendItem(Link& face, const std::string& bytes, ObservedFrame frame) {
   frame.link = frame.conduit = face.id;
   frame.harness_dialled = face.harness_dialled;
   frame.payload_bytes = bytes.size();
-  frame.entry = machine_->trace().size() - 1;
+  frame.entry = std::min<uint64_t>(entry, machine_->trace().size() - 1);
   monitors_->OnFrame(frame);
   return true;
 }
@@ -129,7 +145,18 @@ void Peer::OnStablePayload(Link& link, const std::string& bytes, uint64_t entry,
   if (stable.has_ack()) reading.edge += ".acks";
   monitors_->OnFrame(frame);
   if (link.end) return;  // read, judged, and of no further effect
-  if (!hello_due) return OnStableFrame(link, stable, entry, reading);
+  if (hello_due) {
+    OnStableHello(link, std::move(inbound));
+  } else {
+    OnStableFrame(link, stable, entry, reading);
+  }
+  // When an ack comes is for whoever sends it to say. (Counted behind what it brings: a ServerHello
+  // is what a conduit begins with.)
+  const Due due = stable.has_ack() ? Due() : CountFrame(link, Side::kSubject, kind, 0);
+  if (!link.end) FireAll(due, link, reading.label + " read");
+}
+
+void Peer::OnStableHello(Link& link, Link::Inbound inbound) {
   if (inbound.stable_handshake->has_reject()) link.end_expected = true;
   if (inbound.stable_handshake->has_server_hello()) link.in = Link::Phase::kMessages;
   if (inbound.stable_handshake->has_server_hello() && link.conduit != nullptr) {
@@ -138,7 +165,7 @@ void Peer::OnStablePayload(Link& link, const std::string& bytes, uint64_t entry,
     if (conduit.face == nullptr) conduit.end = StableEnd(conduit.end.first(), hello.first_seq());
     const std::string wrong = conduit.end.Resume(LastReceived(hello));
     if (!wrong.empty()) {
-      Unexpected("stable.seq", "the subject " + wrong, "last_received", entry);
+      Unexpected("stable.seq", "the subject " + wrong, "last_received", inbound.entry);
       return;
     }
     conduit.resume_key = hello.resume_key();
@@ -184,7 +211,7 @@ void Peer::Begin(Link& link, Conduit& conduit) {
     conduit.face = face.get();
     links_[conduit.id] = std::move(face);
   }
-  conduit.carrier = &link;
+  conduit.carrier = link.end ? nullptr : &link;  // cut with its hello
   conduit.mute = conduit.deaf = false;
   conduit.unheard = 0;
   link.conduit = &conduit;
@@ -224,6 +251,7 @@ Task<Link*> Peer::OpenConduit(Link& link, const SessionOptions& options) {
   Conduit* conduit = fresh.get();
   conduits_[static_cast<uint32_t>(conduits_.size())] = std::move(fresh);
   conduit->harness_is_client = link.harness_dialled;
+  conduit->dials = options.dials;
   conduit->end = StableEnd(options.harness_first_seq, 0);
   if (link.harness_dialled) {
     link.conduit = conduit;
@@ -255,11 +283,13 @@ void Peer::Cut(Session& session, How how) {
   if (Link* carrier = ConduitOf(session).carrier) Close(*carrier, how);
 }
 
-Task<Link*> Peer::OpenCarrier(Session& session) {
-  Conduit* conduit = &ConduitOf(session);
+Task<Link*> Peer::OpenCarrier(Conduit& of) {
+  Conduit* conduit = &of;
   SessionOptions options;
-  options.dials = session.dials;
-  if (conduit->harness_is_client) Cut(session, How::kFin);
+  options.dials = conduit->dials;
+  if (conduit->harness_is_client && conduit->carrier != nullptr) {
+    Close(*conduit->carrier, How::kFin);
+  }
   Link* link = co_await OpenLink(options);
   co_await DoPrologue(*link);
   if (conduit->harness_is_client) co_return link;
@@ -300,10 +330,24 @@ Task<> Peer::Carry(Link& link, Conduit& conduit) {
   Begin(link, conduit);
 }
 
-Task<> Peer::Reconnect(Session& session) {
-  Conduit* conduit = &ConduitOf(session);
-  Link* link = co_await OpenCarrier(session);
-  co_await Carry(*link, *conduit);
+Task<> Peer::Reconnect(Conduit& conduit) {
+  Link* link = co_await OpenCarrier(conduit);
+  co_await Carry(*link, conduit);
+}
+
+bool Peer::ConduitGoesOn() const {
+  return std::any_of(conduits_.begin(), conduits_.end(), [](const auto& entry) {
+    const Link* face = entry.second->face;
+    if (face == nullptr || face->end || face->end_expected) return false;
+    return face->session == nullptr || !face->session->ended();
+  });
+}
+
+Task<> Peer::CarryOn() {
+  for (const auto& [id, conduit] : conduits_) {
+    const bool on = conduit->face != nullptr && !conduit->face->end;
+    if (on && conduit->carrier == nullptr) co_await Reconnect(*conduit);
+  }
 }
 
 }  // namespace counterpart::peer

@@ -17,6 +17,7 @@ struct Conduit {
   Link* face = nullptr;     // written to and read by the session
   Link* carrier = nullptr;  // null between two links
   bool harness_is_client = true;
+  uint32_t dials = 3;  // of the subject, for each link
   StableEnd end{0, 0};
   // The newest key: as read by the harness, or as handed out by it. And, while the subject need not
   // have read that one, the one before.

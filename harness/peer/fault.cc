@@ -42,6 +42,10 @@ bool EndsScenario(How how) {
 
 bool NeedsProcess(How how) { return how == How::kKill || how == How::kStop; }
 
+bool FitsConduits(How how) {
+  return how == How::kRst || how == How::kFin || how == How::kSplit || how == How::kMerge;
+}
+
 Places PlacesOf(How how) {
   switch (how) {
     case How::kSplit:

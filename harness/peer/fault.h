@@ -32,6 +32,9 @@ enum class How : uint8_t {
 bool EndsScenario(How how);
 // Whether it is done to the process, and so to every run that shares it.
 bool NeedsProcess(How how);
+// Whether it can be done to a link that carries a stable conduit, whose session is to notice
+// nothing.
+bool FitsConduits(How how);
 // Where it can be done.
 struct Places {
   bool after = true;       // a frame

@@ -135,12 +135,16 @@ void Peer::StopListening() {
 }
 
 Peer::Due Peer::CountFrame(Link& link, Side from, const std::string& kind, size_t frame_bytes) {
-  Moment& moment = moments_.emplace_back();
-  moment.from = from;
-  moment.generation = link.generation;
-  moment.ordinal = ++frames_[{link.generation, from}];
-  moment.kind = kind;
-  moment.bytes = static_cast<uint32_t>(frame_bytes);
+  const uint32_t ordinal = ++frames_[{link.generation, from}];
+  const bool may_be_cut = !link.stable || ConduitGoesOn();
+  if (may_be_cut) {
+    Moment& moment = moments_.emplace_back();
+    moment.from = from;
+    moment.generation = link.generation;
+    moment.ordinal = ordinal;
+    moment.kind = kind;
+    moment.bytes = static_cast<uint32_t>(frame_bytes);
+  }
   Due due;
   ArmedFault* ending = nullptr;
   for (ArmedFault& armed : faults_) {
@@ -148,7 +152,8 @@ Peer::Due Peer::CountFrame(Link& link, Side from, const std::string& kind, size_
     if (armed.fired || armed.refuse > 0 || fault.from != from) continue;
     if (fault.generation != 0 && fault.generation != link.generation) continue;
     if (!fault.kind.empty() && fault.kind != kind) continue;
-    if (++armed.seen != fault.ordinal) continue;
+    if (++armed.seen != fault.ordinal || !may_be_cut) continue;
+    if (link.stable && !FitsConduits(fault.how)) continue;
     if (!EndsScenario(fault.how)) {
       due.faults.push_back(&armed);
     } else if (ending == nullptr) {
@@ -270,12 +275,13 @@ void Peer::Fire(ArmedFault& armed, Link& link, std::string where) {
   }
   firing_plan_ = proving_ = false;
   if (!armed.planned || !EndsScenario(how)) return;
+  for (auto& [id, listener] : listeners_) std::erase(listener.accepted, link.id);
+  if (link.stable) return on_planned_fault_();  // and the scenario goes on
   // The scenario's own faults go with the scenario.  (`armed` is not to be used after this.)
   std::erase_if(faults_, [](const ArmedFault& other) {
     return !other.planned && (!other.fired || other.proof.empty());
   });
   for (const auto& [id, other] : links_) other->end_expected = true;
-  for (auto& [id, listener] : listeners_) std::erase(listener.accepted, link.id);
   on_planned_fault_();
 }
 
@@ -580,8 +586,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   broke_rule_ |= !frame.deliberate.empty();
   std::string written = wire::Frame(bytes);
   const size_t whole = written.size();
-  // What plans cut is what a session over a bare conduit has to live with.
-  const Due due = link.stable ? Due() : CountFrame(link, Side::kHarness, kind, whole);
+  const Due due = CountFrame(link, Side::kHarness, kind, whole);
   frame.from = Side::kHarness;
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
@@ -1185,7 +1190,8 @@ void Peer::OnPayload(Link& link, const std::string& bytes, uint64_t entry, Readi
     }
     return;
   }
-  const Due due = link.stable ? Due() : CountFrame(link, Side::kSubject, kind, 0);
+  // Of a conduit it is the links that are cut.
+  const Due due = face ? Due() : CountFrame(link, Side::kSubject, kind, 0);
   if (inbound.message && link.session != nullptr) {
     link.session->OnMessage(*inbound.message, entry);
   } else {

@@ -136,7 +136,8 @@ class Peer : public machine::Observer {
 
   void Arm(Fault fault);
   // Arms faults that the scenario knows nothing of. At each that fires, what the scenario still
-  // had armed is dropped, every link may end without notice, and `on_fired` is called.
+  // had armed is dropped, every link may end without notice, and `on_fired` is called. Of stable
+  // conduits only the link ends, and of that the scenario is to see nothing.
   void ArmPlan(const std::vector<Fault>& faults, std::function<void()> on_fired);
   // Sessions whose link a plan has cut know it from now on.
   void DetachCut();
@@ -277,12 +278,14 @@ class Peer : public machine::Observer {
   // How the link of a conduit ends, of which the session learns nothing. Without a conduit: Close.
   void Cut(Session& session, How how);
   // co_await: the conduit goes on over a new link, dialled by whoever dialled the first one.
-  Task<> Reconnect(Session& session);
+  Task<> Reconnect(Conduit& conduit);
   // co_await: the first half of that: a new link, and as server the ClientHello on it, whose key
   // was looked at.
-  Task<Link*> OpenCarrier(Session& session);
+  Task<Link*> OpenCarrier(Conduit& conduit);
   // co_await: the second half.
   Task<> Carry(Link& link, Conduit& conduit);
+  // co_await: every conduit that has lost its link goes on.
+  Task<> CarryOn();
   // What the harness would say on a new link; "" for the key: of a new conduit.
   wire::v1::StableHandshake NewClientHello(const Conduit& conduit) const;
   wire::v1::StableHandshake NewServerHello(Conduit& conduit, const std::string& presented);
@@ -343,10 +346,16 @@ class Peer : public machine::Observer {
   void OnLinkEnd(Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
   void OnStablePayload(Link& link, const std::string& bytes, uint64_t entry,
                        machine::Reading& reading);
+  void OnStableHello(Link& link, Link::Inbound inbound);
   void OnStableFrame(Link& link, const wire::v1::StableFrame& frame, uint64_t entry,
                      machine::Reading& reading);
   // The harness has read ServerHello, or said it: the link carries the conduit from now on.
   void Begin(Link& link, Conduit& conduit);
+  // A session that is neither over nor ending has a conduit, which outlives what carries it.
+  bool ConduitGoesOn() const;
+  // What is numbered by place in its conduit: hellos and data. `frame` is shown to the monitors.
+  void WriteOfConduit(Link& link, std::string written, const std::string& kind, std::string label,
+                      ObservedFrame& frame);
   bool SendItem(Link& face, const std::string& bytes, ObservedFrame frame);
   bool SendPayload(Link& link, const std::string& bytes, ObservedFrame frame, std::string kind,
                    std::string label);

@@ -45,6 +45,8 @@ Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
   machine_.set_observer(peer_.get());
   machine_.AddRole("scenario", Play(scenario_, *peer_));
   peer_->ArmPlan(plan, [this] {
+    // r[stable.untouched]
+    if (stable_) return machine_.Replace("conduit", peer_->CarryOn());
     cut_ = true;
     for (const peer::ArmedFault& armed : peer_->faults()) {
       const bool other =

@@ -41,6 +41,8 @@ struct Scenario {
   std::vector<std::string> rules_bidirectional = {};
   Task<> (*between)(Relay& relay) = nullptr;
   Conduits conduits = Conduits::kBare;
+  // It ends links of stable conduits by itself, and brings the next ones.
+  bool changes_links = false;
   // Over a stable conduit, where it has other rules to judge than over a bare one.
   std::vector<std::string> rules_over_stable = {};
 

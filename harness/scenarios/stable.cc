@@ -175,7 +175,7 @@ Task<> ChangeOfLinkReplays(Peer& peer) {
     conduit->mute = true;
     for (uint32_t k = 0; k < kLost; ++k) pings.push_back(session->SendPing());
     peer.Cut(*session, CutBySeed(peer));
-    co_await peer.Reconnect(*session);
+    co_await peer.Reconnect(Peer::ConduitOf(*session));
     co_await peer.Until(
         "every Pong, whichever link it was for",
         [session, &pings] {
@@ -200,7 +200,7 @@ Task<> CutIsUnseen(Peer& peer) {
   Underway underway = co_await Begin(peer, *session);
   if (peer.stable()) {
     peer.Cut(*session, CutBySeed(peer));
-    co_await peer.Reconnect(*session);
+    co_await peer.Reconnect(Peer::ConduitOf(*session));
     co_await Complete(peer, *session, underway);
     co_await peer.Settle();
     co_await peer.Require(session->waiting_requests() == 0, kUntouched,
@@ -262,7 +262,7 @@ Task<> ClaimAtHello(Peer& peer, Session& session, uint32_t claimed) {
   Conduit* conduit = &Peer::ConduitOf(session);
   session.link->end_expected = true;
   peer.Cut(session, How::kFin);
-  Link* link = co_await peer.OpenCarrier(session);
+  Link* link = co_await peer.OpenCarrier(Peer::ConduitOf(session));
   link->end_expected = true;
   wire::v1::StableHandshake hello;
   if (conduit->harness_is_client) {
@@ -351,14 +351,14 @@ Task<> UnknownKey(Peer& peer) {
   // A link that is lost before its first frame retires no key: it has the same successor again.
   const std::string key = conduit->resume_key;
   conduit->mute = true;
-  Link* link = co_await peer.OpenCarrier(*session);
+  Link* link = co_await peer.OpenCarrier(Peer::ConduitOf(*session));
   peer.Send(*link, peer.NewClientHello(*conduit));
   auto answer = co_await peer.NextInbound(*link, "ServerHello", kKey);
   const bool known =
       answer && answer->stable_handshake && answer->stable_handshake->has_server_hello();
   co_await peer.Require(known, kKey, "a key that was handed out is known");
   peer.Close(*link, CutBySeed(peer));
-  co_await peer.Reconnect(*session);
+  co_await peer.Reconnect(Peer::ConduitOf(*session));
   co_await RequireAlive(peer, *session, kKey);
   // Now it is retired.
   co_await RequireUnknownKey(peer, *conduit, key);
@@ -388,7 +388,7 @@ Task<> RejectLosesTheSession(Peer& peer) {
   co_await session->NextRequest("the non-idem Request");
   session->link->end_expected = true;
   peer.Cut(*session, CutBySeed(peer));
-  Link* link = co_await peer.OpenCarrier(*session);
+  Link* link = co_await peer.OpenCarrier(Peer::ConduitOf(*session));
   link->end_expected = true;
   wire::v1::StableHandshake reject;
   reject.mutable_reject()->set_text("as the scenario wants it");
@@ -463,6 +463,7 @@ std::vector<Scenario> StableScenarios() {
        &RejectLosesTheSession},
   };
   for (Scenario& scenario : all) scenario.conduits = Conduits::kStable;
+  for (Scenario& scenario : all) scenario.changes_links = true;
   all[2].conduits = Conduits::kBoth;
   all[2].rules_over_stable = {kUntouched};
   return all;

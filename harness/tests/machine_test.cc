@@ -208,6 +208,33 @@ TEST(Machine, ADaemonKeepsNothingGoing) {
   EXPECT_TRUE(world.findings.empty());
 }
 
+Task<> WaitFor(Machine& m, std::string awaited) {
+  Machine::Wait wait;
+  wait.awaited = std::move(awaited);
+  wait.ready = [] { return false; };
+  co_await m.Await(std::move(wait));
+}
+
+// A role that comes later is there for what the others wait behind.
+TEST(Machine, OfManyThatWaitInVainTheNewestIsNamed) {
+  Fixture f;
+  f.machine.AddRole("helper", WaitFor(f.machine, "help"));
+  f.machine.Run();
+  f.machine.Ingest({Calm()});
+  ASSERT_EQ(f.world.findings.size(), 1u);
+  EXPECT_EQ(f.world.findings[0].place, "help");
+}
+
+TEST(Machine, ARoleIsReplacedByItsName) {
+  Fixture f;
+  f.machine.AddRole("helper", WaitFor(f.machine, "help"));
+  f.machine.Run();
+  f.machine.Replace("helper", WaitFor(f.machine, "other help"));
+  f.machine.Run();
+  const std::vector<std::string> awaited = {"a payload", "other help"};
+  EXPECT_EQ(f.machine.Awaited(), awaited);
+}
+
 TEST(Trace, TheFirstDifferenceIsNamedByItsEdge) {
   const auto trace_of = [](const std::vector<std::pair<std::string, std::string>>& entries) {
     Trace trace;

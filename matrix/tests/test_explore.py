@@ -18,7 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build/harness/counterpart"
 SUBJECT = ROOT / "build/subjects/cpp/subject_cpp"
-ECHO = "lang_cpp_*::direction_harness_to_subject::rpc_echo_roundtrip"
+ECHO = "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
+STABLE = "lang_cpp_transport_tcp_conduit_stable::**::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.
 BACKSTOP_SECONDS = 200
 
@@ -77,6 +78,21 @@ def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
     assert re.search(r"^ +11 +22 +0 +0 {2}lang_cpp", ended.stdout, re.MULTILINE), ended.stdout
 
 
+def test_a_session_sees_nothing_of_the_links_of_its_conduit(tmp_path: Path) -> None:
+    """Each of them is cut, and the scenario is played to its end: nothing but its own rules."""
+    ended = counterpart("explore", STABLE, "--pairs", *cpp(), "--out", str(tmp_path), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    execs = lines(tmp_path, "exec")
+    kinds = {moment["kind"] for row in execs for moment in row.get("moments", [])}
+    assert {"data", "server_hello"} <= kinds
+    played = [row for row in execs if row.get("verdict") == "VERDICT_PASS" and "plan" in row]
+    assert len(played) > 100
+    for row in played:
+        assert all(fault["fired"] for fault in row["faults"]), row
+    # Two cuts make three links, one of them cut while the conduit was to go on over it.
+    assert any("after frame 2 of the subject on link 2" in row["plan"][1] for row in played)
+
+
 def test_a_cut_takes_the_faults_of_the_scenario_with_it(tmp_path: Path) -> None:
     """A scenario cut short owes no fault of its own: only the planned one may be missed."""
     cell = "lang_cpp_*::direction_harness_to_subject::channel_retry_idem_reruns_*"
@@ -124,7 +140,7 @@ def test_every_state_of_a_call_at_a_cut_comes_up(tmp_path: Path) -> None:
     """Two scenarios, cut everywhere, meet every row of the table of outcomes; all are green."""
     ended = counterpart(
         "explore",
-        "lang_cpp_*::**::rpc_every_kind_of_call_at_once",
+        "lang_cpp_transport_tcp::**::rpc_every_kind_of_call_at_once",
         "lang_cpp_*::**::session_loss_ends_every_kind_of_call",
         *cpp(),
         "--out",
@@ -253,6 +269,10 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
             ["explore", "**::retry_killed_callee_*"],
             "kills or restarts its subject itself, has two",
         ),
+        (
+            ["explore", "*_conduit_stable::**::stable_frames_are_*"],
+            "changes the links of its stable conduit: there is nothing",
+        ),
         (["explore", ECHO, "--resume", "nowhere"], "nowhere/run.jsonl: cannot read"),
         (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),
         (["run", ECHO, "--plan", "nowhere.yaml"], "--plan names its own cell"),
@@ -278,6 +298,17 @@ def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> No
         ("cell: x\nseed: one\nfaults: []\n", ":2:7: bad conversion"),
         ("cell: [x\n", ":2:1: "),
         ("cell: x\nseed: 1\nfaults: []\n", ": there is no cell x"),
+        (
+            f"cell: '{STABLE}'\nseed: 1\n"
+            "faults:\n  - sigkill after frame 5 of the harness on link 1\n",
+            ": sigkill is not for the links of a stable conduit",
+        ),
+        (
+            "cell: '*::direction_harness_to_subject::retry_killed_callee_*'\nseed: 1\n"
+            "faults:\n  - rst after frame 5 of the harness on link 1\n",
+            ": lang_cpp_transport_tcp::direction_harness_to_subject::"
+            "retry_killed_callee_has_lost_its_sessions takes no plan: it has its subject to itself",
+        ),
     ],
 )
 def test_a_broken_plan_is_named_by_line_and_column(text: str, said: str, tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ void StableConduit::OnOversize() {
 
 void StableConduit::OnLost() {
   link_ = nullptr;
-  if (when_lost) return when_lost();
+  const bool given_up =
+      !core_.last_received().has_value() && Mutated("stable_gives_up_a_conduit_nothing_came_over");
+  if (when_lost && !given_up) return when_lost();
   open_ = false;
   if (const auto user = std::exchange(user_, nullptr)) user->OnLost();
 }

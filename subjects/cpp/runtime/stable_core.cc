@@ -118,6 +118,7 @@ std::vector<wire::StableFrame> StableCore::Unacknowledged() {
   if (Mutated("stable_replays_out_of_order") && frames.size() > 2) {
     std::swap(frames[frames.size() - 1], frames[frames.size() - 2]);
   }
+  if (Mutated("stable_takes_a_replay_for_received")) kept_.clear();
   return frames;
 }
 
