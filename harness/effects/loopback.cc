@@ -63,6 +63,12 @@ Status Listener::StartAgain() {
   return {};
 }
 
+void Listener::Stop() {
+  // At once, whoever has the descriptor as well: the child of another thread, for a moment.
+  if (socket_) shutdown(socket_.get(), SHUT_RD);
+  socket_.Close();
+}
+
 std::optional<UniqueFd> Listener::Accept() {
   while (socket_) {
     UniqueFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

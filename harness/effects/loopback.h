@@ -23,7 +23,7 @@ class Listener {
   int fd() const { return socket_.get(); }
 
   // Connections not accepted yet are reset.
-  void Stop() { socket_.Close(); }
+  void Stop();
   Status StartAgain();
   // The next connection, if there is one.
   std::optional<UniqueFd> Accept();

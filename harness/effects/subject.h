@@ -12,6 +12,7 @@
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_world.h"
 #include "harness/effects/output_tail.h"
+#include "harness/effects/pipe_end.h"
 #include "harness/effects/process.h"
 #include "harness/effects/start_line.h"
 #include "harness/effects/stdio_control.h"
@@ -39,7 +40,7 @@ class Subject {
   // Newest bytes of its stdout, behind the first line (none of a stdio subject), and of its stderr.
   std::string OutputSoFar(bool errors);
   // Nothing more is said to it.  r[control.start]
-  void CloseInput() { process_->stdin_pipe().Close(); }
+  void CloseInput() { CloseWritingEnd(&process_->stdin_pipe()); }
 
   // Ends it and all it started, takes in its last words, and fails the questions still open.
   void Kill();
