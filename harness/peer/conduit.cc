@@ -336,6 +336,7 @@ Task<> Peer::Reconnect(Conduit& conduit) {
 }
 
 bool Peer::ConduitGoesOn() const {
+  if (broke_rule_) return false;  // the session may be over for the subject
   return std::any_of(conduits_.begin(), conduits_.end(), [](const auto& entry) {
     const Link* face = entry.second->face;
     if (face == nullptr || face->end || face->end_expected) return false;

@@ -22,9 +22,26 @@ void AddBetween(std::vector<Scenario>& all) {
   }
 }
 
-// Families that know nothing of conduits, and what of them is played over stable ones as well.
-constexpr std::string_view kOverBoth[] = {"rpc_echo_roundtrip", "rpc_every_kind_of_call_at_once",
+// Families that know nothing of conduits, and what of them is played over stable ones as well: what
+// a change of link could touch. None of it cuts a link; `explore` does.
+constexpr std::string_view kOverBoth[] = {"rpc_echo_roundtrip",
+                                          "rpc_every_kind_of_call_at_once",
+                                          "rpc_blocked_call_delays_nobody",
+                                          "rpc_cancel_ends_no_channel",
+                                          "rpc_cancel_late_response_is_ignored",
+                                          "rpc_request_limit_is_kept",
+                                          "rpc_user_error_roundtrip",
+                                          "channeling_generate_server_to_client",
+                                          "channeling_sum_client_to_server",
                                           "channeling_transform",
+                                          "channel_credit_exhaustion_blocks_sender",
+                                          "channel_items_before_binding_are_kept",
+                                          "channel_outlives_its_call",
+                                          "channel_reset_stops_sender",
+                                          "connection_calls_follow_its_parity",
+                                          "connection_close_ends_what_is_in_flight",
+                                          "connection_closes_that_cross_are_each_an_echo",
+                                          "schema_compatible_types_are_translated",
                                           "keepalive_answers_while_calls_block"};
 
 void AddConduits(std::vector<Scenario>& all) {
