@@ -74,6 +74,10 @@ void CommandLog::Enter(const control::ExecuteRequest& request, const Prepare& pr
     Command& command = known->second;
     // r[control.lifecycle.conflict]
     if (command.payload != payload && !Mutated("takes_another_command_for_the_one_it_knows")) {
+      if (Mutated("runs_what_it_refuses")) {
+        auto prepared = prepare();
+        if (auto* work = std::get_if<Work>(&prepared)) (*work)([](const control::Outcome&) {});
+      }
       return refuse(control::REFUSAL_REASON_CONFLICT, "another command has this id");
     }
     if (Mutated("duplicate_command_runs_again")) {
@@ -116,7 +120,7 @@ void CommandLog::Enter(const control::ExecuteRequest& request, const Prepare& pr
   tombstones_.erase(id);
   Command& kept = commands_.emplace(id, std::move(command)).first->second;
   if (hold == control::HOLD_AT_ACCEPTED) return;
-  kept.machine.Step(record, "start");
+  if (!Mutated("completes_what_it_has_not_started")) kept.machine.Step(record, "start");
   if (hold == control::HOLD_AT_STARTED && !Mutated("holds_behind_the_effect")) return;
   std::get<Work>(prepared)([this, id, hold](control::Outcome outcome) {
     if (hold != control::HOLD_AT_EFFECT && hold != control::HOLD_AT_STARTED) {
