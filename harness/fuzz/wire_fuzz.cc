@@ -88,7 +88,7 @@ void ReadBack(const std::string& payload) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Text that is not UTF-8 is refused, and not worth a line each.
-  static const google::protobuf::LogHandler* silent = google::protobuf::SetLogHandler(nullptr);
+  static google::protobuf::LogHandler* const silent = google::protobuf::SetLogHandler(nullptr);
   static_cast<void>(silent);
   if (size < 2) return 0;
   const uint32_t limit = kLimits[data[0] % std::size(kLimits)];
