@@ -103,8 +103,6 @@ Status SameCommand(const std::string& folder, const std::vector<std::string>& ar
                "'; give the same command, and --resume");
 }
 
-// Every run of the cells and seed of a plan file meets its faults. A cell with a * in it stands for
-// all that match it: a regression is kept for every subject.
 // Why this plan cannot be played in a cell; "" if it can.
 std::string WhyNot(const campaign::Cell& cell, const explore::Plan& plan) {
   if (cell.client != nullptr) {
@@ -124,6 +122,8 @@ std::string WhyNot(const campaign::Cell& cell, const explore::Plan& plan) {
   return "";
 }
 
+// Every run of the cells and seed of a plan file meets its faults. A cell with a * in it stands for
+// all that match it: a regression is kept for every subject.
 Status TakePlan(const std::string& path, const std::vector<campaign::Cell>& all,
                 campaign::CampaignOptions* campaign) {
   Result<campaign::PlanFile> plan = campaign::ReadPlanFile(path);
