@@ -40,6 +40,20 @@ std::string Key(wire::v1::BindingRole role, const std::string& method, uint32_t 
   return std::to_string(role) + " " + method + " " + std::to_string(field);
 }
 
+// The same for people: "the response of …/Echo", "channel 3 of …/Sum".
+std::string Described(const std::string& key) {
+  const size_t last = key.rfind(' ');
+  const std::string method = key.substr(2, last - 2);
+  switch (static_cast<wire::v1::BindingRole>(key.front() - '0')) {
+    case wire::v1::BINDING_ROLE_ARGUMENTS:
+      return "the arguments of " + method;
+    case wire::v1::BINDING_ROLE_RESPONSE:
+      return "the response of " + method;
+    default:
+      return "channel" + key.substr(last) + " of " + method;
+  }
+}
+
 // What a channel id stands for on a link.
 struct ChannelUse {
   std::string method;
@@ -191,13 +205,14 @@ class SchemaMonitor : public Monitor {
     if (elsewhere) {
       judge.Violation(
           "schema.tracking.connection", frame.from,
-          "used " + key.substr(2) + ", which it has announced on another connection only", &frame);
+          "used the type of " + Described(key) + ", announced on another connection only", &frame);
       return;
     }
     judge.Violation(!subject                           ? "schema.exchange.required"
                     : uses.ever.bindings.contains(key) ? "schema.tracking.attachment"
                                                        : "schema.tracking.sender",
-                    frame.from, "used " + key.substr(2) + " without announcing it", &frame);
+                    frame.from, "used the type of " + Described(key) + " without announcing it",
+                    &frame);
   }
 
   std::map<std::pair<uint32_t, Side>, OnConnections> announced_;  // by link and sender

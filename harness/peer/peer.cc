@@ -1327,6 +1327,17 @@ Task<> Peer::Epilogue() {
   if (!subject_exited_) co_await CheckLeaks();
 }
 
+void Peer::NoteSessions() {
+  for (const auto& session : sessions_) {
+    const bool has_key = session->resumable && !session->resume_key.empty();
+    const char* over = session->goodbye_received() ? "ended by Goodbye"
+                       : session->protocol_error() ? "ended by a protocol error"
+                       : !has_key                  ? "over with its link, for want of a resume key"
+                                                   : "the subject was told to let it expire";
+    machine_->Note("sessions", names_.Of("S", session->id) + ": " + over);
+  }
+}
+
 Task<> Peer::CheckLeaks() {
   control::v1::ControlRequest request;
   request.mutable_reset();
@@ -1341,6 +1352,7 @@ Task<> Peer::CheckLeaks() {
   }
   if (held.sessions() <= unnamed) held.clear_sessions();
   const std::string leaked = DescribeLeaks(held);
+  if (held.sessions() > 0) NoteSessions();
   std::string wanted = "after the run the subject holds nothing of it, not" + leaked;
   co_await Require(leaked.empty(), "control.reset", std::move(wanted));
 }

@@ -383,6 +383,8 @@ class Peer : public machine::Observer {
   Task<> EnsureHarnessListens();
   void ReportUnfiredFaults();
   Task<> CheckLeaks();
+  // For who reads of a leak: the sessions there were, and why they are over.
+  void NoteSessions();
 
   machine::Machine* machine_;
   Direction direction_;

@@ -512,8 +512,10 @@ Task<> StrangersAreRefused(Peer& peer) {
     const uint64_t id = command.command_id();
     std::vector<ControlRequest> asked = Everything(std::move(command));
     for (ControlRequest& request : asked) {
-      std::string wanted =
-          "a question is refused that does not carry the token: " + peer::Read(request);
+      std::string wanted = credential == effects::Credential::kNone
+                               ? "a question without a token is refused: "
+                               : "a question with another token is refused: ";
+      wanted += peer::Read(request);
       const uint32_t question = peer.Ask(std::move(request), credential);
       co_await peer.Answered(question, "the refusal");
       co_await peer.Require(!peer.question(question).answered, rule, std::move(wanted));

@@ -274,8 +274,8 @@ Task<> GoodbyeBehindABacklog(Peer& peer) {
   co_await peer.Settle();
   peer.ResumeReading(*link);
   co_await peer.Until(
-      "Goodbye", [session] { return session->goodbye_received(); }, rule);
-  Outcome closed = co_await peer.OutcomeOf(closing, "the close to end", rule);
+      "Goodbye, or the end of the link",
+      [session, link] { return session->goodbye_received() || link->end.has_value(); }, rule);
   size_t came = session->incoming().size();
   for (const Call* call : calls) came += call->response && call->response->has_ok();
   const size_t all = calls.size() + questions.size();
@@ -283,6 +283,9 @@ Task<> GoodbyeBehindABacklog(Peer& peer) {
       "what was committed before the last word arrives before it: " + std::to_string(all) +
       " messages, not " + std::to_string(came);
   co_await peer.Require(came == all, rule, std::move(wanted));
+  co_await peer.Require(session->goodbye_received(), rule,
+                        "the last word itself arrives before the link ends");
+  Outcome closed = co_await peer.OutcomeOf(closing, "the close to end", rule);
   co_await RequireCleanEnd(peer, *link, rule);
   peer.Close(*link, How::kFin);
   for (const uint32_t question : questions) {
