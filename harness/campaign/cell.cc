@@ -69,10 +69,10 @@ scenarios::Cast Cell::Cast() const {
   return {subject->id, client->id};
 }
 
-// Who kills its subject on its own plays its own faults; what is played between two subjects has no
-// aftermath; and who changes the links of a conduit would do so beside the plan.
-bool Cell::TakesPlans() const {
-  return !scenario->exclusive && client == nullptr && !(stable && scenario->changes_links);
+std::string Cell::WhyWithoutPlans() const {
+  if (client != nullptr) return "it is of two subjects, with the harness between them";
+  if (stable && scenario->changes_links) return "it changes the links of its conduit by itself";
+  return std::string(scenario->without_plans);
 }
 
 std::vector<std::string> Cell::Needs() const {

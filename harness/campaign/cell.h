@@ -31,8 +31,8 @@ struct Cell {
   const std::vector<std::string>& Rules() const { return scenario->Rules(direction, stable); }
   std::vector<std::string> Needs() const;
   scenarios::Cast Cast() const;
-  // Whether faults can be planned of which its scenario knows nothing.
-  bool TakesPlans() const;
+  // Why no faults can be planned of which its scenario knows nothing; "" if they can.
+  std::string WhyWithoutPlans() const;
 };
 
 // What the id of a cell says, without knowing any subject. A scenario that this program does not

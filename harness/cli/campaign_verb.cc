@@ -105,14 +105,9 @@ Status SameCommand(const std::string& folder, const std::vector<std::string>& ar
 
 // Why this plan cannot be played in a cell; "" if it can.
 std::string WhyNot(const campaign::Cell& cell, const explore::Plan& plan) {
-  if (cell.client != nullptr) {
-    return "a plan is of one subject, not of two with the harness between them";
-  }
-  if (plan.empty()) return "";
-  if (!cell.TakesPlans()) {
-    return cell.Id() + " takes no plan: it " +
-           (cell.scenario->exclusive ? "has its subject to itself, and plays faults of its own"
-                                     : "changes the links of its conduit by itself");
+  const std::string why = cell.WhyWithoutPlans();
+  if (!why.empty() && (!plan.empty() || cell.client != nullptr)) {
+    return cell.Id() + " takes no plan: " + why;
   }
   for (const peer::Fault& fault : plan) {
     if (!cell.stable || peer::FitsConduits(fault.how)) continue;

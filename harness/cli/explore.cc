@@ -100,12 +100,16 @@ void AddExplore(CLI::App& app, Context& context) {
           if (!result.ok()) return result.error();
           *read = *result;
           campaign.explore = *result;
-          std::erase_if(campaign.cells,
-                        [](const campaign::Cell& cell) { return !cell.TakesPlans(); });
+          std::string why;
+          std::erase_if(campaign.cells, [&why](const campaign::Cell& cell) {
+            std::string of_cell = cell.WhyWithoutPlans();
+            const bool without = !of_cell.empty();
+            if (why.empty()) why = std::move(of_cell);
+            return without;
+          });
           if (!campaign.cells.empty()) return {};
-          return Usage(
-              "every cell that matches kills or restarts its subject itself, has two, or changes "
-              "the links of its stable conduit: there is nothing to explore");
+          return Usage("there is nothing to explore in any cell that matches; of the first: " +
+                       why);
         },
         [read](const std::string& run_jsonl) { return PrintMap(run_jsonl, *read); });
   });

@@ -111,7 +111,8 @@ Result<Outcome> Try(Context& context, const Mutant& mutant,
   if (!cells.ok()) return cells.error();
   options.cells = std::move(cells).value();
   if (mutant.explore) {
-    std::erase_if(options.cells, [](const campaign::Cell& cell) { return !cell.TakesPlans(); });
+    std::erase_if(options.cells,
+                  [](const campaign::Cell& cell) { return !cell.WhyWithoutPlans().empty(); });
   }
   options.runs = mutant.cells.empty() ? 1 : runs;  // of every cell there is
   options.explore = mutant.explore;

@@ -136,7 +136,8 @@ void Peer::StopListening() {
 
 Peer::Due Peer::CountFrame(Link& link, Side from, const std::string& kind, size_t frame_bytes) {
   const uint32_t ordinal = ++frames_[{link.generation, from}];
-  const bool may_be_cut = !link.stable || ConduitGoesOn();
+  // What becomes of a cut after that is for the scenario to know.
+  const bool may_be_cut = !process_touched_ && (!link.stable || ConduitGoesOn());
   if (may_be_cut) {
     Moment& moment = moments_.emplace_back();
     moment.from = from;
@@ -198,7 +199,7 @@ ArmedFault& Peer::Apply(How how) {
 
 void Peer::StopProcess() {
   Apply(How::kStop);
-  process_stopped_ = true;
+  process_touched_ = process_stopped_ = true;
   machine_->Request({.kind = EffectKind::kStopProcess, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "SIGSTOP", .text = ""});
 }
@@ -412,6 +413,7 @@ Task<control::v1::CallOutcome> Peer::CallOutcomeOf(uint32_t id, std::string rule
 // ---------------------------------------------------------------- process
 
 void Peer::Kill() {
+  process_touched_ |= !firing_plan_;
   exit_expected_ = true;
   killed_ = being_killed_ = true;
   machine_->Request({.kind = EffectKind::kKill, .id = 0, .number = 0, .bytes = ""},
@@ -419,7 +421,7 @@ void Peer::Kill() {
 }
 
 void Peer::CloseInput() {
-  exit_expected_ = true;
+  process_touched_ = exit_expected_ = true;
   killed_ = being_killed_ = true;
   machine_->Request({.kind = EffectKind::kCloseInput, .id = 0, .number = 0, .bytes = ""},
                     {.edge = "process", .label = "close stdin", .text = ""});

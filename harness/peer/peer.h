@@ -424,6 +424,7 @@ class Peer : public machine::Observer {
   bool subject_exited_ = false;
   bool exit_expected_ = false;
   bool killed_ = false, being_killed_ = false;
+  bool process_touched_ = false;  // killed or stopped by the scenario itself
   bool process_stopped_ = false;
   bool window_was_closed_ = false;
   bool restarting_ = false;

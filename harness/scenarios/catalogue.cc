@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "harness/scenarios/malformed.h"
 #include "harness/scenarios/random_walk.h"
@@ -44,6 +45,24 @@ constexpr std::string_view kOverBoth[] = {"rpc_echo_roundtrip",
                                           "schema_compatible_types_are_translated",
                                           "keepalive_answers_while_calls_block"};
 
+// What the aftermath of a planned fault does not know of.
+constexpr std::pair<std::string_view, std::string_view> kWithoutPlans[] = {
+    {"connection_lost_session_takes_it_along", "its subject opens a session in place of another"},
+    {"persist_lost_session_is_named", "its subject opens a session in place of another"},
+    {"persist_outlives_its_session", "it asks in one session for what another has run"},
+    {"persist_origin_must_fit", "its calls claim to be of sessions that they are not of"},
+    {"persist_with_channels_is_forbidden", "its calls are of a kind that every subject refuses"},
+    {"control_scopes_are_apart", "it counts all that its subject holds"},
+};
+
+void AddPlans(std::vector<Scenario>& all) {
+  for (const auto& [name, why] : kWithoutPlans) {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [name](const Scenario& s) { return s.name == name; });
+    if (found != all.end()) found->without_plans = why;
+  }
+}
+
 void AddConduits(std::vector<Scenario>& all) {
   for (Scenario& scenario : all) {
     const bool both =
@@ -82,6 +101,7 @@ const std::vector<Scenario>& Catalogue() {
     }
     AddBetween(*all);
     AddConduits(*all);
+    AddPlans(*all);
     return all;
   }();
   return *catalogue;

@@ -43,6 +43,8 @@ struct Scenario {
   Conduits conduits = Conduits::kBare;
   // It ends links of stable conduits by itself, and brings the next ones.
   bool changes_links = false;
+  // Why no fault can be planned in it of which it knows nothing; "" if one can.
+  std::string_view without_plans = "";
   // Over a stable conduit, where it has other rules to judge than over a bare one.
   std::vector<std::string> rules_over_stable = {};
 

@@ -266,12 +266,8 @@ def test_a_killed_exploration_goes_on_where_it_was(tmp_path: Path) -> None:
     [
         (["explore", ECHO, "--faults", "rst,flood"], "'flood' is none of rst, fin, half_close"),
         (
-            ["explore", "**::retry_killed_callee_*"],
-            "kills or restarts its subject itself, has two",
-        ),
-        (
             ["explore", "*_conduit_stable::**::stable_frames_are_*"],
-            "changes the links of its stable conduit: there is nothing",
+            "nothing to explore in any cell that matches; of the first: it changes the links",
         ),
         (["explore", ECHO, "--resume", "nowhere"], "nowhere/run.jsonl: cannot read"),
         (["run", "--plan", "nowhere.yaml"], "cannot read the plan nowhere.yaml"),
@@ -304,10 +300,16 @@ def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> No
             ": sigkill is not for the links of a stable conduit",
         ),
         (
-            "cell: '*::direction_harness_to_subject::retry_killed_callee_*'\nseed: 1\n"
+            "cell: '*_stable::direction_harness_to_subject::stable_frames_*'\nseed: 1\n"
             "faults:\n  - rst after frame 5 of the harness on link 1\n",
-            ": lang_cpp_transport_tcp::direction_harness_to_subject::"
-            "retry_killed_callee_has_lost_its_sessions takes no plan: it has its subject to itself",
+            ": lang_cpp_transport_tcp_conduit_stable::direction_harness_to_subject::"
+            "stable_frames_are_numbered_and_acknowledged takes no plan: it changes the links",
+        ),
+        (
+            "cell: lang_cpp_*::**::persist_outlives_its_session\nseed: 1\n"
+            "faults:\n  - rst after frame 5 of the harness on link 1\n",
+            ": lang_cpp_transport_tcp::direction_harness_to_subject::persist_outlives_its_session "
+            "takes no plan: it asks in one session for what another has run",
         ),
     ],
 )
