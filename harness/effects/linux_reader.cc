@@ -166,6 +166,8 @@ class LinuxReader final : public KernelReader {
     if (counters.empty()) threads_.erase({thread.pid, thread.tid});
     return counters;
   }
+  // Of our own threads there are as many as of all worlds, and each world reads them all.
+  void Rest() override { children_ = Children(); }
   std::string Syscall(const ThreadId& thread) override { return Read(thread, &Files::syscall); }
   char State(const ThreadId& thread) override {
     const std::string stat = Read(thread, &Files::stat);

@@ -373,6 +373,7 @@ void EpollLiveWorld::CloseLane(Lane lane, bool was_told) {
   std::erase_if(unproven_, [lane](const Unproven& owed) { return owed.lane == lane; });
   if (stopped_) GoOn();
   lanes_.erase(found);
+  if (lanes_.empty() && witness_ != nullptr) witness_->OnIdle();
   std::erase_if(undelivered_, [lane](const Arrival& arrival) { return arrival.lane == lane; });
 }
 

@@ -664,6 +664,25 @@ TEST_P(CalmTest, AnIdleSubjectIsQuiescent) {
   EXPECT_NE(calm.evidence.find("settled twice: 0 commands"), std::string::npos) << calm.evidence;
 }
 
+// Descriptors of ours that are files of our own threads.
+size_t OpenFilesOfOurThreads() {
+  const std::string folder = "/proc/" + std::to_string(getpid()) + "/task/";
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    count += std::filesystem::read_symlink(entry.path(), gone).string().starts_with(folder);
+  }
+  return count;
+}
+
+// There are many worlds in a campaign, and each knows all of our threads.
+TEST_P(CalmTest, AWorldWithoutARunKeepsNoFilesOfOurThreads) {
+  UntilCommitted();
+  EXPECT_GT(OpenFilesOfOurThreads(), 0u);
+  world_->CloseLane(lane_, /*was_told=*/true);
+  EXPECT_EQ(OpenFilesOfOurThreads(), 0u);
+}
+
 // From port `from` of loopback, any if 0; says which that is.
 UniqueFd ConnectFrom(uint16_t* from, uint64_t to) {
   UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
