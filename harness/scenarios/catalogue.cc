@@ -57,9 +57,9 @@ constexpr std::pair<std::string_view, std::string_view> kWithoutPlans[] = {
 
 void AddPlans(std::vector<Scenario>& all) {
   for (const auto& [name, why] : kWithoutPlans) {
-    const auto found =
-        std::find_if(all.begin(), all.end(), [name](const Scenario& s) { return s.name == name; });
-    if (found != all.end()) found->without_plans = why;
+    for (Scenario& scenario : all) {
+      if (scenario.name == name) scenario.without_plans = why;
+    }
   }
 }
 
