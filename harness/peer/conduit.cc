@@ -52,18 +52,8 @@ void Peer::Send(Link& link, const wire::v1::StableHandshake& handshake, std::str
 
 void Peer::WriteOfConduit(Link& link, std::string written, const std::string& kind,
                           std::string label, ObservedFrame& frame) {
-  const size_t whole = written.size();
-  const Due due = CountFrame(link, Side::kHarness, kind, whole);
-  if (due.cut()) written.resize(std::min<size_t>(*due.cut(), whole));
-  frame.cut_short = written.size() < whole;
-  if (frame.cut_short) {
-    happenings_.insert(std::string(kCutInsideAFrame));
-    label += " (cut after " + std::to_string(written.size()) + " of " + std::to_string(whole) +
-             " bytes)";
-  }
-  frame.entry = Write(link, written, due, label);
-  monitors_->OnFrame(frame);
-  FireAll(due, link, label + " written");
+  const Due due = CountFrame(link, Side::kHarness, kind, written.size());
+  WriteAsDue(link, std::move(written), due, std::move(label), frame);
 }
 
 void Peer::SendFrame(Link& carrier, const wire::v1::StableFrame& stable, std::string deliberate) {

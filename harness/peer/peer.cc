@@ -587,8 +587,7 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
   if (link.end || link.half_closed || link.spoiled) return false;
   broke_rule_ |= !frame.deliberate.empty();
   std::string written = wire::Frame(bytes);
-  const size_t whole = written.size();
-  const Due due = CountFrame(link, Side::kHarness, kind, whole);
+  const Due due = CountFrame(link, Side::kHarness, kind, written.size());
   frame.from = Side::kHarness;
   frame.link = link.id;
   frame.harness_dialled = link.harness_dialled;
@@ -605,6 +604,13 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
                       subject_max_payload_ == 0 ? wire::kDefaultMaxPayload : subject_max_payload_);
     label += " (with a wrong bit, so that it " + std::string(Name(spoiled.corruption.reads)) + ")";
   }
+  WriteAsDue(link, std::move(written), due, std::move(label), frame);
+  return !frame.cut_short && !link.spoiled;
+}
+
+void Peer::WriteAsDue(Link& link, std::string written, const Due& due, std::string label,
+                      ObservedFrame& frame) {
+  const size_t whole = written.size();
   if (due.cut()) written.resize(std::min<size_t>(*due.cut(), whole));
   frame.cut_short = written.size() < whole;
   if (frame.cut_short) {
@@ -622,7 +628,6 @@ bool Peer::SendPayload(Link& link, const std::string& bytes, ObservedFrame frame
           frame.cut_short ? std::to_string(written.size()) + " of " + std::to_string(whole) +
                                 " bytes of " + label + " written"
                           : label + " written");
-  return !frame.cut_short && !link.spoiled;
 }
 
 void Peer::ObserveSpoiled(Link& link, ObservedFrame frame) {

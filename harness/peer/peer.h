@@ -369,6 +369,10 @@ class Peer : public machine::Observer {
   };
   Due CountFrame(Link& link, Side from, const std::string& kind, size_t frame_bytes);
   void FireAll(const Due& due, Link& link, const std::string& where);
+  // Writes a frame of ours up to where one of these faults cuts it, and has it judged; then the
+  // faults happen. Says in `frame` at which entry, and whether it was cut short.
+  void WriteAsDue(Link& link, std::string written, const Due& due, std::string label,
+                  ObservedFrame& frame);
   // One frame as a write, or as what the faults that are due make of it.
   uint64_t Write(Link& link, const std::string& bytes, const Due& due, const std::string& label);
   // Frames as the subject reads them, of a frame with a wrong bit.
