@@ -3,6 +3,8 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <ctime>
 #include <map>
 #include <mutex>
@@ -15,6 +17,7 @@
 #include "harness/campaign/worker.h"
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/hogs.h"
+#include "harness/effects/port_supply.h"
 #include "harness/effects/resource_use.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
@@ -29,6 +32,10 @@ namespace {
 
 // Traces kept of one cell's red runs; more of the same explain nothing.
 constexpr uint32_t kTracesPerCell = 20;
+
+// The kernel keeps the port of a connection that is over for one minute.
+constexpr std::chrono::microseconds kLongestWaitForPorts = std::chrono::seconds(90);
+constexpr auto kBetweenLooksForPorts = std::chrono::milliseconds(100);
 
 std::string Utc() {
   const std::time_t now = std::time(nullptr);
@@ -252,9 +259,29 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     report::v1::Line out;
     *out.mutable_exec() = std::move(exec);
     lines.Put(std::move(out));
+    progress.waits_for_ports = false;
     if (options.on_progress) options.on_progress(progress);
     const bool enough = options.most_runs > 0 && progress.finished >= options.most_runs;
     if ((red && options.stop_at_first_red) || enough) schedule.Stop();
+  };
+
+  // What is still taken after longer than the kernel keeps a port is somebody else's, and no reason
+  // to wait any more.
+  std::atomic<bool> ports_may_come = true;
+  const auto await_ports = [&] {
+    const uint64_t until = now_us() + kLongestWaitForPorts.count();
+    while (ports_may_come && !(options.interrupted != nullptr && *options.interrupted) &&
+           effects::PortSupply::Here().Scarce()) {
+      ports_may_come = now_us() < until;
+      {
+        const std::lock_guard lock(mutex);
+        progress.elapsed_us = now_us();
+        progress.waits_for_ports = true;
+        if (options.on_progress) options.on_progress(progress);
+      }
+      // Nobody tells when there are some again.
+      std::this_thread::sleep_for(kBetweenLooksForPorts);
+    }
   };
 
   effects::CpuTime cpu_used;
@@ -272,7 +299,10 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
         worker_options.interrupted = options.interrupted;
         worker_options.isolate = options.isolate;
         Worker worker(std::move(worker_options), sink);
-        while (std::optional<Batch> batch = schedule.Next()) worker.RunBatch(*batch);
+        while (std::optional<Batch> batch = schedule.Next()) {
+          await_ports();
+          worker.RunBatch(*batch);
+        }
         worker.DriveHeld();
         // Interrupted in the middle of a survey: nobody need wait for it.
         if (options.interrupted != nullptr && *options.interrupted) schedule.Stop();

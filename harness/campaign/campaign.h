@@ -25,7 +25,8 @@ struct Progress {
   uint64_t finished = 0;
   uint64_t planned = 0;  // 0: open-ended (--for); grows while an exploration surveys
   uint64_t red = 0;
-  std::string latest;  // cell id
+  std::string latest;            // cell id
+  bool waits_for_ports = false;  // no run begins until the kernel has given some back
 };
 
 struct CampaignOptions {
@@ -53,7 +54,8 @@ struct CampaignOptions {
   std::string program;               // path of this program, for commands in the report
   std::string subject_arguments;     // how the subjects were named, for the same
   std::atomic<bool>* interrupted = nullptr;
-  std::function<void(const Progress&)> on_progress;  // at each finished run; any worker's thread
+  // At each finished run, and now and then while none can begin; any worker's thread.
+  std::function<void(const Progress&)> on_progress;
   // Every line of run.jsonl as it is written, in order.
   std::function<void(const report::v1::Line&)> on_line;
 };

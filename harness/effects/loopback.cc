@@ -30,33 +30,46 @@ UniqueFd Socket() {
   return UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
-// SO_REUSEADDR lets the reservation and the listening socket share the port, and lets it be
-// listened on again while old connections of it are still known to the kernel.
 bool Bind(const UniqueFd& fd, uint16_t port) {
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   const sockaddr_in address = Address(port);
   return bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
+// Lets the reservation and the listening socket share the port, and lets it be listened on again
+// while old connections of it are still known to the kernel.
+void Share(const UniqueFd& fd) {
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+}
+
 }  // namespace
 
-Result<Listener> Listener::Open() {
+bool IsFree(uint16_t port) {
+  const UniqueFd socket = Socket();
+  return socket && Bind(socket, port);
+}
+
+Result<Listener> Listener::Open(uint16_t port) {
   Listener listener;
   listener.reservation_ = Socket();
-  if (!listener.reservation_ || !Bind(listener.reservation_, 0)) return Failed("no loopback port");
+  if (!listener.reservation_ || !Bind(listener.reservation_, port))
+    return Failed("no loopback port");
   sockaddr_in address = {};
   socklen_t size = sizeof address;
   if (getsockname(listener.reservation_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     return Failed("no name of a loopback port");
   }
   listener.port_ = ntohs(address.sin_port);
+  // Only now: whoever is ready to share is given any port by a search of half the range first,
+  // however many of these are taken.
+  Share(listener.reservation_);
   if (const Status started = listener.StartAgain(); !started) return started.error();
   return listener;
 }
 
 Status Listener::StartAgain() {
   UniqueFd socket = Socket();
+  if (socket) Share(socket);
   if (!socket || !Bind(socket, port_)) return Failed("cannot bind a reserved port");
   if (listen(socket.get(), kBacklog) != 0) return Failed("cannot listen on a reserved port");
   socket_ = std::move(socket);

@@ -16,7 +16,8 @@ namespace counterpart::effects {
 // else is given it.
 class Listener {
  public:
-  static Result<Listener> Open();
+  // On this port, or on any.
+  static Result<Listener> Open(uint16_t port = 0);
 
   uint16_t port() const { return port_; }
   bool listening() const { return static_cast<bool>(socket_); }
@@ -32,6 +33,9 @@ class Listener {
   UniqueFd reservation_, socket_;
   uint16_t port_ = 0;
 };
+
+// Whether nobody has this port, and no connection of it is known to the kernel any more.
+bool IsFree(uint16_t port);
 
 // A connection being made. `connected`: already done; else writable once it is decided.
 struct Dialling {

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "harness/effects/process_table.h"
+#include "harness/effects/tcp_diag.h"
 
 extern char** environ;
 
@@ -277,7 +278,7 @@ std::vector<pid_t> Process::Kin() const {
 
 void Process::SetServingOn(uint16_t port) {
   serving_ = pid_;
-  const uint64_t inode = port == 0 ? 0 : ListeningInode(port);
+  const uint64_t inode = port == 0 ? 0 : TcpDiag().ListeningInode(port);
   if (inode == 0 || HoldsSocket(pid_, inode)) return;
   for (const pid_t pid : Kin()) {
     if (!HoldsSocket(pid, inode)) continue;

@@ -114,22 +114,6 @@ std::vector<pid_t> AllProcesses() {
   return pids;
 }
 
-uint64_t ListeningInode(uint16_t port) {
-  std::istringstream table(ReadAll("/proc/net/tcp"));
-  std::string line;
-  while (std::getline(table, line)) {
-    unsigned local = 0, local_port = 0, state = 0;
-    unsigned long long inode = 0;
-    // sl local:port remote:port state tx:rx tr:when retransmits uid timeout inode
-    const int read =
-        std::sscanf(line.c_str(), "%*d: %x:%x %*x:%*x %x %*x:%*x %*x:%*x %*x %*u %*u %llu", &local,
-                    &local_port, &state, &inode);
-    constexpr unsigned kLoopback = 0x0100007f, kListen = 0x0a;
-    if (read == 4 && local == kLoopback && local_port == port && state == kListen) return inode;
-  }
-  return 0;
-}
-
 bool HoldsSocket(pid_t pid, uint64_t inode) {
   const std::string wanted = "socket:[" + std::to_string(inode) + "]";
   std::error_code failed;

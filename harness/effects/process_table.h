@@ -31,10 +31,7 @@ std::string ThreadStates(pid_t pid);
 bool HasEnvironment(pid_t pid, std::string_view entry);
 // Every process id there is.
 std::vector<pid_t> AllProcesses();
-// The inode of the socket that listens on 127.0.0.1:port; 0 if there is none. Slow (it reads the
-// kernel's whole table): for start-up only.
-uint64_t ListeningInode(uint16_t port);
-// Whether one of its descriptors is that socket.
+// Whether one of its descriptors is the socket of that inode.
 bool HoldsSocket(pid_t pid, uint64_t inode);
 
 }  // namespace counterpart::effects

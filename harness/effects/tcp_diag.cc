@@ -68,9 +68,9 @@ void AddConnections(int family, uint16_t port, std::vector<TcpPath>* found) {
   }
 }
 
-}  // namespace
-
-std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
+// Of the socket with these addresses, whose end is the far one; else of one that listens there.
+// Null if there is neither. Valid until `buffer` is used again.
+const inet_diag_msg* Find(const UniqueFd& netlink, const TcpPath& path, char* buffer, size_t size) {
   struct {
     nlmsghdr header;
     inet_diag_req_v2 request;
@@ -88,20 +88,25 @@ std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
   message.request.id.idiag_dst[0] = path.near_address;
   message.request.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
   message.request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-  if (send(netlink_.get(), &message, sizeof message, 0) != sizeof message) return std::nullopt;
-  alignas(nlmsghdr) char buffer[4096];
-  const ssize_t got = recv(netlink_.get(), buffer, sizeof buffer, 0);
+  if (send(netlink.get(), &message, sizeof message, 0) != sizeof message) return nullptr;
+  const ssize_t got = recv(netlink.get(), buffer, size, 0);
   const auto* header = reinterpret_cast<const nlmsghdr*>(buffer);
   if (got < static_cast<ssize_t>(sizeof *header) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
-    return std::nullopt;  // an error message: there is no such socket
+    return nullptr;  // an error message: there is no such socket
   }
-  const auto* answer = static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
-  // What it finds where there is no connection but somebody listens.
-  if (answer->idiag_state == kListen) return std::nullopt;
+  return static_cast<const inet_diag_msg*>(NLMSG_DATA(header));
+}
+
+}  // namespace
+
+std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
+  alignas(nlmsghdr) char buffer[4096];
+  const inet_diag_msg* answer = Find(netlink_, path, buffer, sizeof buffer);
+  if (answer == nullptr || answer->idiag_state == kListen) return std::nullopt;
   TcpEnd end;
   end.state = answer->idiag_state;
   end.unread = answer->idiag_rqueue;
-  auto left = static_cast<ptrdiff_t>(header->nlmsg_len) -
+  auto left = static_cast<ptrdiff_t>(reinterpret_cast<const nlmsghdr*>(buffer)->nlmsg_len) -
               static_cast<ptrdiff_t>(NLMSG_LENGTH(sizeof *answer));
   const char* at = reinterpret_cast<const char*>(answer) + NLMSG_ALIGN(sizeof *answer);
   while (left >= static_cast<ptrdiff_t>(sizeof(nlattr))) {
@@ -117,6 +122,17 @@ std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
     left -= static_cast<ptrdiff_t>(NLA_ALIGN(attribute->nla_len));
   }
   return end;
+}
+
+uint64_t TcpDiag::ListeningInode(uint16_t port) {
+  alignas(nlmsghdr) char buffer[4096];
+  const inet_diag_msg* answer = Find(netlink_,
+                                     {.near_address = 0,
+                                      .far_address = htonl(INADDR_LOOPBACK),
+                                      .near_port = 0,
+                                      .far_port = htons(port)},
+                                     buffer, sizeof buffer);
+  return answer == nullptr || answer->idiag_state != kListen ? 0 : answer->idiag_inode;
 }
 
 std::vector<TcpPath> TcpDiag::ConnectionsTo(uint16_t port) {

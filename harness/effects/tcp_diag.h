@@ -20,6 +20,8 @@ class TcpDiag {
   // Nothing if there is no such socket, or none any more.
   std::optional<TcpEnd> OwnEnd(int fd) const;
   std::optional<TcpEnd> FarEnd(const TcpPath& path);
+  // The inode of the socket that listens on 127.0.0.1:port; 0 if there is none.
+  uint64_t ListeningInode(uint16_t port);
   // Every established connection from here to 127.0.0.1:port. Slow: it has the kernel look through
   // its whole table.
   std::vector<TcpPath> ConnectionsTo(uint16_t port);
