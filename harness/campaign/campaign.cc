@@ -266,13 +266,13 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   };
 
   // What is still taken after longer than the kernel keeps a port is somebody else's, and no reason
-  // to wait any more.
+  // to wait any more. Returns when a run may begin: how long that took, in microseconds.
   std::atomic<bool> ports_may_come = true;
-  const auto await_ports = [&] {
-    const uint64_t until = now_us() + kLongestWaitForPorts.count();
+  const auto await_ports = [&]() -> uint64_t {
+    const uint64_t began = now_us();
+    uint64_t waited = 0;
     while (ports_may_come && !(options.interrupted != nullptr && *options.interrupted) &&
            effects::PortSupply::Here().Scarce()) {
-      ports_may_come = now_us() < until;
       {
         const std::lock_guard lock(mutex);
         progress.elapsed_us = now_us();
@@ -281,8 +281,12 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
       }
       // Nobody tells when there are some again.
       std::this_thread::sleep_for(kBetweenLooksForPorts);
+      waited = now_us() - began;
+      if (waited > static_cast<uint64_t>(kLongestWaitForPorts.count())) ports_may_come = false;
     }
+    return waited;
   };
+  uint64_t waited_for_ports_us = 0;
 
   effects::CpuTime cpu_used;
   {
@@ -299,9 +303,14 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
         worker_options.interrupted = options.interrupted;
         worker_options.isolate = options.isolate;
         Worker worker(std::move(worker_options), sink);
+        uint64_t waited_us = 0;
         while (std::optional<Batch> batch = schedule.Next()) {
-          await_ports();
+          waited_us += await_ports();
           worker.RunBatch(*batch);
+        }
+        {
+          const std::lock_guard lock(mutex);
+          waited_for_ports_us = std::max(waited_for_ports_us, waited_us);
         }
         worker.DriveHeld();
         // Interrupted in the middle of a survey: nobody need wait for it.
@@ -335,6 +344,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   *last.mutable_footer() = summary.MakeFooter(now_us(), interrupted);
   last.mutable_footer()->set_harness_cpu_us(cpu_used.own_us);
   last.mutable_footer()->set_subject_cpu_us(cpu_used.children_us);
+  last.mutable_footer()->set_waited_for_ports_us(waited_for_ports_us);
   last.mutable_footer()->set_harness_peak_bytes(effects::PeakMemoryBytes());
   CampaignResult result;
   result.exit_code = static_cast<int>(last.footer().exit_code());

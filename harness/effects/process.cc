@@ -32,13 +32,29 @@ Error Failed(const std::string& what) {
   return Error{Error::Kind::kHarness, what + ": " + std::strerror(errno)};
 }
 
-// Once per program: orphans of subjects come to us, and writing to a dead subject is an error
-// value, not a signal.
+// Far more than workers and lanes need.
+constexpr rlim_t kEnoughFiles = 1 << 16;
+
+// How many files a subject may open: as many as this program might when it began.
+rlimit FilesOfSubjects() {
+  static const rlimit given = [] {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit;
+  }();
+  return given;
+}
+
+// Once per program: orphans of subjects come to us, writing to a dead subject is an error value,
+// not a signal, and what each lane opens does not end at the 1,024 files that a shell allows.
 void PrepareProgram() {
   static std::once_flag once;
   std::call_once(once, [] {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     signal(SIGPIPE, SIG_IGN);
+    rlimit files = FilesOfSubjects();
+    files.rlim_cur = std::max(files.rlim_cur, std::min(files.rlim_max, kEnoughFiles));
+    setrlimit(RLIMIT_NOFILE, &files);
   });
 }
 
@@ -63,6 +79,7 @@ struct Launch {
   char** envp;
   const char* folder;
   int nice;
+  rlimit files;
   int in, out, err, report;  // pipe ends; `report` is closed by a successful exec
   pid_t parent;
 };
@@ -84,6 +101,7 @@ struct Launch {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (launch.nice != 0) setpriority(PRIO_PROCESS, 0, launch.nice);
   if (dup2(launch.in, 0) < 0 || dup2(launch.out, 1) < 0 || dup2(launch.err, 2) < 0) fail();
+  if (setrlimit(RLIMIT_NOFILE, &launch.files) != 0) fail();
   if (chdir(launch.folder) != 0) fail();
   execve(launch.argv[0], launch.argv, launch.envp);
   fail();
@@ -206,8 +224,16 @@ Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& 
   if (!MakePipe(in) || !MakePipe(out) || !MakePipe(err) || !MakePipe(report)) {
     return Failed("no pipe for the subject");
   }
-  const Launch launch{argv.data(),     envp.data(),     work.c_str(),       nice,    in.read.get(),
-                      out.write.get(), err.write.get(), report.write.get(), getpid()};
+  const Launch launch{.argv = argv.data(),
+                      .envp = envp.data(),
+                      .folder = work.c_str(),
+                      .nice = nice,
+                      .files = FilesOfSubjects(),
+                      .in = in.read.get(),
+                      .out = out.write.get(),
+                      .err = err.write.get(),
+                      .report = report.write.get(),
+                      .parent = getpid()};
   const pid_t pid = Spawn(launch);
   if (pid < 0) return Failed("cannot fork for " + command[0]);
   process->pid_ = process->group_ = pid;

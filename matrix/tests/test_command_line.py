@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -149,6 +150,33 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     assert "cannot start /nowhere/subject" in ended.stderr
     assert "see --subject and matrix/subjects.yaml" in ended.stderr
     assert ended.returncode == NO_SUBJECT
+
+
+def test_few_files_of_a_shell_are_no_limit(tmp_path: Path) -> None:
+    """What a shell allows at first suffices for no campaign; its subjects have that, though."""
+
+    def few_files() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+
+    def counterpart_of_few(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROGRAM, *words],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BACKSTOP_SECONDS,
+            check=False,
+            preexec_fn=few_files,
+        )
+
+    said = counterpart_of_few("run", CELL, "--subject", "mine=/bin/sh -c 'ulimit -Sn'")
+    assert 'it said "128"' in said.stderr
+    # Four subjects with 16 runs each: some 300 files at once.
+    python = f"python={ROOT}/subjects/python/subject"
+    ended = counterpart_of_few("run", CELL, "--subject", python, "--runs", "64", "--jobs", "4")
+    assert ended.returncode == OK, ended.stderr
 
 
 # ---------------------------------------------------------------- serve
