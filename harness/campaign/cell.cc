@@ -70,7 +70,6 @@ scenarios::Cast Cell::Cast() const {
 }
 
 std::string Cell::WhyWithoutPlans() const {
-  if (client != nullptr) return "it is of two subjects, with the harness between them";
   if (stable && scenario->changes_links) return "it changes the links of its conduit by itself";
   return std::string(scenario->without_plans);
 }

@@ -16,16 +16,16 @@ namespace {
 
 // The frame that a plan cuts first; added at the end if the undisturbed run did not have it.
 FrameCoverage& FrameOf(CellCoverage& cell, const peer::Fault& fault) {
-  const bool from_harness = fault.from == peer::Side::kHarness;
+  const std::string from = peer::SpeakerOf(fault.from, fault.seat);
   const auto found =
       std::find_if(cell.frames.begin(), cell.frames.end(), [&](const FrameCoverage& frame) {
-        return frame.link == fault.generation && frame.from_harness == from_harness &&
+        return frame.link == fault.generation && frame.from == from &&
                frame.ordinal == fault.ordinal;
       });
   if (found != cell.frames.end()) return *found;
   FrameCoverage& frame = cell.frames.emplace_back();
   frame.link = fault.generation;
-  frame.from_harness = from_harness;
+  frame.from = from;
   frame.ordinal = fault.ordinal;
   return frame;
 }
@@ -37,14 +37,16 @@ void AddSurvey(const report::v1::Exec& exec, CellCoverage& cell) {
   for (const report::v1::Moment& moment : exec.moments()) {
     FrameCoverage& frame = frames.emplace_back();
     frame.link = moment.link();
-    frame.from_harness = moment.from_harness();
+    frame.from = !moment.seat().empty()  ? moment.seat()
+                 : moment.from_harness() ? "harness"
+                                         : "subject";
     frame.ordinal = moment.ordinal();
     frame.kind = moment.kind();
   }
   // Several workers write: a cut may stand before the survey in the file.
   for (FrameCoverage& earlier : cell.frames) {
     const auto same = std::find_if(frames.begin(), frames.end(), [&earlier](const auto& frame) {
-      return frame.link == earlier.link && frame.from_harness == earlier.from_harness &&
+      return frame.link == earlier.link && frame.from == earlier.from &&
              frame.ordinal == earlier.ordinal;
     });
     if (same != frames.end()) {
@@ -90,8 +92,8 @@ void AddNever(Coverage& coverage) {
 }
 
 std::string FrameText(const FrameCoverage& frame) {
-  return "frame " + std::to_string(frame.ordinal) + " of the " +
-         (frame.from_harness ? "harness" : "subject") + " on link " + std::to_string(frame.link);
+  return "frame " + std::to_string(frame.ordinal) + " of the " + frame.from + " on link " +
+         std::to_string(frame.link);
 }
 
 nlohmann::json Json(const Tried& tried) {
@@ -202,7 +204,7 @@ std::string ToJson(const Coverage& coverage) {
       nlohmann::json faults = nlohmann::json::object();
       for (const auto& [fault, tried] : frame.faults) faults[fault] = Json(tried);
       frames.push_back({{"link", frame.link},
-                        {"from", frame.from_harness ? "harness" : "subject"},
+                        {"from", frame.from},
                         {"frame", frame.ordinal},
                         {"kind", frame.kind},
                         {"faults", std::move(faults)}});

@@ -27,7 +27,7 @@ struct Tried {
 // are on links that only a cut opens, and have no kind.
 struct FrameCoverage {
   uint32_t link = 1;
-  bool from_harness = false;
+  std::string from;  // "harness" or "subject"; "server" or "client" of two
   uint32_t ordinal = 1;
   std::string kind;
   std::map<std::string, Tried> faults;  // by name: "rst"

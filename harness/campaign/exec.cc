@@ -159,13 +159,14 @@ report::v1::Exec ToExec(const RunKey& key, scenarios::Run& run, uint64_t started
   }
   for (const std::string& transition : judge.reached()) exec.add_transitions(transition);
   const std::vector<peer::Moment> none;
-  for (const peer::Moment& moment : key.survey ? run.peer().moments() : none) {
+  for (const peer::Moment& moment : key.survey ? run.moments() : none) {
     report::v1::Moment& out = *exec.add_moments();
     out.set_from_harness(moment.from == peer::Side::kHarness);
     out.set_link(moment.generation);
     out.set_ordinal(moment.ordinal);
     out.set_kind(moment.kind);
     out.set_bytes(moment.bytes);
+    if (moment.seat) out.set_seat(peer::Name(*moment.seat));
   }
   if (const judge::PairJudge* pair = run.pair()) {
     for (const peer::Seat seat : peer::kSeats) {
@@ -214,6 +215,9 @@ std::vector<peer::Moment> MomentsOf(const report::v1::Exec& exec) {
     moment.ordinal = in.ordinal();
     moment.kind = in.kind();
     moment.bytes = in.bytes();
+    for (const peer::Seat seat : peer::kSeats) {
+      if (in.seat() == peer::Name(seat)) moment.seat = seat;
+    }
   }
   return moments;
 }

@@ -74,7 +74,6 @@ void ReadRow(const YAML::Node& row, std::vector<Mutant>* mutants) {
     if (mutant.rules.empty())
       Wrong(row["explore"], "what is explored needs `rules` to be caught by");
     if (mutant.cells.empty()) Wrong(row["explore"], "what is explored needs `cells`");
-    if (row["pairs"]) Wrong(row["pairs"], "what is explored is alone: no plan is of two subjects");
   }
   mutants->push_back(mutant);
   if (!row["pairs"]) return;

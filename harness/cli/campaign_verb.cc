@@ -107,10 +107,17 @@ Status SameCommand(const std::string& folder, const std::vector<std::string>& ar
 // Why this plan cannot be played in a cell; "" if it can.
 std::string WhyNot(const campaign::Cell& cell, const explore::Plan& plan) {
   const std::string why = cell.WhyWithoutPlans();
-  if (!why.empty() && (!plan.empty() || cell.client != nullptr)) {
-    return cell.Id() + " takes no plan: " + why;
-  }
+  if (!why.empty() && !plan.empty()) return cell.Id() + " takes no plan: " + why;
   for (const peer::Fault& fault : plan) {
+    if (fault.seat.has_value() != (cell.client != nullptr)) {
+      return "'" + explore::ToText(fault) + "' is for " +
+             (fault.seat ? "two subjects, and " + cell.Id() +
+                               " is of one: its frames are of the "
+                               "harness or of the subject"
+                         : "one subject, and " + cell.Id() +
+                               " is of two: its frames are of the "
+                               "server or of the client");
+    }
     if (!cell.stable || peer::FitsConduits(fault.how)) continue;
     return std::string(peer::Name(fault.how)) + " is not for the links of a stable conduit (" +
            cell.Id() + "); rst, fin, split and merge are";

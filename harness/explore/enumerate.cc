@@ -13,6 +13,7 @@ namespace {
 using peer::Fault;
 using peer::How;
 using peer::Moment;
+using peer::Seat;
 using peer::Side;
 
 // Frames of a resume and its first calls, by side: where a second fault can fall on the next link.
@@ -47,6 +48,7 @@ std::vector<Fault> At(const Place& place, How how) {
   const peer::Places possible = peer::PlacesOf(how);
   Fault fault = place.fault;
   fault.how = how;
+  if (fault.seat) return peer::FitsPairs(how) ? std::vector<Fault>{fault} : std::vector<Fault>{};
   if (fault.from == Side::kSubject && !possible.of_subject) return {};
   if (fault.offset) {
     if (!possible.inside) return {};
@@ -76,14 +78,22 @@ std::vector<Fault> At(const Place& place, How how) {
 // Every place of a cut, whatever it is cut by.
 std::vector<Place> Places(const std::vector<Moment>& moments, const Options& options) {
   std::vector<Place> places;
-  std::map<uint32_t, uint32_t> messages;  // of the harness so far, by link
+  std::map<std::pair<std::string, uint32_t>, uint32_t> messages;  // so far, by speaker and link
   for (const Moment& moment : moments) {
     Fault fault;
     fault.from = moment.from;
     fault.ordinal = moment.ordinal;
     fault.generation = moment.generation;
-    if (options.cuts == Cuts::kBytes && moment.from == Side::kHarness &&
-        (IsHandshake(moment.kind) || ++messages[moment.generation] <= options.messages_by_byte)) {
+    fault.seat = moment.seat;
+    // What a subject has sent and the other never gets; of the harness, that is the frame before.
+    if (moment.seat) {
+      fault.offset = 0;
+      places.push_back({fault, moment.bytes});
+      fault.offset.reset();
+    }
+    uint32_t& count = messages[{peer::SpeakerOf(moment.from, moment.seat), moment.generation}];
+    if (options.cuts == Cuts::kBytes && (moment.from == Side::kHarness || moment.seat) &&
+        (IsHandshake(moment.kind) || ++count <= options.messages_by_byte)) {
       for (uint32_t offset = 1; offset < moment.bytes; ++offset) {
         fault.offset = offset;
         places.push_back({fault, moment.bytes});
@@ -100,10 +110,15 @@ std::vector<Place> PlacesAfter(const Fault& first) {
   std::vector<Place> places;
   // A fault that ends nothing leaves the link there is.
   const uint32_t link = first.generation + (peer::EndsScenario(first.how) ? 1 : 0);
-  for (const Side side : {Side::kHarness, Side::kSubject}) {
+  std::vector<Fault> speakers(2);
+  speakers[0].from = first.seat ? Side::kSubject : Side::kHarness;
+  speakers[1].from = Side::kSubject;
+  if (first.seat) {
+    for (const Seat seat : peer::kSeats) speakers[At(seat)].seat = seat;
+  }
+  for (const Fault& speaker : speakers) {
     for (uint32_t ordinal = 1; ordinal <= kFramesOfAResume; ++ordinal) {
-      Fault fault;
-      fault.from = side;
+      Fault fault = speaker;
       fault.ordinal = ordinal;
       fault.generation = link;
       places.push_back({fault, kBytesOfAFrame});

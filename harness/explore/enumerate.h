@@ -28,7 +28,8 @@ struct Options {
 };
 
 // In the order of the frames; each plan once. A frame of the subject can be cut after only: what
-// of it was read makes no difference to the subject.
+// of it was read makes no difference to the subject. One that is passed on to another can be cut
+// anywhere, and instead of it.
 std::vector<Plan> Enumerate(const std::vector<peer::Moment>& moments, const Options& options);
 
 // Of drawing plans: the least chance that one finds a bug that needs `depth` given faults, and the

@@ -8,7 +8,17 @@ namespace {
 
 using peer::Fault;
 using peer::How;
+using peer::Seat;
 using peer::Side;
+
+struct Speaker {
+  Side from;
+  std::optional<Seat> seat;
+};
+constexpr Speaker kSpeakers[] = {{Side::kHarness, {}},
+                                 {Side::kSubject, {}},
+                                 {Side::kSubject, Seat::kServer},
+                                 {Side::kSubject, Seat::kClient}};
 
 // Reads words off the front of a text.
 class Words {
@@ -51,8 +61,12 @@ bool Parse(std::string_view text, Fault* fault) {
   }
   if (!known) return false;
   Words ahead = words, bit = words;
+  Words instead = words;
   if (ahead.Is("after")) {
     words = ahead;
+  } else if (instead.Is("instead of")) {
+    words = instead;
+    fault->offset = 0;
   } else if (fault->how == How::kBitFlip) {
     if (!bit.Is("at bit") || !(fault->offset = bit.Number()) || !bit.Is("of")) return false;
     words = bit;
@@ -64,11 +78,19 @@ bool Parse(std::string_view text, Fault* fault) {
   const auto frame = words.Number();
   if (!frame || !words.Is("of the")) return false;
   fault->ordinal = *frame;
-  const std::string_view side = words.Next();
-  if (side != "harness" && side != "subject") return false;
-  fault->from = side == "harness" ? Side::kHarness : Side::kSubject;
+  const std::string_view speaker = words.Next();
+  bool named = false;
+  for (const Speaker& candidate : kSpeakers) {
+    if (speaker != peer::SpeakerOf(candidate.from, candidate.seat)) continue;
+    fault->from = candidate.from;
+    fault->seat = candidate.seat;
+    named = true;
+  }
+  if (!named) return false;
   // What the subject writes cannot be cut for it: only what is read of it.
-  if (fault->offset && fault->from == Side::kSubject) return false;
+  if (fault->offset && fault->from == Side::kSubject && !fault->seat) return false;
+  if (fault->offset == 0u && !fault->seat) return false;  // the frame before it, in other words
+  if (fault->seat && !peer::FitsPairs(fault->how)) return false;
   const peer::Places places = peer::PlacesOf(fault->how);
   if (!(fault->offset ? places.inside : places.after)) return false;
   if (fault->from == Side::kSubject && !places.of_subject) return false;
@@ -90,11 +112,11 @@ std::string HowNames() {
 std::string ToText(const Fault& fault) {
   return std::string(peer::Name(fault.how)) +
          (!fault.offset                ? " after"
+          : *fault.offset == 0         ? " instead of"
           : fault.how == How::kBitFlip ? " at bit " + std::to_string(*fault.offset) + " of"
                                        : " " + std::to_string(*fault.offset) + " bytes into") +
          " frame " + std::to_string(fault.ordinal) + " of the " +
-         (fault.from == Side::kHarness ? "harness" : "subject") + " on link " +
-         std::to_string(fault.generation);
+         peer::SpeakerOf(fault.from, fault.seat) + " on link " + std::to_string(fault.generation);
 }
 
 Result<Fault> ParseFault(std::string_view text) {
@@ -105,7 +127,9 @@ Result<Fault> ParseFault(std::string_view text) {
                    "' is no fault; expected, for example, 'rst after frame 7 of the subject on "
                    "link 1', 'split 5 bytes into frame 3 of the harness on link 2' or 'bit_flip at "
                    "bit 37 of frame 3 of the harness on link 1' (" +
-                   HowNames() + "; inside a frame only of the harness)"};
+                   HowNames() +
+                   "; inside a frame only of the harness), or between two subjects "
+                   "'rst instead of frame 3 of the client on link 1' (rst, fin)"};
 }
 
 }  // namespace counterpart::explore

@@ -5,6 +5,11 @@
 //   fin 5 bytes into frame 3 of the harness on link 2
 //   bit_flip at bit 37 of frame 3 of the harness on link 1
 //
+// and between two subjects, the last one of a frame that was read and is not passed on:
+//
+//   fin 5 bytes into frame 3 of the server on link 1
+//   rst instead of frame 3 of the client on link 1
+//
 // Frames count from 1, per side and link; links count in the order in which they were opened.
 #ifndef COUNTERPART_EXPLORE_PLAN_H_
 #define COUNTERPART_EXPLORE_PLAN_H_

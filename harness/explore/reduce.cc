@@ -15,8 +15,8 @@ using peer::Moment;
 // that only a resume has.
 size_t PlaceOf(const Fault& fault, const std::vector<Moment>& moments) {
   const auto found = std::find_if(moments.begin(), moments.end(), [&fault](const Moment& moment) {
-    return moment.from == fault.from && moment.generation == fault.generation &&
-           moment.ordinal == fault.ordinal;
+    return moment.from == fault.from && moment.seat == fault.seat &&
+           moment.generation == fault.generation && moment.ordinal == fault.ordinal;
   });
   return static_cast<size_t>(found - moments.begin());
 }
@@ -29,6 +29,7 @@ Fault At(const Moment& moment, const Fault& like) {
   fault.from = moment.from;
   fault.ordinal = moment.ordinal;
   fault.generation = moment.generation;
+  fault.seat = moment.seat;
   return fault;
 }
 

@@ -46,6 +46,13 @@ bool FitsConduits(How how) {
   return how == How::kRst || how == How::kFin || how == How::kSplit || how == How::kMerge;
 }
 
+bool FitsPairs(How how) { return how == How::kRst || how == How::kFin; }
+
+const char* SpeakerOf(Side from, const std::optional<Seat>& seat) {
+  if (seat) return Name(*seat);
+  return from == Side::kHarness ? "harness" : "subject";
+}
+
 Places PlacesOf(How how) {
   switch (how) {
     case How::kSplit:

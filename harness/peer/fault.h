@@ -8,6 +8,7 @@
 #include <string>
 
 #include "harness/peer/observed.h"
+#include "harness/peer/seat.h"
 
 namespace counterpart::peer {
 
@@ -35,6 +36,8 @@ bool NeedsProcess(How how);
 // Whether it can be done to a link that carries a stable conduit, whose session is to notice
 // nothing.
 bool FitsConduits(How how);
+// Whether it can be done on the path between two subjects.
+bool FitsPairs(How how);
 // Where it can be done.
 struct Places {
   bool after = true;       // a frame
@@ -55,6 +58,9 @@ struct Fault {
   uint32_t ordinal = 1;
   uint32_t generation = 1;
   std::optional<uint32_t> offset;
+  // Between two subjects: whose frame; `from` is then kSubject. The harness has read it whole, and
+  // `offset` bytes of it are passed on, 0 or more.
+  std::optional<Seat> seat;
 };
 
 struct ArmedFault {
@@ -76,7 +82,11 @@ struct Moment {
   uint32_t ordinal = 1;
   std::string kind;
   uint32_t bytes = 0;  // on the wire, length field included
+  std::optional<Seat> seat;
 };
+
+// Whose frame it is: "harness" or "subject"; "server" or "client" of two.
+const char* SpeakerOf(Side from, const std::optional<Seat>& seat);
 
 // As a report has it.
 struct FaultReport {

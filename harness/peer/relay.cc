@@ -35,13 +35,16 @@ struct Relay::Link {
   BySeat<bool> gone = {false, false};  // nothing is read from or written to that side any more
   bool reason_given = false;           // Goodbye, ProtocolError, Reject or Sorry has been passed on
   std::string presented;               // resume key
+  bool asks_for_session = false;       // a Hello without one was passed on, and not answered yet
 
   uint32_t id(Seat seat) const { return seat == Seat::kServer ? number : client_id; }
 };
 
 std::string DescribeMoment(const Cut& cut) {
   const bool both = cut.ends[Seat::kServer] && cut.ends[Seat::kClient];
-  return std::string(cut.swallow ? "instead of " : "after ") +
+  return std::string(!cut.passed        ? "after "
+                     : *cut.passed == 0 ? "instead of "
+                                        : std::to_string(*cut.passed) + " bytes into ") +
          (cut.kind.empty() ? "payload" : cut.kind) + " " + std::to_string(cut.ordinal) +
          " of the " + Name(cut.from) + " in generation " + std::to_string(cut.generation) +
          (both                      ? ""
@@ -107,6 +110,24 @@ void Relay::Arm(Cut cut) {
   cuts_.push_back(std::move(armed));
 }
 
+void Relay::ArmPlan(const std::vector<Fault>& plan, std::function<void()> on_fired) {
+  for (const Fault& fault : plan) {
+    Cut cut;
+    cut.how = fault.how;
+    cut.from = fault.seat.value_or(Seat::kServer);
+    cut.ordinal = fault.ordinal;
+    cut.generation = fault.generation;
+    cut.passed = fault.offset;
+    cut.planned = true;
+    Arm(std::move(cut));
+  }
+  on_planned_cut_ = std::move(on_fired);
+}
+
+void Relay::ForgetScenarioCuts() {
+  std::erase_if(cuts_, [](const ArmedCut& armed) { return !armed.cut.planned && !armed.fired; });
+}
+
 void Relay::CutNow(How how) {
   for (const Seat seat : kSeats) {
     if (!newest()->gone[seat]) Close(*newest(), seat, how);
@@ -126,6 +147,11 @@ std::vector<FaultReport> Relay::faults() const {
     report.ordinal = armed.cut.ordinal;
     report.fired = armed.fired;
     report.where = armed.where;
+    for (const Seat seat : kSeats) {
+      if (armed.proof[seat].empty()) continue;
+      report.proof +=
+          (report.proof.empty() ? "" : "; ") + std::string(Name(seat)) + ": " + armed.proof[seat];
+    }
   }
   return reports;
 }
@@ -143,22 +169,33 @@ Relay::ArmedCut* Relay::Due(Seat from, const Link& link, const std::string& kind
 void Relay::Fire(ArmedCut& armed, Link& link, const std::string& label) {
   armed.fired = true;
   armed.where = "link " + std::to_string(link.number) + ", " + label +
-                (armed.cut.swallow ? " read and swallowed" : " passed on");
+                (!armed.cut.passed        ? " passed on"
+                 : *armed.cut.passed == 0 ? " read and swallowed"
+                                          : " read, and " + std::to_string(*armed.cut.passed) +
+                                                " bytes of it passed on");
   machine_->Note("fault",
                  "fired " + std::string(Name(armed.cut.how)) + " " + DescribeMoment(armed.cut));
   for (const Seat seat : kSeats) {
-    if (armed.cut.ends[seat] && !link.gone[seat]) Close(link, seat, armed.cut.how);
+    if (!armed.cut.ends[seat] || link.gone[seat]) continue;
+    armed.done[seat] = true;
+    Close(link, seat, armed.cut.how, armed.cut.planned);
   }
+  armed.link = link.number;
+  if (!armed.cut.planned) return;
+  planned_cut_ = true;
+  on_planned_cut_();
 }
 
 void Relay::ReportUnfiredCuts() {
   for (const ArmedCut& armed : cuts_) {
-    if (armed.fired) continue;
+    if (armed.fired && armed.proven()) continue;
     Finding finding;
     finding.level = Level::kInconclusive;
-    finding.text = "the fault never fired: " + std::string(Name(armed.cut.how)) + " " +
-                   DescribeMoment(armed.cut);
-    finding.place = "unfired fault";
+    finding.text =
+        armed.fired ? "nothing shows that the fault has taken effect: " : "the fault never fired: ";
+    finding.text += std::string(Name(armed.cut.how)) + " " + DescribeMoment(armed.cut) +
+                    (armed.fired ? " (" + armed.where + ")" : "");
+    finding.place = kUnfiredFault;
     machine_->Report(std::move(finding));
   }
 }
@@ -196,9 +233,18 @@ void Relay::OnAccepted(uint32_t client_id) {
   machine_->Request(std::move(dial), std::move(reading));
 }
 
-void Relay::Close(Link& link, Seat seat, How how) {
+void Relay::OnProof(Seat seat, const Ingress& ingress) {
+  for (ArmedCut& armed : cuts_) {
+    const bool of_this = armed.done[seat] && ingress.bytes == Name(armed.cut.how) &&
+                         links_[armed.link - 1]->id(seat) == ingress.id;
+    if (of_this && ingress.number > 0) armed.proof[seat] = ingress.text;
+  }
+}
+
+void Relay::Close(Link& link, Seat seat, How how, bool prove) {
   Effect effect{.kind = how == How::kFin ? EffectKind::kFin : EffectKind::kRst,
                 .id = link.id(seat),
+                .number = prove ? 1u : 0u,
                 .subject = static_cast<uint8_t>(seat)};
   Reading reading;
   reading.edge = Edge(link, seat, true);
@@ -209,13 +255,14 @@ void Relay::Close(Link& link, Seat seat, How how) {
 }
 
 void Relay::Show(Seat judged, Side from, const Link& link, const ReadPayload& read, size_t bytes,
-                 uint64_t entry) {
+                 uint64_t entry, bool cut_short) {
   ObservedFrame frame{.from = from};
   frame.link = link.number;
   // To the server the harness is the client.
   frame.harness_dialled = judged == Seat::kServer;
   frame.entry = entry;
   frame.payload_bytes = bytes;
+  frame.cut_short = cut_short;
   if (read.prologue) frame.prologue = &*read.prologue;
   if (read.handshake) frame.handshake = &*read.handshake;
   if (read.message) frame.message = &*read.message;
@@ -229,11 +276,21 @@ void Relay::OnPayload(Seat from, Link& link, const Ingress& ingress, uint64_t en
   reading.label = read.label;
   Show(from, Side::kSubject, link, read, ingress.bytes.size(), entry);
   if (link.gone[from]) return;  // read, judged, and of no further effect
+  moments_.push_back({.from = Side::kSubject,
+                      .generation = link.number,
+                      .ordinal = ++payloads_[{link.number, from}],
+                      .kind = read.kind,
+                      .bytes = static_cast<uint32_t>(wire::Frame(ingress.bytes).size()),
+                      .seat = from});
+  // Who had no chance to see that the session was begun need not know it.
+  const bool unknown = read.kind == "sorry" && planned_cut_ && !server_has_it_;
   if (read.handshake) OnHandshake(from, link, *read.handshake, entry);
+  if (read.message) read_.OnMessage(from, link.number, *read.message);
+  NoteEnd(from, read);
   ArmedCut* due = Due(from, link, read.kind);
-  if (due == nullptr || !due->cut.swallow) PassOn(from, link, ingress.bytes, read);
+  PassOn(from, link, ingress.bytes, read, due == nullptr ? std::nullopt : due->cut.passed);
   if (due != nullptr) Fire(*due, link, read.label);
-  const bool refused = read.kind == "transport_reject" || read.kind == "sorry";
+  const bool refused = read.kind == "transport_reject" || (read.kind == "sorry" && !unknown);
   if (refused || read.kind == "protocol_error") {
     // A violation that the monitors see has ended the run by now.
     Blame(from, "session.protocol-error",
@@ -242,21 +299,37 @@ void Relay::OnPayload(Seat from, Link& link, const Ingress& ingress, uint64_t en
   }
 }
 
-void Relay::PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read) {
+void Relay::PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read,
+                   std::optional<uint32_t> most) {
   const Seat to = Across(from);
-  if (link.gone[to]) return;
-  Effect write{.kind = EffectKind::kWrite,
-               .id = link.id(to),
-               .bytes = wire::Frame(bytes),
-               .subject = static_cast<uint8_t>(to)};
+  if (link.gone[to] || most == 0u) return;
+  std::string frame = wire::Frame(bytes);
+  const size_t whole = frame.size();
+  if (most) frame.resize(std::min<size_t>(*most, whole));
+  const bool cut_short = frame.size() < whole;
   Reading reading;
   reading.edge = Edge(link, to, true);
   reading.label = read.label;
+  if (cut_short) {
+    reading.label +=
+        " (cut after " + std::to_string(frame.size()) + " of " + std::to_string(whole) + " bytes)";
+  }
+  Effect write{.kind = EffectKind::kWrite,
+               .id = link.id(to),
+               .bytes = std::move(frame),
+               .subject = static_cast<uint8_t>(to)};
   const uint64_t entry = machine_->Request(std::move(write), std::move(reading));
+  if (cut_short) return Show(to, Side::kHarness, link, read, bytes.size(), entry, cut_short);
+  if (read.handshake) link.asks_for_session = read.kind == "hello" && link.presented.empty();
   link.reason_given |= read.kind == "goodbye" || read.kind == "protocol_error" ||
                        read.kind == "transport_reject" || read.kind == "sorry";
   Show(to, Side::kHarness, link, read, bytes.size(), entry);
   if (read.message) traffic_.OnMessage(from, link.number, *read.message);
+}
+
+void Relay::NoteEnd(Seat from, const ReadPayload& read) {
+  over_ |= read.kind == "goodbye" || read.kind == "sorry";
+  server_has_it_ |= from == Seat::kServer && read.message.has_value();
 }
 
 // r[session.resume.key-rotation] as far as it takes both sides to tell: what the client may
@@ -265,6 +338,12 @@ void Relay::OnHandshake(Seat from, Link& link, const wire::v1::Handshake& handsh
                         uint64_t entry) {
   if (handshake.has_hello() && from == Seat::kClient) {
     link.presented = handshake.hello().resume_key();
+    // Whoever had not heard of the session when its link was cut begins another.
+    if (planned_cut_ && link.presented.empty() && !session_id_.empty() && !client_has_it_) {
+      old_sessions_.push_back(std::exchange(session_id_, {}));
+      keys_.clear();
+      server_has_it_ = false;
+    }
     if (session_id_.empty() ? !link.presented.empty() : !keys_.contains(link.presented)) {
       Blame(from, "session.handshake.resume",
             session_id_.empty() ? "presented a resume key for a new session"
@@ -287,6 +366,7 @@ void Relay::OnHandshake(Seat from, Link& link, const wire::v1::Handshake& handsh
     keys_ = {link.presented, yourself.resume_key()};
   } else if (handshake.has_lets_go() && from == Seat::kClient) {
     keys_.erase(link.presented);
+    client_has_it_ = true;
   }
 }
 
@@ -373,6 +453,9 @@ Reading Relay::OnIngress(const Ingress& ingress, uint64_t entry) {
     case IngressKind::kOutput:
       break;  // nothing here restarts a subject, or reads its output
     case IngressKind::kProof:
+      OnProof(seat, ingress);
+      reading.text = ingress.text;
+      break;
     case IngressKind::kQuiescent:
     case IngressKind::kUnjudgeable:
     case IngressKind::kContradicted:
@@ -410,6 +493,10 @@ uint32_t Relay::Ask(Seat seat, control::v1::ControlRequest request) {
 uint32_t Relay::Start(Seat seat, control::v1::ExecuteRequest command) {
   command.set_command_id(next_command_id_[seat]++);
   command.set_send(1);
+  if (command.has_cancel()) cancelled_.insert(command.cancel().handle());
+  if (command.has_channel_receive()) {
+    receives_.push_back({seat, next_question_, command.channel_receive()});
+  }
   control::v1::ControlRequest request;
   *request.mutable_execute() = std::move(command);
   return Ask(seat, std::move(request));
@@ -467,11 +554,24 @@ RelayedCall Relay::StartCall(Seat caller, const std::string& method, std::string
   command.mutable_call()->set_arguments(call.arguments);
   command.mutable_call()->set_handle(call.handle);
   call.question = Start(caller, std::move(command));
+  calls_.push_back(call);
   return call;
+}
+
+bool Relay::answered(uint32_t question) const {
+  return questions_.at(question).answered || questions_.at(question).lost;
+}
+
+const control::v1::Outcome& Relay::outcome(uint32_t question) const {
+  return questions_.at(question).reply.execute().outcome();
 }
 
 const Operation* Relay::Find(const RelayedCall& call) const {
   return traffic_.Find(call.caller, call.method, call.arguments, call.after);
+}
+
+const Operation* Relay::FindRead(const RelayedCall& call) const {
+  return read_.Find(call.caller, call.method, call.arguments, call.after);
 }
 
 Seat Relay::OwesSession() const {
@@ -529,9 +629,9 @@ Task<> Relay::Establish() {
   connect.set_session_lost(control::v1::SESSION_LOST_POLICY_NONE);
   connect.set_odd_parity(machine_->Choose(2, "odd parity") == 1);
   connect.set_resume(true);
-  const uint32_t question = Start(Seat::kClient, std::move(command));
+  connect_ = Start(Seat::kClient, std::move(command));
   control::v1::Outcome connected = co_await OutcomeOf(
-      question, "the Connect command to end", [this] { return OwesSession(); },
+      connect_, "the Connect command to end", [this] { return OwesSession(); },
       "session.handshake");
   co_await Demand(Seat::kClient, connected.connected().session_id() == session_id_,
                   "session.handshake", "Connect ends with the session_id of HelloYourself");
@@ -562,6 +662,32 @@ Task<> Relay::Resumed(uint32_t generation) {
                   "a Ping command ends at the Pong");
   if (generation == 1) co_return;
   for (const Seat seat : kSeats) Judged("session.outlives-conduit", seat);
+}
+
+Task<> Relay::ConnectEnded() {
+  if (connect_ == 0) co_return;
+  co_await Until(
+      "the Connect command to end", [this] { return answered(connect_); },
+      [this] { return OwesSession(); }, "session.handshake");
+}
+
+bool Relay::session_lives() const {
+  if (connect_ == 0 || over_) return false;
+  const Question& connect = questions_.at(connect_);
+  return connect.answered && connect.reply.execute().outcome().has_connected();
+}
+
+Task<> Relay::ExpireOldSessions() {
+  std::vector<std::string> ids = old_sessions_;
+  if (!session_id_.empty() && !session_lives()) ids.push_back(session_id_);
+  for (const std::string& id : ids) {
+    for (const Seat seat : kSeats) {
+      control::v1::ExecuteRequest command;
+      command.mutable_expire_session()->set_session_id(id);
+      const uint32_t expiring = Start(seat, std::move(command));
+      co_await Answered(expiring, "ExpireSession to be answered");
+    }
+  }
 }
 
 // ---------------------------------------------------------------- the end
@@ -649,7 +775,14 @@ Task<> Relay::CheckLeaks(Seat seat) {
   request.mutable_reset();
   const uint32_t reset = Ask(seat, std::move(request));
   co_await Answered(reset, "Reset to be answered");
-  std::string leaked = DescribeLeaks(questions_.at(reset).reply.reset());
+  control::v1::ResetResponse held = questions_.at(reset).reply.reset();
+  // As with one subject: a session that nobody can name, for whoever asked has never heard of it.
+  const auto unnamed = std::count_if(links_.begin(), links_.end(), [](const auto& link) {
+    return link->asks_for_session && link->gone[Seat::kServer];
+  });
+  if (seat == Seat::kServer && static_cast<std::ptrdiff_t>(held.sessions()) <= unnamed)
+    held.clear_sessions();
+  std::string leaked = DescribeLeaks(held);
   const bool clean = leaked.empty();
   std::string wanted = "after the run it holds nothing of it, not" + std::move(leaked);
   co_await Demand(seat, clean, "control.reset", std::move(wanted));

@@ -33,7 +33,7 @@ namespace counterpart::peer {
 using machine::Task;
 
 // "The `ordinal`-th payload of kind `kind` from `from` on the link of generation `generation`":
-// right after it has been passed on, or instead.
+// right after it has been passed on, or a part of it, or nothing.
 struct Cut {
   How how = How::kRst;  // or kFin
   Seat from = Seat::kServer;
@@ -41,7 +41,8 @@ struct Cut {
   uint32_t ordinal = 1;
   uint32_t generation = 1;  // links are counted as the client dials them, from 1
   BySeat<bool> ends = {true, true};
-  bool swallow = false;  // the payload itself is not passed on
+  std::optional<uint32_t> passed;  // bytes of its frame that are passed on; else the whole
+  bool planned = false;            // by a plan, not by the scenario
 };
 
 // A call that the application of one subject makes to the other.
@@ -77,7 +78,13 @@ class Relay : public machine::Observer {
 
   // ---- cuts
 
+  // Cuts that the scenario knows nothing of. `on_fired` is called as each of them falls.
+  void ArmPlan(const std::vector<Fault>& plan, std::function<void()> on_fired);
+  // Every payload so far, in the order they were read: where a plan may cut.
+  const std::vector<Moment>& moments() const { return moments_; }
   void Arm(Cut cut);
+  // Those of the scenario that have not fired never will.
+  void ForgetScenarioCuts();
   // Both ends of the newest link, now.
   void CutNow(How how);
   bool cut() const;  // some end of the newest link is gone
@@ -91,6 +98,12 @@ class Relay : public machine::Observer {
   Task<> Resumed(uint32_t generation);
   uint32_t generation() const;  // number of the newest link
   const std::string& session_id() const { return session_id_; }
+  // co_await: the client's Connect has ended, if there was one. `owed_by` as for Until.
+  Task<> ConnectEnded();
+  // The client's application has a session that neither side has ended or may have forgotten.
+  bool session_lives() const;
+  // co_await: no subject holds what is left of sessions that are over for the other one.
+  Task<> ExpireOldSessions();
   bool ended(Seat seat, uint32_t generation) const;
 
   // ---- the applications
@@ -107,8 +120,23 @@ class Relay : public machine::Observer {
 
   RelayedCall StartCall(Seat caller, const std::string& method, std::string arguments,
                         std::string handle);
+  // Every call so far.
+  const std::vector<RelayedCall>& calls() const { return calls_; }
+  // What applications were told to take from the ends of their calls, in order.
+  struct Receive {
+    Seat caller = Seat::kClient;
+    uint32_t question = 0;
+    control::v1::ChannelReceive command;
+  };
+  const std::vector<Receive>& receives() const { return receives_; }
+  // As it is by now.
+  const control::v1::Outcome& outcome(uint32_t question) const;
+  bool answered(uint32_t question) const;
+  bool cancelled(const RelayedCall& call) const { return cancelled_.contains(call.handle); }
   // As the harness has passed it on; null while nothing of it has been.
   const Operation* Find(const RelayedCall& call) const;
+  // As the harness has read it, whether or not it was passed on.
+  const Operation* FindRead(const RelayedCall& call) const;
   // Whose step it is for this call to be resolved.
   Seat OwesOutcome(const RelayedCall& call) const;
   // Whose step it is for `count` items of the channel at this field to be taken in, or for its end
@@ -136,6 +164,14 @@ class Relay : public machine::Observer {
     uint32_t seen = 0;
     bool fired = false;
     std::string where;
+    uint32_t link = 0;  // that it was applied to
+    // Of a planned one: whose end was cut, and what shows that it noticed.
+    BySeat<bool> done = {false, false};
+    BySeat<std::string> proof = {};
+    bool proven() const {
+      return !cut.planned || ((!done[Seat::kServer] || !proof[Seat::kServer].empty()) &&
+                              (!done[Seat::kClient] || !proof[Seat::kClient].empty()));
+    }
   };
   struct Question {
     Seat seat = Seat::kServer;
@@ -151,12 +187,18 @@ class Relay : public machine::Observer {
   void OnAccepted(uint32_t client_id);
   void OnPayload(Seat from, Link& link, const effects::Ingress& ingress, uint64_t entry,
                  machine::Reading& reading);
-  void PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read);
+  // All of it, or the first `most` bytes of its frame.
+  void PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read,
+              std::optional<uint32_t> most);
   void Show(Seat judged, Side from, const Link& link, const ReadPayload& read, size_t bytes,
-            uint64_t entry);
+            uint64_t entry, bool cut_short = false);
   void OnHandshake(Seat from, Link& link, const wire::v1::Handshake& handshake, uint64_t entry);
+  // Whether this ends the session, or tells that the server does not have it and need not.
+  void NoteEnd(Seat from, const ReadPayload& read);
   void OnLinkEnd(Seat seat, Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
-  void Close(Link& link, Seat seat, How how);
+  // `prove`: what shows that the subject has noticed is asked for.
+  void Close(Link& link, Seat seat, How how, bool prove = false);
+  void OnProof(Seat seat, const effects::Ingress& ingress);
   ArmedCut* Due(Seat from, const Link& link, const std::string& kind);
   void Fire(ArmedCut& armed, Link& link, const std::string& label);
   void Blame(Seat who, std::string rule, std::string text, std::string place, uint64_t entry);
@@ -171,8 +213,15 @@ class Relay : public machine::Observer {
   const BySeat<FrameObserver*> monitors_;
   std::function<void(const machine::Finding&)> on_finding_;
   Names names_;
-  Traffic traffic_;
+  Traffic traffic_, read_;  // as passed on, and as read
   std::vector<ArmedCut> cuts_;
+  std::function<void()> on_planned_cut_;
+  bool planned_cut_ = false;  // one has fallen
+  std::vector<Moment> moments_;
+  std::map<std::pair<uint32_t, Seat>, uint32_t> payloads_;  // read, by link
+  std::vector<RelayedCall> calls_;
+  std::vector<Receive> receives_;
+  std::set<std::string> cancelled_;  // handles
   std::vector<std::unique_ptr<Link>> links_;
   std::map<uint32_t, Question> questions_;
   std::map<uint32_t, std::optional<std::string>> executions_;  // by question; unanswered: none
@@ -180,7 +229,12 @@ class Relay : public machine::Observer {
   BySeat<uint64_t> next_command_id_ = {1, 1};
   uint16_t server_port_ = 0, relay_port_ = 0;
   std::string session_id_;
-  std::set<std::string> keys_;  // that the client may present next
+  std::set<std::string> keys_;             // that the client may present next
+  bool client_has_it_ = false;             // the session of that id: LetsGo was read
+  bool server_has_it_ = false;             // a message of the server was
+  bool over_ = false;                      // one of them has ended it, or forgotten it
+  std::vector<std::string> old_sessions_;  // ids, before that one
+  uint32_t connect_ = 0;                   // the question
   BySeat<bool> exited_ = {false, false};
   std::string exit_text_;
 };

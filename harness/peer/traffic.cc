@@ -41,6 +41,15 @@ void Traffic::OnMessage(Seat from, uint32_t link, const Message& message) {
         }
       }
       break;
+    case Message::kCancelRequest:
+      for (auto& [id, operation] : operations_[from]) {
+        for (Attempt& attempt : operation.attempts) {
+          if (attempt.request_id == message.cancel_request().request_id() && attempt.link == link) {
+            attempt.cancelled = true;
+          }
+        }
+      }
+      break;
     case Message::kChannelItem:
       if (Stream* stream = FindStream(link, message.channel_item().channel_id())) {
         uint64_t value = 0;

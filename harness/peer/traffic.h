@@ -32,6 +32,7 @@ struct Attempt {
   uint32_t link = 0;
   std::map<uint32_t, std::shared_ptr<Stream>> streams;  // by field number
   std::optional<wire::v1::Response> response;
+  bool cancelled = false;
 };
 
 struct Operation {

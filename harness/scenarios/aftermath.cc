@@ -70,17 +70,21 @@ bool IsIndeterminate(const Response& response) {
 void OpenGates(Peer& peer) {
   std::set<std::string> gates;
   for (Session* session : peer.sessions()) {
-    for (const auto& call : session->calls()) {
-      const testbed::v1::Program program = ProgramOf(call->method, call->arguments);
-      for (const auto& step : program.steps()) {
-        if (step.has_wait()) gates.insert(step.wait().gate());
-      }
-    }
+    for (const auto& call : session->calls()) gates.merge(GatesOf(call->method, call->arguments));
   }
   for (const std::string& gate : gates) peer.Release(gate);
 }
 
 }  // namespace
+
+std::set<std::string> GatesOf(const Method* method, const std::string& arguments) {
+  std::set<std::string> gates;
+  const testbed::v1::Program program = ProgramOf(method, arguments);
+  for (const auto& step : program.steps()) {
+    if (step.has_wait()) gates.insert(step.wait().gate());
+  }
+  return gates;
+}
 
 bool IsItsValue(const Peer& peer, const Call& call, const Response& response) {
   const Method* method = call.method == nullptr ? peer::FindMethod(call.method_name) : call.method;
@@ -612,21 +616,19 @@ bool CallsResolved(const Peer& peer) {
   });
 }
 
-namespace {
-
-// Whether the application may be told this of its call.
-bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
+bool MayBeTold(uint8_t endings, CallStatus status, const std::optional<Response>& answer,
+               bool other_type) {
   using namespace control::v1;
-  const auto code = known.answer ? known.answer->runtime_error().code()
-                                 : wire::v1::RUNTIME_ERROR_CODE_UNSPECIFIED;
+  const auto code =
+      answer ? answer->runtime_error().code() : wire::v1::RUNTIME_ERROR_CODE_UNSPECIFIED;
   switch (status) {
     case CALL_STATUS_INDETERMINATE:  // r[retry.gc.settled-below]
       return (endings & judge::kIndeterminate) != 0 ||
              code == wire::v1::RUNTIME_ERROR_CODE_INDETERMINATE ||
              code == wire::v1::RUNTIME_ERROR_CODE_OPERATION_EXPIRED;
     case CALL_STATUS_SCHEMA_MISMATCH:
-      return known.other_type || ((endings & judge::kValue) != 0 &&
-                                  code == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH);
+      return other_type || ((endings & judge::kValue) != 0 &&
+                            code == wire::v1::RUNTIME_ERROR_CODE_SCHEMA_MISMATCH);
     case CALL_STATUS_SESSION_SHUTDOWN:
       return (endings & judge::kShutdown) != 0;
     case CALL_STATUS_CONNECTION_CLOSED:
@@ -635,10 +637,10 @@ bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
     default:
       break;
   }
-  if ((endings & judge::kValue) == 0 || !known.answer) return false;
-  if (known.answer->has_ok()) return status == CALL_STATUS_OK;
-  if (known.answer->has_user_error()) return status == CALL_STATUS_USER_ERROR;
-  switch (known.answer->runtime_error().code()) {
+  if ((endings & judge::kValue) == 0 || !answer) return false;
+  if (answer->has_ok()) return status == CALL_STATUS_OK;
+  if (answer->has_user_error()) return status == CALL_STATUS_USER_ERROR;
+  switch (answer->runtime_error().code()) {
     case wire::v1::RUNTIME_ERROR_CODE_UNKNOWN_METHOD:
       return status == CALL_STATUS_UNKNOWN_METHOD;
     case wire::v1::RUNTIME_ERROR_CODE_INVALID_PAYLOAD:
@@ -649,8 +651,6 @@ bool IsAllowed(uint8_t endings, CallStatus status, const Known& known) {
       return status != CALL_STATUS_OK && status != CALL_STATUS_USER_ERROR;
   }
 }
-
-}  // namespace
 
 Task<> JudgeOperations(Peer& peer) {
   std::vector<Session*> sessions = peer.sessions();
@@ -829,8 +829,9 @@ Task<> JudgeCalls(Peer& peer, const std::set<uint32_t>& open, const SeenBefore& 
     const bool died = peer.broke_rule() && status == control::v1::CALL_STATUS_PROTOCOL_ERROR;
     std::string wanted = "the application is told " + judge::DescribeEndings(allowed.endings) +
                          " of " + call.handle + ", not " + peer::ShortName(status);
-    co_await peer.Require(died || IsAllowed(allowed.endings, status, known), allowed.rule,
-                          std::move(wanted));
+    co_await peer.Require(
+        died || MayBeTold(allowed.endings, status, known.answer, known.other_type), allowed.rule,
+        std::move(wanted));
   }
 }
 

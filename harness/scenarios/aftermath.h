@@ -24,7 +24,10 @@ namespace counterpart::scenarios {
 // it is begun again: it keeps nothing of its own.
 peer::Task<> Aftermath(peer::Peer& peer);
 
-// The parts of it, for a scenario that cuts by itself and goes on.
+// The parts of it, for a scenario that cuts by itself and goes on, and between two subjects.
+
+// The gates that a request names, at which its handler waits.
+std::set<std::string> GatesOf(const peer::Method* method, const std::string& arguments);
 
 // ---- the harness calls
 
@@ -61,6 +64,10 @@ SeenBefore SeenSoFar(peer::Peer& peer);
 // co_await: the harness answers as a callee does that keeps records: what it answered before, or
 // what the handler returns. It ends the channels of the attempt first.
 peer::Task<> Serve(peer::Peer& peer, peer::Session& session, peer::Incoming& incoming);
+// Whether these endings allow the application to be told that. `answer`: what the callee has
+// answered. `other_type`: under a description that does not match.
+bool MayBeTold(uint8_t endings, control::v1::CallStatus status,
+               const std::optional<wire::v1::Response>& answer, bool other_type = false);
 // Every call of the subject's application has come to an end.
 bool CallsResolved(const peer::Peer& peer);
 // co_await: every attempt is of a call that somebody made.

@@ -153,7 +153,7 @@ Task<> SealedReplayed(Relay& relay) {
     cut.from = Across(caller);
     cut.kind = "response";
     cut.generation = old;
-    cut.swallow = true;
+    cut.passed = 0;
     relay.Arm(std::move(cut));
     const std::string name = Named("unheard call", caller);
     RelayedCall call = relay.StartCall(caller, "Echo", Echo(name).SerializeAsString(), name);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "harness/scenarios/aftermath.h"
+#include "harness/scenarios/aftermath_between.h"
 
 namespace counterpart::scenarios {
 namespace {
@@ -36,6 +37,10 @@ Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
                                 [this](const machine::Finding& finding) { pair_->Add(finding); });
     machine_.set_observer(relay_.get());
     machine_.AddRole("scenario", Play(scenario_, *relay_));
+    relay_->ArmPlan(plan, [this] {
+      cut_ = true;
+      machine_.Supersede("aftermath", AftermathBetween(*relay_));
+    });
     return;
   }
   judge_ = std::make_unique<judge::Judge>();
@@ -77,6 +82,10 @@ std::vector<peer::FaultReport> Run::faults() const {
   return reports;
 }
 
+const std::vector<peer::Moment>& Run::moments() const {
+  return relay_ != nullptr ? relay_->moments() : peer_->moments();
+}
+
 const std::string& Run::exit_text() const {
   return relay_ != nullptr ? relay_->exit_text() : peer_->exit_text();
 }
@@ -86,7 +95,9 @@ void Run::Conclude() {
   static const std::vector<std::string> kOfACut = {"session.outlives-conduit"};
   static const std::vector<std::string> kOfALostSession = {};
   if (pair_ != nullptr) {
-    pair_->Conclude(scenario_.Rules(direction_));
+    pair_->Conclude(!cut_                     ? scenario_.Rules(direction_)
+                    : relay_->session_lives() ? kOfACut
+                                              : kOfALostSession);
   } else {
     judge_->Conclude(!cut_            ? scenario_.Rules(direction_, stable_)
                      : session_lives_ ? kOfACut

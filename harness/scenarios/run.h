@@ -43,6 +43,8 @@ class Run {
   // Which rules were judged of which of two subjects; null if there is but one.
   const judge::PairJudge* pair() const { return pair_.get(); }
   std::vector<peer::FaultReport> faults() const;
+  // Every frame so far: where a plan may cut.
+  const std::vector<peer::Moment>& moments() const;
   // How a subject ended that died; "" if none has.
   const std::string& exit_text() const;
 

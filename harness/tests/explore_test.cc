@@ -12,6 +12,7 @@ namespace {
 using peer::Fault;
 using peer::How;
 using peer::Moment;
+using peer::Seat;
 using peer::Side;
 
 Moment Frame(Side from, uint32_t ordinal, const char* kind, uint32_t bytes = 10,
@@ -51,7 +52,10 @@ TEST(PlanText, IsReadBackAsItWasWritten) {
                            "listener_down after frame 2 of the harness on link 1",
                            "split 4 bytes into frame 3 of the harness on link 1",
                            "merge after frame 3 of the harness on link 1",
-                           "bit_flip at bit 37 of frame 3 of the harness on link 1"}) {
+                           "bit_flip at bit 37 of frame 3 of the harness on link 1",
+                           "rst after frame 7 of the server on link 1",
+                           "fin 5 bytes into frame 3 of the client on link 2",
+                           "rst instead of frame 3 of the client on link 1"}) {
     Result<Fault> fault = ParseFault(text);
     ASSERT_TRUE(fault.ok()) << fault.error().message;
     EXPECT_EQ(ToText(*fault), text);
@@ -70,7 +74,10 @@ TEST(PlanText, RefusesWhatIsNoFaultAndSaysWhatIs) {
         "merge after frame 1 of the subject on link 1",
         "sigstop 5 bytes into frame 1 of the harness on link 1",
         "bit_flip 5 bytes into frame 1 of the harness on link 1",
-        "bit_flip at bit 5 of frame 1 of the subject on link 1"}) {
+        "bit_flip at bit 5 of frame 1 of the subject on link 1",
+        "rst instead of frame 1 of the harness on link 1",
+        "rst 0 bytes into frame 1 of the client on link 1",
+        "split 3 bytes into frame 1 of the client on link 1"}) {
     Result<Fault> fault = ParseFault(text);
     ASSERT_FALSE(fault.ok()) << text;
     EXPECT_NE(fault.error().message.find("rst after frame 7 of the subject"), std::string::npos);
@@ -96,6 +103,31 @@ TEST(Enumerate, CutsInsideOnlyWhatTheHarnessSends) {
   for (const Plan& plan : plans) {
     EXPECT_FALSE(plan[0].offset && plan[0].from == Side::kSubject);
     EXPECT_FALSE(plan[0].offset && plan[0].ordinal == 3);
+  }
+}
+
+// What a subject has sent is passed on whole, in part, or not at all.
+TEST(Enumerate, CutsBetweenTwoSubjectsAfterAndInsteadOfEveryFrame) {
+  std::vector<Moment> frames = {Frame(Side::kSubject, 1, "hello", 3),
+                                Frame(Side::kSubject, 1, "hello_yourself", 3)};
+  frames[0].seat = Seat::kClient;
+  frames[1].seat = Seat::kServer;
+  Options options;
+  options.faults = {How::kRst, How::kSplit};
+  std::vector<std::string> texts;
+  for (const Plan& plan : Enumerate(frames, options)) texts.push_back(Texts(plan)[0]);
+  EXPECT_EQ(texts, (std::vector<std::string>{"rst instead of frame 1 of the client on link 1",
+                                             "rst after frame 1 of the client on link 1",
+                                             "rst instead of frame 1 of the server on link 1",
+                                             "rst after frame 1 of the server on link 1"}));
+  options.cuts = Cuts::kBytes;
+  EXPECT_EQ(Enumerate(frames, options).size(), 4u + 2u * 2u);
+  options.cuts = Cuts::kFrames;
+  options.pairs = true;
+  for (const Plan& plan : Enumerate(frames, options)) {
+    ASSERT_EQ(plan.size(), 2u);
+    EXPECT_TRUE(plan[1].seat.has_value());
+    EXPECT_TRUE(ParseFault(ToText(plan[1])).ok()) << ToText(plan[1]);
   }
 }
 

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build/harness/counterpart"
 SUBJECT = ROOT / "build/subjects/cpp/subject_cpp"
 ECHO = "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
+PAIR = "lang_cpp_server_python_client_tcp::**::rpc_echo_roundtrip"
+PYTHON = ["--subject", f"python={ROOT}/subjects/python/subject"]
 STABLE = "lang_cpp_transport_tcp_conduit_stable::**::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.
 BACKSTOP_SECONDS = 200
@@ -76,6 +78,63 @@ def test_every_frame_of_both_sides_is_cut_both_ways(tmp_path: Path) -> None:
         assert row["verdict"] == "VERDICT_PASS", row
         assert [fault["fired"] for fault in row["faults"]] == [True]
     assert re.search(r"^ +11 +22 +0 +0 {2}lang_cpp", ended.stdout, re.MULTILINE), ended.stdout
+
+
+def test_every_frame_between_two_subjects_is_cut_and_swallowed(tmp_path: Path) -> None:
+    """After it was passed on, and instead; both ends are shown to have noticed."""
+    ended = counterpart("explore", PAIR, *cpp(), *PYTHON, "--out", str(tmp_path), cwd=tmp_path)
+    assert ended.returncode == OK, ended.stdout
+    survey, *cuts = sorted(lines(tmp_path, "exec"), key=lambda row: int(row.get("ordinal", 0)))
+    wanted = {
+        f"{how} {where} frame {moment['ordinal']} of the {moment['seat']} on link {moment['link']}"
+        for moment in survey["moments"]
+        for where in ("after", "instead of")
+        for how in ("rst", "fin")
+    }
+    assert {row["plan"][0] for row in cuts} == wanted
+    assert len(wanted) > 40
+    for row in cuts:
+        assert row["verdict"] == "VERDICT_PASS", row
+        [fault] = row["faults"]
+        assert fault["fired"]
+        assert re.fullmatch(r"server: [^;]+; client: [^;]+", fault["proof"]), fault
+
+
+@pytest.mark.parametrize(
+    ("mutant", "cell", "rule", "said"),
+    [
+        (
+            "runs_live_duplicate",
+            "lang_python_server_cpp_client_tcp::**::rpc_blocked_call_delays_nobody",
+            "retry.resume.reattempt",
+            "is executed at most 1 times, not 2",
+        ),
+        (
+            "attempts_any_stream_again",
+            "lang_cpp_server_python_client_tcp::**::channeling_sum_client_to_server",
+            "retry.channel.recovery.non-idem",
+            "the application is told Indeterminate of sum of the server",
+        ),
+        (
+            "hangs_in_resume",
+            "lang_cpp_server_python_client_tcp::**::rpc_echo_roundtrip",
+            "session.outlives-conduit",
+            "the session to be bound to link 2, which is for cpp to bring about",
+        ),
+    ],
+)
+def test_one_of_two_subjects_is_to_blame_for_what_follows_a_cut(
+    mutant: str, cell: str, rule: str, said: str, tmp_path: Path
+) -> None:
+    """Green without a cut; the sound one is never blamed."""
+    subjects = [*cpp(mutant), *PYTHON]
+    undisturbed = counterpart("run", cell, *subjects, cwd=tmp_path)
+    assert undisturbed.returncode == OK, undisturbed.stdout
+    ended = counterpart("explore", cell, *subjects, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    assert ended.returncode == RED, ended.stdout
+    red = [row for row in lines(tmp_path / "out", "exec") if row["verdict"] == "VERDICT_FAIL"]
+    assert any(row["rule"] == rule and said in row["reason"] for row in red), red[0]["reason"]
+    assert {finding["blame"] for row in red for finding in row["findings"]} == {"cpp"}
 
 
 def test_a_session_sees_nothing_of_the_links_of_its_conduit(tmp_path: Path) -> None:
@@ -310,6 +369,11 @@ def test_wrong_input_is_named(words: list[str], said: str, tmp_path: Path) -> No
             "faults:\n  - rst after frame 5 of the harness on link 1\n",
             ": lang_cpp_transport_tcp::direction_harness_to_subject::persist_outlives_its_session "
             "takes no plan: it asks in one session for what another has run",
+        ),
+        (
+            f"cell: {ECHO.replace('direction_harness_to_subject', '**')}\nseed: 1\n"
+            "faults:\n  - rst after frame 5 of the server on link 1\n",
+            ": 'rst after frame 5 of the server on link 1' is for two subjects, and lang_cpp_",
         ),
     ],
 )
