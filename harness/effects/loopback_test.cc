@@ -1,0 +1,61 @@
+#include "harness/effects/loopback.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <cerrno>
+
+namespace counterpart::effects {
+namespace {
+
+class ListenerTest : public testing::Test {
+ protected:
+  ListenerTest() {
+    Result<Listener> opened = Listener::Open();
+    listener_ = std::move(*opened);
+  }
+  bool Connects() const {
+    Result<Dialling> dialled = Dial(listener_.port());
+    if (!dialled.ok()) return false;
+    pollfd decided{dialled->fd.get(), POLLOUT, 0};
+    while (poll(&decided, 1, -1) < 0 && errno == EINTR) {
+    }
+    return DialError(dialled->fd.get()) == 0;
+  }
+
+  Listener listener_;
+};
+
+// The child of another thread has it for a moment, before it becomes a subject.
+TEST_F(ListenerTest, StopsWhoeverHasItsDescriptor) {
+  const UniqueFd held(fcntl(listener_.fd(), F_DUPFD_CLOEXEC, 100));
+  ASSERT_TRUE(held);
+  ASSERT_TRUE(Connects());
+  listener_.Stop();
+  EXPECT_FALSE(Connects());
+}
+
+TEST_F(ListenerTest, KeepsItsPortWhileItIsStopped) {
+  const uint16_t port = listener_.port();
+  listener_.Stop();
+  EXPECT_FALSE(IsFree(port));
+  EXPECT_TRUE(listener_.StartAgain().ok());
+  EXPECT_EQ(listener_.port(), port);
+  EXPECT_TRUE(Connects());
+}
+
+// Also while the kernel still knows a connection of it, which it has ended itself.
+TEST_F(ListenerTest, StartsAgainWhereItHasEndedConnections) {
+  Result<Dialling> dialled = Dial(listener_.port());
+  ASSERT_TRUE(dialled.ok());
+  std::optional<UniqueFd> accepted;
+  while (!accepted) accepted = listener_.Accept();
+  accepted->Close();
+  dialled->fd.Close();
+  listener_.Stop();
+  EXPECT_TRUE(listener_.StartAgain().ok());
+}
+
+}  // namespace
+}  // namespace counterpart::effects
