@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "spec/rules"
 HERE = Path(__file__).resolve().parent
-RULE = re.compile(r"^r\[([a-z0-9.-]+)\]\n(.+?)(?=\n\n|\n?\Z)", re.M | re.S)
+RULE = re.compile(r"^r\[([a-z0-9.-]+)(?:\+\d+)?\]\n(.+?)(?=\n\n|\n?\Z)", re.M | re.S)
 INDEXED = re.compile(r"^\| `([a-z0-9.-]+)` +\| ([WCJ ]+?) *\|$", re.M)
 FAMILY = re.compile(r"^### \[(.+)\]\((\w+\.md)\)$", re.M)
 ASIDE = re.compile(r"^_(Rationale|Excluded):_ ?", re.M)

@@ -15,8 +15,9 @@ SKIPPED_FOLDERS = {"node_modules", "target", "out", "__pycache__", ".venv", ".gr
 SKIPPED_PREFIX = "build"
 LARGEST_SOURCE = 1 << 20
 
-DEFINITION = re.compile(r"r\[([a-z][a-z0-9-]*(?:\.[a-z0-9-]+)+)\]")
-REFERENCE = re.compile(r"\br\[([a-z][a-z0-9-]*(?:\.[a-z0-9*-]+)+)\]")
+# An id, and behind a plus its version; the first has none.
+DEFINITION = re.compile(r"r\[([a-z][a-z0-9-]*(?:\.[a-z0-9-]+)+)(?:\+([2-9]|[1-9]\d+))?\]")
+REFERENCE = re.compile(r"\br\[([a-z][a-z0-9-]*(?:\.[a-z0-9*-]+)+)(?:\+(\d+))?\]")
 COMMENT = re.compile(r"//|#|/\*|^\s*\*|<!--|\"\"\"")
 KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 
@@ -35,6 +36,16 @@ def rules_of(path: pathlib.Path) -> list[tuple[str, str, int]]:
             end = lines.index("", index + 1)
             found.append((match[1], "\n".join(lines[index + 1 : end]), index + 1))
     return found
+
+
+def versions() -> dict[str, int]:
+    """The version of each rule."""
+    return {
+        match[1]: int(match[2] or 1)
+        for path in rule_files()
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if (match := DEFINITION.fullmatch(line))
+    }
 
 
 def all_rules() -> dict[str, str]:
@@ -110,8 +121,8 @@ def _sources():
                     continue
 
 
-def unknown_references(text: str, known: set[str]) -> list[tuple[int, str]]:
-    """(line, id) of each `r[id]` that names no rule.
+def unknown_references(text: str, known: dict[str, int]) -> list[tuple[int, str]]:
+    """(line, id) of each `r[id]` that names no rule, or another version than there is.
 
     Plain indexing such as `r[item.key]` is told from a reference by its first word, which is that
     of no family, and by standing outside a comment.
@@ -123,25 +134,36 @@ def unknown_references(text: str, known: set[str]) -> list[tuple[int, str]]:
             is_reference = match[1].partition(".")[0] in families or COMMENT.search(
                 line[: match.start()]
             )
-            if is_reference and match[1] not in known:
-                found.append((number, match[1]))
+            if is_reference and known.get(match[1]) != int(match[2] or 1):
+                found.append((number, match[0][2:-1]))
     return found
 
 
 def test_every_id_named_in_code_exists():
-    known = set(all_rules())
+    known = versions()
+    assert set(known) == set(all_rules())
     unknown = [
         f"{path.relative_to(ROOT)}:{line}: r[{rule}]"
         for path, text in _sources()
         for line, rule in unknown_references(text, known)
     ]
-    assert unknown == [], "ids that no file in spec/rules defines:\n" + "\n".join(unknown)
+    assert unknown == [], "ids that no file in spec/rules defines so:\n" + "\n".join(unknown)
 
 
 def test_unknown_references_are_found_and_indexing_is_not():
-    known = {"link.order", "retry.gc.live"}
+    known = {"link.order": 1, "retry.gc.live": 1}
     assert unknown_references("// r[link.order]", known) == []
     assert unknown_references("x = r[item.key]", known) == []
     assert unknown_references("y = r[0]; // r[link.oder]", known) == [(1, "link.oder")]
     assert unknown_references("a\n# r[retry.gc.*]", known) == [(2, "retry.gc.*")]
     assert unknown_references("// r[lnik.order]", known) == [(1, "lnik.order")]
+
+
+def test_whoever_changes_a_rule_is_led_to_what_enforces_it():
+    known = {"link.order": 1, "retry.seal": 2}
+    assert unknown_references("// r[retry.seal+2] r[link.order]", known) == []
+    assert unknown_references("// r[retry.seal]", known) == [(1, "retry.seal")]
+    assert unknown_references("// r[retry.seal+3]", known) == [(1, "retry.seal+3")]
+    assert unknown_references("// r[link.order+2]", known) == [(1, "link.order+2")]
+    assert DEFINITION.fullmatch("r[retry.seal+2]")
+    assert not DEFINITION.fullmatch("r[retry.seal+1]")
