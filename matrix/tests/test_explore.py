@@ -130,9 +130,11 @@ def test_one_of_two_subjects_is_to_blame_for_what_follows_a_cut(
     subjects = [*cpp(mutant), *PYTHON]
     undisturbed = counterpart("run", cell, *subjects, cwd=tmp_path)
     assert undisturbed.returncode == OK, undisturbed.stdout
-    ended = counterpart("explore", cell, *subjects, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    out = str(tmp_path / "out")
+    ended = counterpart("explore", cell, *subjects, "--faults", "rst", "--out", out, cwd=tmp_path)
     assert ended.returncode == RED, ended.stdout
-    red = [row for row in lines(tmp_path / "out", "exec") if row["verdict"] == "VERDICT_FAIL"]
+    # How many grants there are may differ from run to run: some cuts are not reached.
+    red = [row for row in lines(Path(out), "exec") if row.get("verdict") == "VERDICT_FAIL"]
     assert any(row["rule"] == rule and said in row["reason"] for row in red), red[0]["reason"]
     assert {finding["blame"] for row in red for finding in row["findings"]} == {"cpp"}
 
