@@ -71,8 +71,6 @@ class KernelReader {
   virtual std::optional<TcpEnd> SubjectEnd(const TcpPath& path) = 0;
   // Whether anything can be read from, or accepted at, one of these descriptors of ours.
   virtual bool InputWaits(const std::vector<int>& fds) = 0;
-  // Nobody will look for a while: what is open only to look faster may be closed.
-  virtual void Rest() {}
 };
 
 }  // namespace counterpart::effects

@@ -72,8 +72,6 @@ class SnapshotWitness final : public KernelWitness {
     checks_ = 0;
   }
 
-  void OnIdle() override { reader_->Rest(); }
-
   KernelView Look(OurEnds* ours, microseconds horizon, Certainty certainty) override {
     horizon = std::max(horizon, kShortestHorizon);
     const Snapshot snapshot = snapshotter_.Take(ours);

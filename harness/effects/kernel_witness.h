@@ -43,8 +43,6 @@ class KernelWitness {
   virtual void OnStarted() = 0;
   // Something reached the subject or came from it: whatever was being waited for starts anew.
   virtual void OnActivity() = 0;
-  // Nobody will look until something is asked of the subject again.
-  virtual void OnIdle() {}
   // `horizon`: timers due later than this do not matter.
   virtual KernelView Look(OurEnds* ours, std::chrono::microseconds horizon,
                           Certainty certainty) = 0;

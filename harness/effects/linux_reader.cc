@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <utility>
 
 #include "harness/effects/process_table.h"
@@ -70,7 +71,8 @@ void AddNumbers(const std::string& text, std::vector<pid_t>* numbers) {
 // own.
 class Children {
  public:
-  std::vector<pid_t> Of(pid_t pid) {
+  // Nothing: this program may open no more files, so that some cannot be known.
+  std::optional<std::vector<pid_t>> Of(pid_t pid) {
     std::vector<pid_t> tids, children;
     const std::string folder = "/proc/" + std::to_string(pid) + "/task/";
     NumbersIn(folder, &tids);
@@ -85,7 +87,9 @@ class Children {
       // its id may live on: only its counters tell.
       if (ReadFd(files.schedstat.get()).empty()) {
         const std::string own = folder + std::to_string(tid);
-        files = {Open(own + "/children"), Open(own + "/schedstat")};
+        files.children = Open(own + "/children");
+        if (!files.children && (errno == EMFILE || errno == ENFILE)) return std::nullopt;
+        files.schedstat = Open(own + "/schedstat");
         text = ReadFd(files.children.get());
       }
       AddNumbers(text, &children);
@@ -105,6 +109,15 @@ class Children {
   };
   std::map<pid_t, std::map<pid_t, Files>> processes_;  // by process and thread id
 };
+
+// Of this program. It has the threads of all its worlds, and each world asks: one set of files
+// serves them all.
+std::optional<std::vector<pid_t>> OwnChildren() {
+  static std::mutex mutex;
+  static auto* const children = new Children;
+  const std::lock_guard lock(mutex);
+  return children->Of(getpid());
+}
 
 // "key: value" of an fdinfo file, from behind the colon; null if there is no such key.
 const char* Field(const std::string& text, const char* key) {
@@ -166,8 +179,6 @@ class LinuxReader final : public KernelReader {
     if (counters.empty()) threads_.erase({thread.pid, thread.tid});
     return counters;
   }
-  // Of our own threads there are as many as of all worlds, and each world reads them all.
-  void Rest() override { children_ = Children(); }
   std::string Syscall(const ThreadId& thread) override { return Read(thread, &Files::syscall); }
   char State(const ThreadId& thread) override {
     const std::string stat = Read(thread, &Files::stat);
@@ -212,7 +223,8 @@ class LinuxReader final : public KernelReader {
     if (fresh) known->second = HasEnvironment(orphan, mark_);
     return known->second;
   }
-  std::vector<pid_t> ListProcesses();
+  // Nothing: some cannot be known.
+  std::optional<std::vector<pid_t>> ListProcesses();
 
   const pid_t root_;
   const std::string mark_;
@@ -223,24 +235,28 @@ class LinuxReader final : public KernelReader {
   TcpDiag tcp_;
 };
 
-std::vector<pid_t> LinuxReader::ListProcesses() {
+std::optional<std::vector<pid_t>> LinuxReader::ListProcesses() {
   std::vector<pid_t> processes = {root_};
-  for (const pid_t child : children_.Of(getpid())) {
+  const auto own = OwnChildren();
+  if (!own) return std::nullopt;
+  for (const pid_t child : *own) {
     if (child != root_ && Ours(child)) processes.push_back(child);
   }
   for (size_t i = 0; i < processes.size(); ++i) {
-    for (const pid_t child : children_.Of(processes[i])) processes.push_back(child);
+    const auto children = children_.Of(processes[i]);
+    if (!children) return std::nullopt;
+    processes.insert(processes.end(), children->begin(), children->end());
   }
-  std::vector<pid_t> watched = processes;
-  watched.push_back(getpid());
-  children_.KeepOnly(watched);
+  children_.KeepOnly(processes);
   return processes;
 }
 
 bool LinuxReader::ListThreads(std::vector<ThreadId>* threads) {
   std::vector<std::pair<pid_t, pid_t>> ids;
   std::vector<pid_t> tids;
-  for (const pid_t pid : ListProcesses()) {
+  const auto processes = ListProcesses();
+  if (!processes) return false;
+  for (const pid_t pid : *processes) {
     NumbersIn("/proc/" + std::to_string(pid) + "/task", &tids);
     for (const pid_t tid : tids) ids.emplace_back(pid, tid);
   }
@@ -298,7 +314,9 @@ std::optional<LockHolder> LinuxReader::LockHeldOutside(pid_t pid,
     std::vector<pid_t> tree = {other}, tids;
     Children children;
     for (size_t i = 0; i < tree.size(); ++i) {
-      for (const pid_t child : children.Of(tree[i])) tree.push_back(child);
+      if (const auto below = children.Of(tree[i])) {
+        tree.insert(tree.end(), below->begin(), below->end());
+      }
       const std::string tasks = "/proc/" + std::to_string(tree[i]) + "/task/";
       NumbersIn(tasks, &tids);
       for (const pid_t tid : tids) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <deque>
 #include <fstream>
 #include <map>
@@ -70,12 +71,14 @@ uint64_t SizeOf(const std::string& path) {
   return stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : 0;
 }
 
-// What `path` holds behind its first `from` bytes, up to `most` bytes of it.
-std::string ReadFileFrom(const std::string& path, uint64_t from, size_t most) {
-  const uint64_t size = SizeOf(path);
-  if (size <= from) return {};
-  std::string text(std::min<uint64_t>(most, size - from), '\0');
+// What `path` holds behind its first `from` bytes, up to `most` bytes of it. Nothing: it cannot be
+// read.
+std::optional<std::string> ReadFileFrom(const std::string& path, uint64_t from, size_t most) {
   std::ifstream in(path, std::ios::binary);
+  if (!in) return std::nullopt;
+  const uint64_t size = SizeOf(path);
+  if (size <= from) return std::string();
+  std::string text(std::min<uint64_t>(most, size - from), '\0');
   in.seekg(static_cast<std::streamoff>(from));
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(in.gcount()));
@@ -373,7 +376,6 @@ void EpollLiveWorld::CloseLane(Lane lane, bool was_told) {
   std::erase_if(unproven_, [lane](const Unproven& owed) { return owed.lane == lane; });
   if (stopped_) GoOn();
   lanes_.erase(found);
-  if (lanes_.empty() && witness_ != nullptr) witness_->OnIdle();
   std::erase_if(undelivered_, [lane](const Arrival& arrival) { return arrival.lane == lane; });
 }
 
@@ -418,14 +420,20 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
     case EffectKind::kStopProcess:
       return StopProcess(lane);
     case EffectKind::kReadExecutions: {
-      std::string file;
+      std::optional<std::string> file = std::string();
       if (subject_ != nullptr) {
         file = ReadFileFrom(subject_->process().executions_path(), state.executions_from,
                             kMostExecutions);
       }
+      // An empty one would say that nothing was executed.
+      if (!file) {
+        const std::string why = std::strerror(errno);
+        return Deliver(lane, {.kind = IngressKind::kUnjudgeable,
+                              .text = "harness: the executions file cannot be read: " + why});
+      }
       return Deliver(lane, {.kind = IngressKind::kExecutions,
                             .id = effect.id,
-                            .bytes = ExecutionsOf(file, effect.bytes)});
+                            .bytes = ExecutionsOf(*file, effect.bytes)});
     }
     case EffectKind::kReadOutput: {
       std::string output;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -675,12 +676,56 @@ size_t OpenFilesOfOurThreads() {
   return count;
 }
 
-// There are many worlds in a campaign, and each knows all of our threads.
-TEST_P(CalmTest, AWorldWithoutARunKeepsNoFilesOfOurThreads) {
+// There are many worlds in a campaign, and each asks all of our threads.
+TEST_P(CalmTest, FilesOfOurThreadsAreOpenedOnceForAllWorlds) {
+  std::vector<std::unique_ptr<LiveWorld>> others;
+  for (int i = 0; i < 3; ++i) {
+    Result<std::unique_ptr<LiveWorld>> other = LiveWorld::Start(Fake(GetParam()));
+    ASSERT_TRUE(other.ok()) << other.error().message;
+    others.push_back(std::move(*other));
+    others.back()->OpenLane();
+    Calm calm;
+    while ((calm = others.back()->CheckCalm(0us, Certainty::kOneLook)).state == Calm::State::kNo) {
+      others.back()->Poll(calm.retry_after);
+    }
+    EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
+  }
   UntilCommitted();
+  std::vector<std::filesystem::path> threads;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    threads.push_back(entry.path());
+  }
   EXPECT_GT(OpenFilesOfOurThreads(), 0u);
-  world_->CloseLane(lane_, /*was_told=*/true);
-  EXPECT_EQ(OpenFilesOfOurThreads(), 0u);
+  EXPECT_LE(OpenFilesOfOurThreads(), 2 * threads.size());
+}
+
+// No file can be opened meanwhile.
+class NoFiles {
+ public:
+  NoFiles() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoFiles() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// An empty one would say that nothing was executed.
+TEST_P(CalmTest, AnExecutionsFileThatCannotBeReadIsNoEmptyOne) {
+  {
+    const NoFiles meanwhile;
+    Do(EffectKind::kReadExecutions, 1);
+  }
+  const Ingress answer = Until(IngressKind::kUnjudgeable);
+  EXPECT_NE(answer.text.find("executions file cannot be read: Too many open files"),
+            std::string::npos)
+      << answer.text;
+  Do(EffectKind::kReadExecutions, 2);
+  EXPECT_EQ(Until(IngressKind::kExecutions).id, 2u);
 }
 
 // From port `from` of loopback, any if 0; says which that is.
