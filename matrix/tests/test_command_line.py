@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -31,8 +31,10 @@ BACKSTOP_SECONDS = 200
 OK, USAGE, NO_SUBJECT, HARNESS = 0, 2, 3, 4
 
 
-def counterpart(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+def counterpart(
+    *words: str, cwd: Path, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end. `before`: done in its process first."""
     return subprocess.run(
         [PROGRAM, *words],
         cwd=cwd,
@@ -41,6 +43,7 @@ def counterpart(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=BACKSTOP_SECONDS,
         check=False,
+        preexec_fn=before,
     )
 
 
@@ -159,23 +162,13 @@ def test_few_files_of_a_shell_are_no_limit(tmp_path: Path) -> None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
 
-    def counterpart_of_few(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [PROGRAM, *words],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=BACKSTOP_SECONDS,
-            check=False,
-            preexec_fn=few_files,
-        )
-
-    said = counterpart_of_few("run", CELL, "--subject", "mine=/bin/sh -c 'ulimit -Sn'")
+    mine = "mine=/bin/sh -c 'ulimit -Sn'"
+    said = counterpart("run", CELL, "--subject", mine, cwd=tmp_path, before=few_files)
     assert 'it said "128"' in said.stderr
     # Four subjects with 16 runs each: some 300 files at once.
     python = f"python={ROOT}/subjects/python/subject"
-    ended = counterpart_of_few("run", CELL, "--subject", python, "--runs", "64", "--jobs", "4")
+    words = ("run", CELL, "--subject", python, "--runs", "64", "--jobs", "4")
+    ended = counterpart(*words, cwd=tmp_path, before=few_files)
     assert ended.returncode == OK, ended.stderr
 
 
