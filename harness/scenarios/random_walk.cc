@@ -108,7 +108,8 @@ void StartAttempt(Track& track) {
   track.next_value.clear();
   track.aborted.clear();
   track.reset.clear();
-  track.ended_by_app.clear();
+  // A command that could not name its attempt may have met this one instead of the one before.
+  if (track.counted) track.ended_by_app.clear();
   track.commands_before = track.commands.size();
   // Credit is a choice of the walk.
   for (const auto& [field, channel] : *EndsOf(track)) channel->set_auto_grant(false);
