@@ -38,6 +38,9 @@ UniqueFd Open(const std::string& path) {
   return UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
+// Why the last one was not opened: it may be there, and hold anything.
+bool OutOfFiles() { return errno == EMFILE || errno == ENFILE; }
+
 std::string ReadFile(const std::string& path) {
   const UniqueFd fd = Open(path);
   return fd ? ReadFd(fd.get()) : std::string();
@@ -88,7 +91,7 @@ class Children {
       if (ReadFd(files.schedstat.get()).empty()) {
         const std::string own = folder + std::to_string(tid);
         files.children = Open(own + "/children");
-        if (!files.children && (errno == EMFILE || errno == ENFILE)) return std::nullopt;
+        if (!files.children && OutOfFiles()) return std::nullopt;
         files.schedstat = Open(own + "/schedstat");
         text = ReadFd(files.children.get());
       }
@@ -350,13 +353,17 @@ bool LinuxReader::ReadWakeSources(const std::vector<ThreadId>& threads, WakeSour
       if (kind == "anon_inode:[io_uring]") {
         sources->unknown = "io_uring of process " + std::to_string(thread.pid);
       } else if (kind == "anon_inode:[timerfd]") {
-        TimerFd timer = ParseTimerFd(ReadFile(process + "fdinfo/" + std::to_string(fd)));
+        const UniqueFd about = Open(process + "fdinfo/" + std::to_string(fd));
+        if (!about && OutOfFiles()) return false;
+        TimerFd timer = ParseTimerFd(ReadFd(about.get()));
         timer.pid = thread.pid;
         timer.fd = fd;
         sources->timer_fds.push_back(timer);
       }
     }
-    if (!ReadFile(process + "timers").empty()) {
+    const UniqueFd timers = Open(process + "timers");
+    if (!timers && OutOfFiles()) return false;
+    if (!ReadFd(timers.get()).empty()) {
       sources->unknown = "a POSIX timer of process " + std::to_string(thread.pid);
     }
   }

@@ -46,7 +46,7 @@ void Share(const UniqueFd& fd) {
 
 bool IsFree(uint16_t port) {
   const UniqueFd socket = Socket();
-  return socket && Bind(socket, port);
+  return !socket || Bind(socket, port);
 }
 
 Result<Listener> Listener::Open(uint16_t port) {
