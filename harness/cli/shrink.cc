@@ -117,9 +117,8 @@ int Shrink(Context& context, ShrinkOptions& options) {
   Result<std::vector<campaign::Cell>> cells = options.selection.Resolve(context);
   if (!cells.ok()) return Complain(cells.error());
   const campaign::Cell* cell = campaign::FindCell(options.selection.all, failing->plan.cell);
-  if (cell == nullptr || cell->client != nullptr) {
-    return Complain(Usage(options.file + ": there is no cell of one subject called " +
-                          failing->plan.cell +
+  if (cell == nullptr) {
+    return Complain(Usage(options.file + ": there is no cell called " + failing->plan.cell +
                           "; `counterpart list` shows them, --subject adds one"));
   }
   explore::Plan plan;

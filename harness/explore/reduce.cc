@@ -73,9 +73,11 @@ std::vector<Plan> Smaller(const Plan& plan, const std::vector<Moment>& moments) 
       Fault whole = plan[i];
       whole.offset.reset();
       if (places.after) with(whole);
-      if (*plan[i].offset > 1) {
+      // Of a frame that is passed on, nothing may get through.
+      const uint32_t least = plan[i].seat ? 0 : 1;
+      if (*plan[i].offset > least) {
         Fault first = plan[i];
-        first.offset = 1;
+        first.offset = least;
         with(first);
       }
     }

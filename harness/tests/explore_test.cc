@@ -235,6 +235,16 @@ TEST(Reduce, KeepsAFaultWhereItCanBeDone) {
             std::vector<std::string>{"split 1 bytes into frame 2 of the harness on link 1"});
 }
 
+TEST(Reduce, BetweenTwoSubjectsPassesNothingOnRatherThanAPart) {
+  const Plan plan = {*ParseFault("fin 3 bytes into frame 2 of the client on link 1")};
+  const Plan smallest = Reduce(plan, {}, [](const Plan& candidate) {
+    EXPECT_TRUE(ParseFault(ToText(candidate[0])).ok()) << ToText(candidate[0]);
+    return candidate[0].offset.has_value();  // where the frame gets through nothing is wrong
+  });
+  EXPECT_EQ(Texts(smallest),
+            std::vector<std::string>{"rst instead of frame 2 of the client on link 1"});
+}
+
 TEST(Reduce, KeepsBothFaultsOfABugThatNeedsBoth) {
   const Plan plan = {*ParseFault("rst after frame 3 of the subject on link 1"),
                      *ParseFault("rst after frame 4 of the harness on link 2")};
