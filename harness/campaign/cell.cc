@@ -52,11 +52,11 @@ bool MatchesAny(const std::vector<std::string>& patterns, const std::string& id)
 }  // namespace
 
 std::string Cell::Id() const {
-  const std::string where =
-      client == nullptr
-          ? "lang_" + subject->id + "_transport_tcp" + (stable ? "_conduit_stable" : "")
-          : "lang_" + subject->id + "_server_" + client->id + "_client_tcp";
-  return where + "::direction_" + scenarios::Name(direction) + "::" + scenario->name;
+  const std::string where = client == nullptr
+                                ? "lang_" + subject->id + "_transport_tcp"
+                                : "lang_" + subject->id + "_server_" + client->id + "_client_tcp";
+  return where + (stable ? "_conduit_stable" : "") + "::direction_" + scenarios::Name(direction) +
+         "::" + scenario->name;
 }
 
 std::vector<const effects::SubjectSpec*> Cell::Subjects() const {
@@ -66,7 +66,7 @@ std::vector<const effects::SubjectSpec*> Cell::Subjects() const {
 
 scenarios::Cast Cell::Cast() const {
   if (client == nullptr) return {direction, stable};
-  return {subject->id, client->id};
+  return {subject->id, client->id, stable};
 }
 
 std::string Cell::WhyWithoutPlans() const {
@@ -104,20 +104,21 @@ Result<CellName> ParseCellId(const std::string& id) {
 
 std::vector<Cell> AllCells(const std::vector<effects::SubjectSpec>& subjects) {
   std::vector<Cell> cells;
+  const auto add = [&cells](Cell cell) {
+    const scenarios::Conduits conduits = cell.scenario->conduits;
+    if (conduits != scenarios::Conduits::kStable) cells.push_back(cell);
+    cell.stable = true;
+    if (conduits != scenarios::Conduits::kBare) cells.push_back(cell);
+  };
   for (const effects::SubjectSpec& subject : subjects) {
     for (const scenarios::Scenario& scenario : scenarios::Catalogue()) {
       for (const scenarios::Direction direction : scenario.directions) {
         if (direction != scenarios::Direction::kBidirectional) {
-          if (scenario.conduits != scenarios::Conduits::kStable) {
-            cells.push_back({&subject, &scenario, direction});
-          }
-          if (scenario.conduits != scenarios::Conduits::kBare) {
-            cells.push_back({&subject, &scenario, direction, nullptr, true});
-          }
+          add({&subject, &scenario, direction});
           continue;
         }
         for (const effects::SubjectSpec& client : subjects) {
-          if (client.id != subject.id) cells.push_back({&subject, &scenario, direction, &client});
+          if (client.id != subject.id) add({&subject, &scenario, direction, &client});
         }
       }
     }

@@ -24,6 +24,7 @@ struct Cell {
   // "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
   // "lang_cpp_transport_tcp_conduit_stable::direction_harness_to_subject::rpc_echo_roundtrip"
   // "lang_rust_server_swift_client_tcp::direction_bidirectional::rpc_echo_roundtrip"
+  // "lang_cpp_server_python_client_tcp_conduit_stable::direction_bidirectional::rpc_echo_roundtrip"
   std::string Id() const;
   // One, or the server and the client.
   std::vector<const effects::SubjectSpec*> Subjects() const;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/peer/leftovers.h"
+#include "harness/peer/relay_link.h"
 #include "harness/peer/testbed.h"
 #include "harness/wire/framing.h"
 
@@ -24,21 +25,10 @@ namespace {
 constexpr uint32_t kListener = 1;
 constexpr uint32_t kLimit = 64;  // max_concurrent_requests, of both
 constexpr uint32_t kDials = 3;
+// When an ack comes is for whoever sends it to say.
+bool IsAck(const ReadPayload& read) { return read.stable_frame && read.stable_frame->has_ack(); }
 
 }  // namespace
-
-// Two connections that are one link to the subjects.
-struct Relay::Link {
-  uint32_t number = 0;  // from 1; also the id of the server's connection
-  uint32_t client_id = 0;
-  PhaseReader reader;
-  BySeat<bool> gone = {false, false};  // nothing is read from or written to that side any more
-  bool reason_given = false;           // Goodbye, ProtocolError, Reject or Sorry has been passed on
-  std::string presented;               // resume key
-  bool asks_for_session = false;       // a Hello without one was passed on, and not answered yet
-
-  uint32_t id(Seat seat) const { return seat == Seat::kServer ? number : client_id; }
-};
 
 std::string DescribeMoment(const Cut& cut) {
   const bool both = cut.ends[Seat::kServer] && cut.ends[Seat::kClient];
@@ -157,6 +147,7 @@ std::vector<FaultReport> Relay::faults() const {
 }
 
 Relay::ArmedCut* Relay::Due(Seat from, const Link& link, const std::string& kind) {
+  if (stable_ && over_) return nullptr;
   for (ArmedCut& armed : cuts_) {
     const Cut& cut = armed.cut;
     if (armed.fired || cut.from != from || cut.generation != link.number) continue;
@@ -222,7 +213,8 @@ Relay::Link* Relay::Find(Seat seat, uint32_t id) {
 }
 
 void Relay::OnAccepted(uint32_t client_id) {
-  auto fresh = std::make_unique<Link>();
+  auto fresh =
+      std::make_unique<Link>(stable_ ? PhaseReader::Of::kStableLink : PhaseReader::Of::kBareLink);
   fresh->number = static_cast<uint32_t>(links_.size()) + 1;
   fresh->client_id = client_id;
   Effect dial{.kind = EffectKind::kDial, .id = fresh->number, .number = server_port_};
@@ -251,13 +243,22 @@ void Relay::Close(Link& link, Seat seat, How how, bool prove) {
   reading.label = Name(how);
   const uint64_t entry = machine_->Request(std::move(effect), std::move(reading));
   link.gone[seat] = true;
-  monitors_[seat]->OnLinkEnd(link.number, LinkEnd::kCutByHarness, 0, entry);
+  TellEnd(seat, link, LinkEnd::kCutByHarness, 0, entry);
 }
 
-void Relay::Show(Seat judged, Side from, const Link& link, const ReadPayload& read, size_t bytes,
-                 uint64_t entry, bool cut_short) {
+void Relay::TellEnd(Seat seat, const Link& link, LinkEnd end, uint64_t partial, uint64_t entry) {
+  monitors_[seat]->OnLinkEnd(link.number, end, partial, entry);
+  // A conduit ends with the last link of its session.
+  if (link.conduit == 0 || link.conduit != face_ || !over_ || face_ended_[seat]) return;
+  face_ended_[seat] = true;
+  monitors_[seat]->OnLinkEnd(face_, end, partial, entry);
+}
+
+void Relay::Show(Seat judged, Side from, uint32_t number, uint32_t conduit, const ReadPayload& read,
+                 size_t bytes, uint64_t entry, bool cut_short) {
   ObservedFrame frame{.from = from};
-  frame.link = link.number;
+  frame.link = number;
+  frame.conduit = conduit;
   // To the server the harness is the client.
   frame.harness_dialled = judged == Seat::kServer;
   frame.entry = entry;
@@ -266,6 +267,8 @@ void Relay::Show(Seat judged, Side from, const Link& link, const ReadPayload& re
   if (read.prologue) frame.prologue = &*read.prologue;
   if (read.handshake) frame.handshake = &*read.handshake;
   if (read.message) frame.message = &*read.message;
+  if (read.stable_handshake) frame.stable_handshake = &*read.stable_handshake;
+  if (read.stable_frame) frame.stable_frame = &*read.stable_frame;
   frame.malformed = read.malformed;
   monitors_[judged]->OnFrame(frame);
 }
@@ -274,29 +277,41 @@ void Relay::OnPayload(Seat from, Link& link, const Ingress& ingress, uint64_t en
                       Reading& reading) {
   const ReadPayload read = link.reader.Read(from, ingress.bytes, names_);
   reading.label = read.label;
-  Show(from, Side::kSubject, link, read, ingress.bytes.size(), entry);
+  if (IsAck(read)) reading.edge += ".acks";
+  Show(from, Side::kSubject, link.number, link.conduit, read, ingress.bytes.size(), entry);
   if (link.gone[from]) return;  // read, judged, and of no further effect
-  moments_.push_back({.from = Side::kSubject,
-                      .generation = link.number,
-                      .ordinal = ++payloads_[{link.number, from}],
-                      .kind = read.kind,
-                      .bytes = static_cast<uint32_t>(wire::Frame(ingress.bytes).size()),
-                      .seat = from});
+  if (read.stable_handshake) OnStableHandshake(from, link, *read.stable_handshake, entry);
+  std::optional<ReadPayload> item;
+  if (read.stable_frame) item = NewItem(from, link, *read.stable_frame, entry);
+  const ReadPayload& said = item ? *item : read;
   // Who had no chance to see that the session was begun need not know it.
-  const bool unknown = read.kind == "sorry" && planned_cut_ && !server_has_it_;
-  if (read.handshake) OnHandshake(from, link, *read.handshake, entry);
-  if (read.message) read_.OnMessage(from, link.number, *read.message);
-  NoteEnd(from, read);
-  ArmedCut* due = Due(from, link, read.kind);
+  const bool unknown = said.kind == "sorry" && planned_cut_ && !server_has_it_;
+  OnSaid(from, link, said, entry);
+  if (!IsAck(read) && !(stable_ && over_)) {
+    moments_.push_back({.from = Side::kSubject,
+                        .generation = link.number,
+                        .ordinal = ++payloads_[{link.number, from}],
+                        .kind = read.kind,
+                        .bytes = static_cast<uint32_t>(wire::Frame(ingress.bytes).size()),
+                        .seat = from});
+  }
+  ArmedCut* due = IsAck(read) ? nullptr : Due(from, link, said.kind);
   PassOn(from, link, ingress.bytes, read, due == nullptr ? std::nullopt : due->cut.passed);
   if (due != nullptr) Fire(*due, link, read.label);
-  const bool refused = read.kind == "transport_reject" || (read.kind == "sorry" && !unknown);
-  if (refused || read.kind == "protocol_error") {
+  const bool refused = read.kind == "transport_reject" || read.kind == "reject" ||
+                       (said.kind == "sorry" && !unknown);
+  if (refused || said.kind == "protocol_error") {
     // A violation that the monitors see has ended the run by now.
     Blame(from, "session.protocol-error",
           "sent " + read.label + ", for which its counterpart has given no reason", "refusal",
           entry);
   }
+}
+
+void Relay::OnSaid(Seat from, Link& link, const ReadPayload& said, uint64_t entry) {
+  if (said.handshake) OnHandshake(from, link, *said.handshake, entry);
+  if (said.message) read_.OnMessage(from, session_link(), *said.message);
+  NoteEnd(from, said);
 }
 
 void Relay::PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read,
@@ -308,7 +323,7 @@ void Relay::PassOn(Seat from, Link& link, const std::string& bytes, const ReadPa
   if (most) frame.resize(std::min<size_t>(*most, whole));
   const bool cut_short = frame.size() < whole;
   Reading reading;
-  reading.edge = Edge(link, to, true);
+  reading.edge = Edge(link, to, true) + (IsAck(read) ? ".acks" : "");
   reading.label = read.label;
   if (cut_short) {
     reading.label +=
@@ -319,12 +334,24 @@ void Relay::PassOn(Seat from, Link& link, const std::string& bytes, const ReadPa
                .bytes = std::move(frame),
                .subject = static_cast<uint8_t>(to)};
   const uint64_t entry = machine_->Request(std::move(write), std::move(reading));
-  if (cut_short) return Show(to, Side::kHarness, link, read, bytes.size(), entry, cut_short);
-  if (read.handshake) link.asks_for_session = read.kind == "hello" && link.presented.empty();
-  link.reason_given |= read.kind == "goodbye" || read.kind == "protocol_error" ||
-                       read.kind == "transport_reject" || read.kind == "sorry";
-  Show(to, Side::kHarness, link, read, bytes.size(), entry);
-  if (read.message) traffic_.OnMessage(from, link.number, *read.message);
+  Show(to, Side::kHarness, link.number, link.conduit, read, bytes.size(), entry, cut_short);
+  if (cut_short) return;
+  if (!read.stable_frame) return OnPassed(from, link, read);
+  if (!passage_.OnPassed(from, *read.stable_frame)) return;
+  const auto kept = kept_[from].extract(read.stable_frame->data().seq());
+  if (kept.empty()) return;  // its number was wrong
+  Show(to, Side::kHarness, face_, face_, kept.mapped(), read.stable_frame->data().item().size(),
+       entry);
+  OnPassed(from, link, kept.mapped());
+}
+
+void Relay::OnPassed(Seat from, Link& link, const ReadPayload& said) {
+  const bool begins = said.kind == "hello" && link.presented.empty();
+  if (said.handshake) link.asks_for_session = begins;
+  link.reason_given |= said.kind == "goodbye" || said.kind == "protocol_error" ||
+                       said.kind == "transport_reject" || said.kind == "sorry" ||
+                       said.kind == "reject";
+  if (said.message) traffic_.OnMessage(from, session_link(), *said.message);
 }
 
 void Relay::NoteEnd(Seat from, const ReadPayload& read) {
@@ -332,40 +359,32 @@ void Relay::NoteEnd(Seat from, const ReadPayload& read) {
   server_has_it_ |= from == Seat::kServer && read.message.has_value();
 }
 
-// r[session.resume.key-rotation] as far as it takes both sides to tell: what the client may
-// present, and that the session stays the same.
+// As far as it takes both sides to tell: what the client may present, and that the session stays
+// the same.
 void Relay::OnHandshake(Seat from, Link& link, const wire::v1::Handshake& handshake,
                         uint64_t entry) {
+  static constexpr char kRule[] = "session.handshake.resume";
   if (handshake.has_hello() && from == Seat::kClient) {
-    link.presented = handshake.hello().resume_key();
+    const std::string& key = handshake.hello().resume_key();
     // Whoever had not heard of the session when its link was cut begins another.
-    if (planned_cut_ && link.presented.empty() && !session_id_.empty() && !client_has_it_) {
+    if (planned_cut_ && key.empty() && !session_id_.empty() && !client_has_it_) {
       old_sessions_.push_back(std::exchange(session_id_, {}));
       keys_.clear();
       server_has_it_ = false;
     }
-    if (session_id_.empty() ? !link.presented.empty() : !keys_.contains(link.presented)) {
-      Blame(from, "session.handshake.resume",
-            session_id_.empty() ? "presented a resume key for a new session"
-                                : "presented another resume key than the newest it has read",
-            "resume key", entry);
-    } else if (!session_id_.empty()) {
-      Judged("session.handshake.resume", from);
-    }
+    if (!stable_) OnPresented(link, key, kRule, entry);
   } else if (handshake.has_hello_yourself() && from == Seat::kServer) {
     const auto& yourself = handshake.hello_yourself();
     if (session_id_.empty()) {
       session_id_ = yourself.session_id();
     } else if (yourself.session_id() != session_id_) {
-      Blame(from, "session.handshake.resume", "resumed a session under another session_id",
-            "session id", entry);
+      Blame(from, kRule, "resumed a session under another session_id", "session id", entry);
     } else {
-      Judged("session.handshake.resume", from);
+      Judged(kRule, from);
     }
-    // It may not get this far: then the one it presented is still its newest.
-    keys_ = {link.presented, yourself.resume_key()};
+    if (!stable_) OnHandedOut(link, yourself.resume_key());
   } else if (handshake.has_lets_go() && from == Seat::kClient) {
-    keys_.erase(link.presented);
+    if (!stable_) OnConfirmed(link);
     client_has_it_ = true;
   }
 }
@@ -375,7 +394,7 @@ void Relay::OnLinkEnd(Seat seat, Link& link, LinkEnd end, uint64_t partial, uint
   const Seat other = Across(seat);
   const bool expected = link.gone[other] || link.reason_given || &link != newest();
   link.gone[seat] = true;
-  monitors_[seat]->OnLinkEnd(link.number, end, partial, entry);
+  TellEnd(seat, link, end, partial, entry);
   if (end == LinkEnd::kOversize) {
     Blame(seat, "link.limit.announce", "announced too large a payload", "oversize", entry);
     return;
@@ -579,19 +598,36 @@ Seat Relay::OwesSession() const {
   if (link == nullptr || link->gone[Seat::kServer] || link->gone[Seat::kClient]) {
     return Seat::kClient;  // only the initiator dials
   }
-  return link->reader.next_speaker().value_or(Seat::kClient);
+  if (const auto next = link->reader.next_speaker()) return *next;
+  if (const auto next = passage_.OwesReplay()) return *next;
+  if (items_ != nullptr) return items_->next_speaker().value_or(Seat::kClient);
+  return Seat::kClient;
+}
+
+bool Relay::established() const {
+  const Link* link = newest();
+  if (link == nullptr || !link->reader.established()) return false;
+  return !stable_ || (items_ != nullptr && items_->established());
+}
+
+bool Relay::IsCurrent(const Operation& operation) const {
+  return operation.latest().link == session_link();
+}
+
+const char* Relay::OutlivesRule() const {
+  return stable_ ? "stable.untouched" : "session.outlives-conduit";
 }
 
 Seat Relay::OwesOutcome(const RelayedCall& call) const {
-  if (cut() || newest() == nullptr || !newest()->reader.established()) return OwesSession();
+  if (cut() || !established() || passage_.OwesReplay()) return OwesSession();
   const Operation* operation = Find(call);
-  if (operation == nullptr || operation->latest().link != generation()) return call.caller;
+  if (operation == nullptr || !IsCurrent(*operation)) return call.caller;
   return operation->latest().response ? call.caller : call.callee();
 }
 
 Seat Relay::OwesItems(const RelayedCall& call, uint32_t field, uint64_t count, bool end) const {
   const Operation* operation = Find(call);
-  if (cut() || operation == nullptr || operation->latest().link != generation()) {
+  if (cut() || passage_.OwesReplay() || operation == nullptr || !IsCurrent(*operation)) {
     return OwesOutcome(call);
   }
   const auto found = operation->latest().streams.find(field);
@@ -629,6 +665,7 @@ Task<> Relay::Establish() {
   connect.set_session_lost(control::v1::SESSION_LOST_POLICY_NONE);
   connect.set_odd_parity(machine_->Choose(2, "odd parity") == 1);
   connect.set_resume(true);
+  connect.set_stable_conduit(stable_);
   connect_ = Start(Seat::kClient, std::move(command));
   control::v1::Outcome connected = co_await OutcomeOf(
       connect_, "the Connect command to end", [this] { return OwesSession(); },
@@ -641,10 +678,8 @@ Task<> Relay::Establish() {
 Task<> Relay::Resumed(uint32_t generation) {
   co_await Until(
       "the session to be bound to link " + std::to_string(generation),
-      [this, generation] {
-        return this->generation() >= generation && newest()->reader.established();
-      },
-      [this] { return OwesSession(); }, "session.outlives-conduit");
+      [this, generation] { return this->generation() >= generation && established(); },
+      [this] { return OwesSession(); }, OutlivesRule());
   // LetsGo is on its way to the server: after the Pong it has been processed.
   control::v1::ExecuteRequest ping;
   ping.mutable_ping()->set_session_id(session_id_);
@@ -661,7 +696,7 @@ Task<> Relay::Resumed(uint32_t generation) {
   co_await Demand(Seat::kClient, pong.has_done(), "session.keepalive",
                   "a Ping command ends at the Pong");
   if (generation == 1) co_return;
-  for (const Seat seat : kSeats) Judged("session.outlives-conduit", seat);
+  for (const Seat seat : kSeats) Judged(OutlivesRule(), seat);
 }
 
 Task<> Relay::ConnectEnded() {

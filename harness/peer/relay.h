@@ -7,6 +7,9 @@
 // to react to it. Cuts are data, keyed by payloads. What a scenario waits for or demands names the
 // subject whose step it is, so that a failure blames one of the two by its id.
 //
+// Over a stable conduit the two judge both what a link carries and what the session sees of it: an
+// item once, as it is first read and first passed on, however often it is sent.
+//
 // Passing on is part of taking a payload in: between rounds nothing is held back here.
 #ifndef COUNTERPART_PEER_RELAY_H_
 #define COUNTERPART_PEER_RELAY_H_
@@ -26,6 +29,7 @@
 #include "harness/peer/phase_reader.h"
 #include "harness/peer/reading.h"
 #include "harness/peer/seat.h"
+#include "harness/peer/stable_passage.h"
 #include "harness/peer/traffic.h"
 
 namespace counterpart::peer {
@@ -64,6 +68,9 @@ class Relay : public machine::Observer {
 
   machine::Machine& machine() { return *machine_; }
   const Traffic& traffic() const { return traffic_; }
+  // Over a stable conduit, from the start.
+  void set_stable(bool stable) { stable_ = stable; }
+  bool stable() const { return stable_; }
 
   // ---- judging from a scenario
 
@@ -78,7 +85,8 @@ class Relay : public machine::Observer {
 
   // ---- cuts
 
-  // Cuts that the scenario knows nothing of. `on_fired` is called as each of them falls.
+  // Cuts that the scenario knows nothing of. `on_fired` is called as each of them falls. A stable
+  // conduit is not cut any more once its session has said Goodbye.
   void ArmPlan(const std::vector<Fault>& plan, std::function<void()> on_fired);
   // Every payload so far, in the order they were read: where a plan may cut.
   const std::vector<Moment>& moments() const { return moments_; }
@@ -94,9 +102,11 @@ class Relay : public machine::Observer {
 
   // co_await: listening, dialled, and both sides' handshakes done and processed.
   Task<> Establish();
-  // co_await: the session is bound to the `generation`-th link, by both.
+  // co_await: the session is bound to the `generation`-th link, by both; or to a newer one.
   Task<> Resumed(uint32_t generation);
   uint32_t generation() const;  // number of the newest link
+  // Whether what is said now is said where the newest attempt of this operation was made.
+  bool IsCurrent(const Operation& operation) const;
   const std::string& session_id() const { return session_id_; }
   // co_await: the client's Connect has ended, if there was one. `owed_by` as for Until.
   Task<> ConnectEnded();
@@ -187,12 +197,27 @@ class Relay : public machine::Observer {
   void OnAccepted(uint32_t client_id);
   void OnPayload(Seat from, Link& link, const effects::Ingress& ingress, uint64_t entry,
                  machine::Reading& reading);
+  // What the session is told, over this link.
+  void OnSaid(Seat from, Link& link, const ReadPayload& said, uint64_t entry);
   // All of it, or the first `most` bytes of its frame.
   void PassOn(Seat from, Link& link, const std::string& bytes, const ReadPayload& read,
               std::optional<uint32_t> most);
-  void Show(Seat judged, Side from, const Link& link, const ReadPayload& read, size_t bytes,
-            uint64_t entry, bool cut_short = false);
+  void OnPassed(Seat from, Link& link, const ReadPayload& said);
+  // On link `number`, which may be the face of a conduit.
+  void Show(Seat judged, Side from, uint32_t number, uint32_t conduit, const ReadPayload& read,
+            size_t bytes, uint64_t entry, bool cut_short = false);
+  void TellEnd(Seat seat, const Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
   void OnHandshake(Seat from, Link& link, const wire::v1::Handshake& handshake, uint64_t entry);
+  // The keys by which the client may have the session, or the conduit, over a new link.
+  // r[session.resume.key-rotation] r[stable.resume-key]
+  void OnPresented(Link& link, const std::string& key, const char* rule, uint64_t entry);
+  void OnHandedOut(const Link& link, const std::string& key);
+  void OnConfirmed(const Link& link);
+  void OnStableHandshake(Seat from, Link& link, const wire::v1::StableHandshake& handshake,
+                         uint64_t entry);
+  // What this frame brings that was not read before.
+  std::optional<ReadPayload> NewItem(Seat from, Link& link, const wire::v1::StableFrame& frame,
+                                     uint64_t entry);
   // Whether this ends the session, or tells that the server does not have it and need not.
   void NoteEnd(Seat from, const ReadPayload& read);
   void OnLinkEnd(Seat seat, Link& link, LinkEnd end, uint64_t partial, uint64_t entry);
@@ -203,6 +228,10 @@ class Relay : public machine::Observer {
   void Fire(ArmedCut& armed, Link& link, const std::string& label);
   void Blame(Seat who, std::string rule, std::string text, std::string place, uint64_t entry);
   Seat OwesSession() const;
+  bool established() const;
+  // The number under which the session has the link of now.
+  uint32_t session_link() const { return stable_ ? face_ : generation(); }
+  const char* OutlivesRule() const;
   Task<std::vector<ObservedEnd::Execution>> ReadExecutions(Seat seat);
   Task<> Finish(Seat seat);
   Task<> CheckLeaks(Seat seat);
@@ -228,6 +257,14 @@ class Relay : public machine::Observer {
   uint32_t next_question_ = 1;
   BySeat<uint64_t> next_command_id_ = {1, 1};
   uint16_t server_port_ = 0, relay_port_ = 0;
+  bool stable_ = false;
+  // Of a stable conduit, the newest one if a plan has had its client begin another.
+  uint32_t face_ = 0;  // stands for a link that the session never loses
+  StablePassage passage_;
+  std::unique_ptr<PhaseReader> items_;
+  BySeat<std::map<uint32_t, ReadPayload>> kept_;  // read, and not passed on yet; by number
+  bool client_has_conduit_ = false;               // a frame of the client was read
+  BySeat<bool> face_ended_ = {false, false};
   std::string session_id_;
   std::set<std::string> keys_;             // that the client may present next
   bool client_has_it_ = false;             // the session of that id: LetsGo was read

@@ -60,8 +60,8 @@ std::string DirectionMark(const std::string& direction) {
 using Column = std::pair<std::string, std::string>;
 
 Column ColumnOf(const v1::Cell& cell) {
-  if (!cell.client().empty()) return {OneLine(cell.subject(), 40), OneLine(cell.client(), 40)};
-  std::string below = DirectionMark(cell.direction());
+  std::string below = cell.client();
+  if (below.empty()) below = DirectionMark(cell.direction());
   if (!cell.transport().empty() && cell.transport() != "tcp") below += " " + cell.transport();
   if (cell.conduit() == "stable") below += " stable";
   return {OneLine(cell.subject(), 40), OneLine(below, 40)};

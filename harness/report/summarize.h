@@ -61,7 +61,7 @@ class Summary {
 
 // What the id says of its cell:
 //   lang_<subject>_transport_<transport>[_conduit_stable]::direction_<direction>::<scenario>
-//   lang_<server>_server_<client>_client_<transport>::direction_bidirectional::<scenario>
+//   lang_<server>_server_<client>_client_<transport>[_conduit_stable]::direction_bidirectional::…
 // An id of another form gives a cell whose scenario is the last part.
 v1::Cell IdentityOf(const std::string& cell_id);
 

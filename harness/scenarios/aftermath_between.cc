@@ -206,8 +206,8 @@ Task<> JudgeStreams(Relay& relay, RelayedCall call) {
   if (method == nullptr) co_return;
   const uint32_t newest = relay.outcome(call.question).call().attempts();
   const size_t passed = operation == nullptr ? 0 : operation->attempts.size();
-  const bool live = relay.session_lives() && passed == newest && passed > 0 &&
-                    operation->latest().link == relay.generation();
+  const bool live =
+      relay.session_lives() && passed == newest && passed > 0 && relay.IsCurrent(*operation);
   for (const auto& channel : method->channels) {
     for (uint32_t attempt = 1; !channel.to_callee && attempt <= newest; ++attempt) {
       if (live && attempt == newest) continue;

@@ -24,14 +24,16 @@ testbed::v1::GenerateRequest Generate() {
   return request;
 }
 
-// The newest link dies after the 20th item that the callee sends on it.
-void CutAfterItem(Relay& relay, Seat callee) {
+// The newest link dies at the 20th item that the callee sends on it: after it, or after `passed`
+// bytes of its frame.
+void CutAtItem(Relay& relay, Seat callee, std::optional<uint32_t> passed = std::nullopt) {
   Cut cut;
   cut.how = CutBySeed(relay);
   cut.from = callee;
   cut.kind = "channel_item";
   cut.ordinal = kCutAfter;
   cut.generation = relay.generation();
+  cut.passed = passed;
   relay.Arm(std::move(cut));
 }
 
@@ -67,7 +69,7 @@ Task<> IdemReruns(Relay& relay) {
   co_await relay.Establish();
   for (const Seat caller : peer::kSeats) {
     const uint32_t old = relay.generation();
-    CutAfterItem(relay, Across(caller));
+    CutAtItem(relay, Across(caller));
     RelayedCall call = relay.StartCall(caller, "GenerateIdem", Generate().SerializeAsString(),
                                        Named("stream", caller));
     co_await AwaitRequest(relay, call);
@@ -99,7 +101,7 @@ Task<> NonIdemFailsClosed(Relay& relay) {
   co_await relay.Establish();
   for (const Seat caller : peer::kSeats) {
     const uint32_t old = relay.generation();
-    CutAfterItem(relay, Across(caller));
+    CutAtItem(relay, Across(caller));
     RelayedCall call = relay.StartCall(caller, "Generate", Generate().SerializeAsString(),
                                        Named("stream", caller));
     co_await AwaitRequest(relay, call);
@@ -208,6 +210,57 @@ Task<> SupersedesALiveLink(Relay& relay) {
   }
 }
 
+// ---------------------------------------------------------------- stable_cut_is_seen_…
+
+// A call that waits, and a stream that loses an item with its link. Over a bare conduit the call is
+// attempted again and the stream is over; over a stable one neither of them notices.
+Task<> CutIsUnseen(Relay& relay) {
+  const std::string rule = relay.stable() ? "stable.untouched" : "session.outlives-conduit";
+  co_await relay.Establish();
+  for (const Seat caller : peer::kSeats) {
+    const uint32_t old = relay.generation();
+    const std::string name = Named("waiting call", caller);
+    RelayedCall call =
+        relay.StartCall(caller, "Echo", WaitingEcho(name, name).SerializeAsString(), name);
+    co_await AwaitHandler(relay, call);
+    CutAtItem(relay, Across(caller), 0);
+    RelayedCall stream = relay.StartCall(caller, "Generate", Generate().SerializeAsString(),
+                                         Named("stream", caller));
+    co_await AwaitRequest(relay, stream);
+    const uint32_t taking = relay.Start(caller, ReceiveItems(stream.handle, kOutput, 0, 1));
+    co_await CutAndResumed(relay, old);
+    if (relay.stable()) {
+      co_await RequireTaken(relay, stream, taking, kOutput, Sequence(1, kItems),
+                            control::v1::END_STATUS_CLOSED, rule);
+      co_await RequireResolved(
+          relay, stream, control::v1::CALL_STATUS_OK,
+          [](const std::string& value) {
+            testbed::v1::GenerateResponse reply;
+            return reply.ParseFromString(value) && reply.emitted() == kItems;
+          },
+          rule);
+    } else {
+      co_await RequireCutPrefix(relay, stream, taking);
+      co_await RequireResolved(relay, stream, control::v1::CALL_STATUS_INDETERMINATE, nullptr,
+                               "retry.channel.recovery.non-idem");
+      const Operation* operation = relay.Find(call);
+      co_await relay.Until(
+          "the new attempt of " + name, [operation] { return operation->attempts.size() == 2; },
+          [caller] { return caller; }, "retry.resume.reattempt");
+    }
+    relay.Release(call.callee(), name);
+    co_await RequireResolved(relay, call, control::v1::CALL_STATUS_OK, Echoes(name), rule);
+    co_await relay.Settle();
+    const size_t attempts = relay.Find(call)->attempts.size();
+    const size_t due = relay.stable() ? 1 : 2;
+    std::string wanted = "the waiting call is attempted " + std::to_string(due) + " times, not " +
+                         std::to_string(attempts);
+    co_await relay.Demand(caller, attempts == due, rule, std::move(wanted));
+    co_await RequireExecuted(relay, call, 1, rule);
+    co_await RequireExecuted(relay, stream, 1, rule);
+  }
+}
+
 }  // namespace
 
 std::vector<Between> CutsBetween() {
@@ -221,6 +274,9 @@ std::vector<Between> CutsBetween() {
        &NonIdemFailsClosed},
       {"retry_live_duplicate_attaches", {"retry.duplicate.live.attach"}, &LiveDuplicate},
       {"retry_sealed_outcome_is_replayed", {"retry.duplicate.sealed"}, &SealedReplayed},
+      {"stable_cut_is_seen_over_a_bare_conduit_alone",
+       {"session.outlives-conduit", "retry.channel.disconnect.closes"},
+       &CutIsUnseen},
       {"session_resume_keeps_the_session",
        {"session.outlives-conduit", "session.handshake.resume"},
        &ResumeKeepsSession},

@@ -35,9 +35,11 @@ Run::Run(const Scenario& scenario, const Cast& cast, uint64_t seed,
                                 peer::BySeat<peer::FrameObserver*>(&pair_->of(peer::Seat::kServer),
                                                                    &pair_->of(peer::Seat::kClient)),
                                 [this](const machine::Finding& finding) { pair_->Add(finding); });
+    relay_->set_stable(stable_);
     machine_.set_observer(relay_.get());
     machine_.AddRole("scenario", Play(scenario_, *relay_));
     relay_->ArmPlan(plan, [this] {
+      if (stable_) return;  // r[stable.untouched]
       cut_ = true;
       machine_.Supersede("aftermath", AftermathBetween(*relay_));
     });
@@ -95,7 +97,7 @@ void Run::Conclude() {
   static const std::vector<std::string> kOfACut = {"session.outlives-conduit"};
   static const std::vector<std::string> kOfALostSession = {};
   if (pair_ != nullptr) {
-    pair_->Conclude(!cut_                     ? scenario_.Rules(direction_)
+    pair_->Conclude(!cut_                     ? scenario_.Rules(direction_, stable_)
                     : relay_->session_lives() ? kOfACut
                                               : kOfALostSession);
   } else {

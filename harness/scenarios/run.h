@@ -23,8 +23,10 @@ namespace counterpart::scenarios {
 // Whom a scenario is played with: one subject, or the ids of two between whom the harness stands.
 struct Cast {
   Cast(Direction with_one, bool over_stable = false) : direction(with_one), stable(over_stable) {}
-  Cast(std::string server, std::string client)
-      : direction(Direction::kBidirectional), ids(std::move(server), std::move(client)) {}
+  Cast(std::string server, std::string client, bool over_stable = false)
+      : direction(Direction::kBidirectional),
+        ids(std::move(server), std::move(client)),
+        stable(over_stable) {}
 
   Direction direction;
   peer::BySeat<std::string> ids;

@@ -170,17 +170,24 @@ TEST(Cells, EveryOrderedPairOfSubjectsHasThoseBetweenTwo) {
   const std::vector<effects::SubjectSpec> subjects = {
       {"a", {"x"}, 0}, {"b_2", {"x"}, 0}, {"c", {"x"}, 0}};
   std::map<std::string, size_t> pairs;
-  size_t between = 0;
-  for (const auto& scenario : scenarios::Catalogue()) between += scenario.between != nullptr;
+  size_t between = 0, over_stable = 0;
+  for (const auto& scenario : scenarios::Catalogue()) {
+    if (scenario.between == nullptr) continue;
+    ++between;
+    over_stable += scenario.conduits == scenarios::Conduits::kBoth;
+  }
   for (const Cell& cell : AllCells(subjects)) {
     EXPECT_EQ(cell.client != nullptr, cell.direction == scenarios::Direction::kBidirectional);
     if (cell.client == nullptr) continue;
     EXPECT_NE(cell.client->id, cell.subject->id);
-    ++pairs[cell.subject->id + " " + cell.client->id];
+    ++pairs[cell.subject->id + " " + cell.client->id + (cell.stable ? " stable" : "")];
   }
   EXPECT_GT(between, 10u);
-  EXPECT_EQ(pairs.size(), 6u);
-  for (const auto& [pair, cells] : pairs) EXPECT_EQ(cells, between) << pair;
+  EXPECT_GT(over_stable, 5u);
+  EXPECT_EQ(pairs.size(), 12u);
+  for (const auto& [pair, cells] : pairs) {
+    EXPECT_EQ(cells, pair.ends_with(" stable") ? over_stable : between) << pair;
+  }
   // One subject by itself has nobody to speak to.
   for (const Cell& cell : AllCells({{"a", {"x"}, 0}})) EXPECT_EQ(cell.client, nullptr);
 }
@@ -198,6 +205,7 @@ TEST(Cells, IdsSayWhoIsInThem) {
     ASSERT_TRUE(name.ok()) << one.Id();
     EXPECT_EQ(name->scenario, one.scenario);
     EXPECT_EQ(name->cast.direction, one.direction);
+    EXPECT_EQ(name->cast.stable, one.stable);
     if (one.client == nullptr) continue;
     EXPECT_EQ(name->cast.ids[peer::Seat::kServer], one.subject->id);
     EXPECT_EQ(name->cast.ids[peer::Seat::kClient], one.client->id);

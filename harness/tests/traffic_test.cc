@@ -129,6 +129,34 @@ TEST(PhaseReader, FollowsTheHandshakeOfBothSides) {
   EXPECT_EQ(reader.Read(Seat::kClient, Ping(), names).label, "Ping 5");
 }
 
+TEST(PhaseReader, OfAStableConduitReadsItsHellosAndThenFrames) {
+  PhaseReader link(PhaseReader::Of::kStableLink);
+  PhaseReader items(PhaseReader::Of::kStableItems);
+  Names names;
+  link.Read(Seat::kClient, Hello(), names);
+  link.Read(Seat::kServer, Accept(), names);
+  wire::v1::StableHandshake hello;
+  hello.mutable_client_hello();
+  EXPECT_EQ(link.Read(Seat::kClient, hello.SerializeAsString(), names).kind, "client_hello");
+  EXPECT_EQ(link.next_speaker(), Seat::kServer);
+  hello.mutable_server_hello()->set_resume_key("key");
+  EXPECT_EQ(link.Read(Seat::kServer, hello.SerializeAsString(), names).kind, "server_hello");
+  EXPECT_TRUE(link.established());
+  EXPECT_EQ(link.next_speaker(), std::nullopt);
+
+  wire::v1::StableFrame frame;
+  frame.mutable_data()->set_item(SessionHello());
+  const ReadPayload read = link.Read(Seat::kClient, frame.SerializeAsString(), names);
+  ASSERT_TRUE(read.stable_frame && !read.message && !read.handshake);
+  EXPECT_EQ(read.kind, "data");
+  EXPECT_EQ(items.next_speaker(), Seat::kClient);
+  EXPECT_EQ(items.Read(Seat::kClient, read.stable_frame->data().item(), names).kind, "hello");
+  EXPECT_EQ(items.Read(Seat::kServer, Yourself(), names).kind, "hello_yourself");
+  EXPECT_EQ(items.Read(Seat::kClient, LetsGo(), names).kind, "lets_go");
+  EXPECT_TRUE(items.established());
+  EXPECT_FALSE(link.Read(Seat::kServer, "", names).malformed.empty());
+}
+
 // r[wire.envelope]
 TEST(PhaseReader, APayloadOfAnotherPhaseIsNothing) {
   PhaseReader reader;

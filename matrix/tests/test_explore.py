@@ -20,6 +20,7 @@ PROGRAM = ROOT / "build/harness/counterpart"
 SUBJECT = ROOT / "build/subjects/cpp/subject_cpp"
 ECHO = "lang_cpp_transport_tcp::direction_harness_to_subject::rpc_echo_roundtrip"
 PAIR = "lang_cpp_server_python_client_tcp::**::rpc_echo_roundtrip"
+STABLE_PAIR = "lang_cpp_server_python_client_tcp_conduit_stable::**::rpc_echo_roundtrip"
 PYTHON = ["--subject", f"python={ROOT}/subjects/python/subject"]
 STABLE = "lang_cpp_transport_tcp_conduit_stable::**::rpc_echo_roundtrip"
 # So that a hang of the program is a failure here; nothing waits for it otherwise.
@@ -136,6 +137,62 @@ def test_one_of_two_subjects_is_to_blame_for_what_follows_a_cut(
     # How many grants there are may differ from run to run: some cuts are not reached.
     red = [row for row in lines(Path(out), "exec") if row.get("verdict") == "VERDICT_FAIL"]
     assert any(row["rule"] == rule and said in row["reason"] for row in red), red[0]["reason"]
+    assert {finding["blame"] for row in red for finding in row["findings"]} == {"cpp"}
+
+    trace = str(tmp_path / "out" / red[0]["trace"])
+    shrunk = counterpart("shrink", trace, *subjects, "--format", "json", cwd=tmp_path)
+    assert shrunk.returncode == OK, shrunk.stderr
+    least = json.loads(shrunk.stdout)
+    assert least["signature"] == red[0]["signature"]
+    assert len(least["faults"]) == 1
+    assert re.fullmatch(
+        r"rst (after|instead of) frame \d+ of the \w+ on link 1", least["faults"][0]
+    )
+    assert least["reproduced"] > 0
+    plan = str(tmp_path / "plan.yaml")
+    again = counterpart("run", "--plan", plan, *subjects, "--out", out, cwd=tmp_path)
+    assert again.returncode == RED, again.stdout
+
+
+def test_two_subjects_see_nothing_of_the_links_of_their_conduit(tmp_path: Path) -> None:
+    """Cut everywhere, before the conduit has begun as well: the scenario is played to its end."""
+    ended = counterpart(
+        "explore", STABLE_PAIR, *cpp(), *PYTHON, "--out", str(tmp_path), cwd=tmp_path
+    )
+    assert ended.returncode == OK, ended.stdout
+    survey, *cuts = sorted(lines(tmp_path, "exec"), key=lambda row: int(row.get("ordinal", 0)))
+    kinds = {moment["kind"] for moment in survey["moments"]}
+    assert {"transport_hello", "client_hello", "server_hello", "data"} <= kinds
+    assert "ack" not in kinds, "when an ack comes is for its sender to say"
+    assert len(cuts) > 60
+    for row in cuts:
+        assert row["verdict"] == "VERDICT_PASS", row
+        assert row["faults"][0]["fired"], row
+        for judged in row["judged_of"]:
+            assert "stable.seq.monotonic" in judged["rules"], row
+
+
+@pytest.mark.parametrize(
+    ("mutant", "said"),
+    [
+        ("stable_server_replays_nothing", "which is for cpp to bring about"),
+        ("stable_gives_up_a_conduit_nothing_came_over", "cpp (server) sent StableReject"),
+    ],
+)
+def test_what_is_lost_with_a_link_of_a_conduit_is_for_its_sender(
+    mutant: str, said: str, tmp_path: Path
+) -> None:
+    """Only a cut shows it, and the sound one of the two is never blamed."""
+    subjects = [*cpp(mutant), *PYTHON]
+    undisturbed = counterpart("run", STABLE_PAIR, *subjects, cwd=tmp_path)
+    assert undisturbed.returncode == OK, undisturbed.stdout
+    out = tmp_path / "out"
+    ended = counterpart(
+        "explore", STABLE_PAIR, *subjects, "--faults", "rst", "--out", str(out), cwd=tmp_path
+    )
+    assert ended.returncode == RED, ended.stdout
+    red = [row for row in lines(out, "exec") if row.get("verdict") == "VERDICT_FAIL"]
+    assert any(said in row["reason"] for row in red), [row["reason"] for row in red]
     assert {finding["blame"] for row in red for finding in row["findings"]} == {"cpp"}
 
 

@@ -209,16 +209,16 @@
   const directionShort = (direction) => (DIRECTIONS.get(direction) || { short: direction }).short;
 
   // lang_<lang>_transport_<t>[_conduit_<c>]::direction_<d>::<scenario>
-  // lang_<lang>_server_<lang>_client_<t>::direction_bidirectional::<scenario>
+  // lang_<lang>_server_<lang>_client_<t>[_conduit_<c>]::direction_bidirectional::<scenario>
   function parseCellId(id) {
     const [where = "", direction = "", ...rest] = id.split("::");
     const match = /^lang_(.+?)_transport_(.+?)(?:_conduit_(.+))?$/.exec(where);
-    const pair = !match && /^lang_(.+?)_server_(.+)_client_(.+)$/.exec(where);
+    const pair = !match && /^lang_(.+?)_server_(.+)_client_(.+?)(?:_conduit_(.+))?$/.exec(where);
     return {
       subject: match ? match[1] : pair ? pair[1] : where.replace(/^lang_/, ""),
       client: pair ? pair[2] : "",
       transport: match ? match[2] : pair ? pair[3] : "",
-      conduit: match ? match[3] || "" : "",
+      conduit: match ? match[3] || "" : pair ? pair[4] || "" : "",
       direction: directionOf(direction),
       scenario: rest.join("::"),
     };
@@ -351,8 +351,8 @@
           const transport = place.transport || "tcp";
           const where = place.client
             ? `lang_${place.subject}_server_${place.client}_client_${transport}`
-            : `lang_${place.subject}_transport_${transport}${conduit}`;
-          const id = `${where}::direction_${direction}::${scenario.name}`;
+            : `lang_${place.subject}_transport_${transport}`;
+          const id = `${where}${conduit}::direction_${direction}::${scenario.name}`;
           if (!known.has(id))
             cellLines.push({ id, ...place, direction, scenario: scenario.name, status: 7 });
         }

@@ -92,26 +92,36 @@ def test_pairs_stand_behind_the_single_subjects(open_run: OpenRun) -> None:
             if line.get("cell", {}).get("direction") != OUT or line["cell"]["subject"] != server:
                 continue
             pair = json.loads(json.dumps(line))
-            where = f"lang_{server}_server_{client}_client_tcp::direction_bidirectional"
             name = pair["cell"]["scenario"]
-            pair["cell"] |= {
-                "client": client,
-                "direction": "bidirectional",
-                "id": f"{where}::{name}",
-            }
-            more.append(pair)
+            for conduit, suffix in (("", ""), ("stable", "_conduit_stable")):
+                where = f"lang_{server}_server_{client}_client_tcp{suffix}"
+                pair["cell"] |= {
+                    "client": client,
+                    "conduit": conduit,
+                    "direction": "bidirectional",
+                    "id": f"{where}::direction_bidirectional::{name}",
+                }
+                more.append(json.loads(json.dumps(pair)))
     page = open_run(lines[:-1] + more + lines[-1:])
     expect(page.locator("thead tr").nth(0).locator("th")).to_have_text(
-        ["Scenario", "cpp", "go", "cpp serves", "go serves"]
+        [
+            "Scenario",
+            "cpp",
+            "go",
+            "cpp serves tcp bare",
+            "cpp serves tcp stable",
+            "go serves tcp bare",
+            "go serves tcp stable",
+        ]
     )
     expect(page.locator("thead tr").nth(1).locator("th")).to_have_text(
-        ["H → S", "S → H", "H → S", "S → H", "go", "cpp"]
+        ["H → S", "S → H", "H → S", "S → H", "go", "go", "cpp", "cpp"]
     )
-    expect(cells(page)).to_have_count(36)
+    expect(cells(page)).to_have_count(48)
     named = page.get_by_role("gridcell", name=re.compile("go serving cpp, bidirectional$"))
     expect(named).to_have_text(["✓"] * 6)
     page.locator("#filter").fill("subject:go dir:bidirectional")
-    expect(page.locator("#count")).to_have_text("12 of 36 cells")
+    expect(page.locator("#count")).to_have_text("24 of 48 cells")
 
 
 def test_summary_counts(open_run: OpenRun) -> None:
