@@ -44,7 +44,9 @@ std::optional<uint32_t> LastReceived(const StableHello& hello) {
 
 template <typename StableHello>
 void SetLastReceived(StableHello* hello, const StableCore& core) {
-  if (const auto last = core.last_received()) hello->set_last_received(*last);
+  if (const auto last = core.last_received()) {
+    hello->set_last_received(*last + (Mutated("stable_claims_the_unsent") ? 100 : 0));
+  }
 }
 
 constexpr char kStableReject[] = "STABLE_REJECT";  // as the rule of an ending

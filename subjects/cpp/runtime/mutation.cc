@@ -200,6 +200,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "skips_malformed_payloads",
     "splices_a_fragment_into_the_next_generation",
     "stable_change_of_link_ends_channels",
+    "stable_claims_the_unsent",
     "stable_client_replays_nothing",
     "stable_compares_numbers_plainly",
     "stable_delivers_duplicates",
