@@ -1,5 +1,8 @@
-// The floor that runs are measured against: a bare loop that connects and makes three round trips
-// of small messages, against an echo in another process. Prints loops per second.
+// The floor that runs are measured against: a bare loop that connects and makes round trips of
+// small messages, as often as a run does, against an echo in another process.
+//
+//   counterpart_floor CONNECTS:TRIPS...     loops per second, each loop all of these one after the
+//                                           other, divided by how many they are
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,14 +12,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <vector>
 
 namespace {
 
 constexpr int kBytes = 64;
-constexpr int kRoundTrips = 3;
+// Each connection keeps a port taken for a minute, and the runs need some, too.
+constexpr int kConnects = 3000;
+
+struct Shape {
+  int connects = 0, trips = 0;
+};
 
 bool Exactly(int fd, char* bytes, bool writing) {
   for (int done = 0; done < kBytes;) {
@@ -45,10 +54,42 @@ void NoDelay(int fd) {
   }
 }
 
+// One loop: the trips are spread over the connections, the first ones take what is left over.
+bool Loop(const sockaddr_in& address, const Shape& shape) {
+  char bytes[kBytes] = {};
+  for (int i = 0; i < shape.connects; ++i) {
+    const int link = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(link, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      return false;
+    }
+    NoDelay(link);
+    const int trips = shape.trips / shape.connects + (i < shape.trips % shape.connects ? 1 : 0);
+    for (int trip = 0; trip < trips; ++trip) {
+      if (!Exactly(link, bytes, true) || !Exactly(link, bytes, false)) return false;
+    }
+    close(link);
+  }
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int loops = argc > 1 ? std::atoi(argv[1]) : 5000;
+  std::vector<Shape> shapes;
+  int connects = 0;
+  for (int i = 1; i < argc; ++i) {
+    Shape& shape = shapes.emplace_back();
+    if (std::sscanf(argv[i], "%d:%d", &shape.connects, &shape.trips) != 2 || shape.connects < 1 ||
+        shape.trips < 0) {
+      std::fprintf(stderr, "floor: '%s' is no CONNECTS:TRIPS\n", argv[i]);
+      return 2;
+    }
+    connects += shape.connects;
+  }
+  if (shapes.empty()) {
+    std::fprintf(stderr, "usage: counterpart_floor CONNECTS:TRIPS...\n");
+    return 2;
+  }
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -65,19 +106,18 @@ int main(int argc, char** argv) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     Echo(listener);
   }
-  char bytes[kBytes] = {};
+  const int loops = std::max(1, kConnects / connects);
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < loops; ++i) {
-    const int link = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(link, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return 1;
-    NoDelay(link);
-    for (int trip = 0; trip < kRoundTrips; ++trip) {
-      if (!Exactly(link, bytes, true) || !Exactly(link, bytes, false)) return 1;
-    }
-    close(link);
+  bool done = true;
+  for (int i = 0; i < loops && done; ++i) {
+    for (const Shape& shape : shapes) done = done && Loop(address, shape);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   kill(echo, SIGKILL);
   waitpid(echo, nullptr, 0);
-  std::printf("%.0f\n", loops / took.count());
+  if (!done) {
+    std::perror("floor");
+    return 1;
+  }
+  std::printf("%.0f\n", loops * static_cast<double>(shapes.size()) / took.count());
 }

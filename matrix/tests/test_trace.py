@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,25 @@ def test_a_recording_is_the_peer_of_a_live_subject(recorded: str, live: str) -> 
     ended = counterpart("replay", PAIR, *words)
     assert ended.returncode == OK, ended.stdout + ended.stderr
     assert json.loads(ended.stdout)["now"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("trace", "shape"),
+    [
+        ("green_cpp_echo_called", "1:4"),  # prologue, handshake, call, Goodbye
+        ("resumed_cpp_sealed_outcome", "2:7"),
+        ("green_cpp_prologue_rejects", "4:8"),
+    ],
+)
+def test_the_floor_of_a_benchmark_does_what_a_run_does(trace: str, shape: str) -> None:
+    """The connects and round trips of a bare loop are those of the trace."""
+    counted = subprocess.run(
+        [sys.executable, ROOT / "harness/bench/shape.py", CORPUS / f"traces/{trace}.jsonl"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert counted.stdout == f"{shape}\n"
 
 
 def test_what_a_live_subject_does_otherwise_is_named() -> None:
