@@ -18,6 +18,7 @@
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
+#include "harness/effects/effect_proofs.h"
 #include "harness/effects/executions.h"
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_link.h"
@@ -569,38 +570,33 @@ void EpollLiveWorld::Deliver(const Unproven& owed, uint64_t took_effect, std::st
 // What shows that it has taken effect; "" if nothing does yet.
 std::string EpollLiveWorld::ProofOf(const Unproven& owed) {
   const auto held = links_.find(owed.key);
+  const LiveLink* link = held == links_.end() ? nullptr : &held->second.link;
+  const auto far_end = [&] { return owed.path ? tcp_.FarEnd(*owed.path) : std::nullopt; };
   switch (owed.kind) {
     case EffectKind::kFin:
     case EffectKind::kRst:
     case EffectKind::kHalfClose: {
-      // The kernel has given its addresses out again.
       const bool reused = std::any_of(links_.begin(), links_.end(), [&owed](const auto& entry) {
         return entry.first > owed.key && owed.path && entry.second.link.path() == owed.path;
       });
-      if (reused) return "its addresses are those of another connection by now";
-      if (!WaitSelfTest().trusted) return "this kernel does not show the other end";
-      return owed.path ? HowTold(tcp_.FarEnd(*owed.path)) : "no connection was made yet";
+      return ProofOfCut({.connected = owed.path.has_value(),
+                         .addresses_reused = reused,
+                         .far_ends_shown = WaitSelfTest().trusted,
+                         .subject = far_end()});
     }
-    case EffectKind::kSplit: {
+    case EffectKind::kSplit:
       if (!owed.path) return "";
-      const auto subject = tcp_.FarEnd(*owed.path);
-      if (held == links_.end() || held->second.link.eof_read()) {
-        return owed.nothing_follows ? "the subject has ended the connection" : "";
-      }
-      const LiveLink& link = held->second.link;
-      if (!subject || !subject->counted || subject->unread > 0) return "";
-      if (subject->received < link.bytes_written() || link.bytes_written() == 0) return "";
-      if (owed.nothing_follows) {
-        return "the subject has read all " + std::to_string(link.bytes_written()) + " bytes";
-      }
-      return "the subject had read all " + std::to_string(link.bytes_written()) +
-             " bytes before the rest, of " + std::to_string(link.unsent()) + " bytes, was written";
-    }
+      return ProofOfSplit({.open = link != nullptr,
+                           .end_read = link != nullptr && link->eof_read(),
+                           .nothing_follows = owed.nothing_follows,
+                           .written = link == nullptr ? 0 : link->bytes_written(),
+                           .unsent = link == nullptr ? 0 : link->unsent(),
+                           .subject = far_end()});
     case EffectKind::kMerge: {
-      if (held == links_.end() || !held->second.link.merged()) return "";
-      const auto own = tcp_.OwnEnd(held->second.link.fd());
-      if (!own || own->segments - owed.segments != 1) return "";
-      return "two frames left in one segment";
+      if (link == nullptr) return "";
+      const auto own = tcp_.OwnEnd(link->fd());
+      if (!own) return "";
+      return ProofOfMerge(link->merged(), own->segments - owed.segments);
     }
     default:
       return "";
@@ -658,10 +654,8 @@ Calm EpollLiveWorld::WhileStopped() {
     if (unproven_[i].kind != EffectKind::kStopProcess) continue;
     const Unproven owed = unproven_[i];
     unproven_.erase(unproven_.begin() + static_cast<std::ptrdiff_t>(i));
-    Deliver(owed, threads ? 1 : 0,
-            threads ? std::to_string(*threads) + " threads in state T, and " +
-                          std::to_string(waiting) + " bytes that wait for them"
-                    : "not every thread was in state T");
+    Shown shown = ShownOfStop(threads, waiting);
+    Deliver(owed, shown.took_effect, std::move(shown.text));
     break;
   }
   GoOn();
@@ -677,17 +671,8 @@ bool EpollLiveWorld::LiftAtRest() {
       const auto subject = tcp_.FarEnd(unproven_[i].path.value_or(TcpPath{}));
       int unread = 0;
       ioctl(link.fd(), FIONREAD, &unread);
-      // Its socket holds back what the window does not take.
-      const bool closed = subject && subject->held_back > 0;
-      Deliver(unproven_[i],
-              unread == 0 ? 0
-              : closed    ? 2
-                          : 1,
-              std::to_string(unread) + " bytes of the subject wait unread" +
-                  (subject ? ", " + std::to_string(subject->held_back) +
-                                 " more are held back, and its window is " +
-                                 std::to_string(subject->window)
-                           : ""));
+      Shown shown = ShownOfStopReading(static_cast<size_t>(unread), subject);
+      Deliver(unproven_[i], shown.took_effect, std::move(shown.text));
       link.ResumeReading();
     } else {
       // Of a link that is gone, or it never came to it.
