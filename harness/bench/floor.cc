@@ -2,10 +2,14 @@
 // small messages, as often as a run does, against an echo in another process.
 //
 //   counterpart_floor CONNECTS:TRIPS...     loops per second, each loop all of these one after the
-//                                           other, divided by how many they are
+//                                           other, times how many they are; the best of five
+//
+// Both processes share a CPU: one that has to be woken for every trip makes a floor that hangs on
+// how idle the machine is. Connections end by reset, so that they keep no port taken.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -20,8 +24,8 @@
 namespace {
 
 constexpr int kBytes = 64;
-// Each connection keeps a port taken for a minute, and the runs need some, too.
-constexpr int kConnects = 3000;
+constexpr int kConnects = 3000;  // of a round
+constexpr int kRounds = 5;
 
 struct Shape {
   int connects = 0, trips = 0;
@@ -67,6 +71,8 @@ bool Loop(const sockaddr_in& address, const Shape& shape) {
     for (int trip = 0; trip < trips; ++trip) {
       if (!Exactly(link, bytes, true) || !Exactly(link, bytes, false)) return false;
     }
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(link, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(link);
   }
   return true;
@@ -101,23 +107,31 @@ int main(int argc, char** argv) {
     std::perror("floor");
     return 1;
   }
+  cpu_set_t here;
+  CPU_ZERO(&here);
+  CPU_SET(sched_getcpu(), &here);
+  sched_setaffinity(0, sizeof here, &here);
   const pid_t echo = fork();
   if (echo == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     Echo(listener);
   }
   const int loops = std::max(1, kConnects / connects);
-  const auto start = std::chrono::steady_clock::now();
+  double best = 0;
   bool done = true;
-  for (int i = 0; i < loops && done; ++i) {
-    for (const Shape& shape : shapes) done = done && Loop(address, shape);
+  for (int round = 0; round < kRounds; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < loops && done; ++i) {
+      for (const Shape& shape : shapes) done = done && Loop(address, shape);
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, loops * static_cast<double>(shapes.size()) / took.count());
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   kill(echo, SIGKILL);
   waitpid(echo, nullptr, 0);
   if (!done) {
     std::perror("floor");
     return 1;
   }
-  std::printf("%.0f\n", loops * static_cast<double>(shapes.size()) / took.count());
+  std::printf("%.0f\n", best);
 }

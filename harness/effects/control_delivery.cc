@@ -1,8 +1,10 @@
 #include "harness/effects/control_delivery.h"
 
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -10,7 +12,6 @@
 #include <sstream>
 
 #include "harness/effects/process_table.h"
-#include "harness/effects/tcp_diag.h"
 
 namespace counterpart::effects {
 namespace {
@@ -54,15 +55,29 @@ void MarkOwnThread() { pthread_setname_np(pthread_self(), kOwnName); }
 InLibrary::InLibrary() { ++entered; }
 InLibrary::~InLibrary() { ++left; }
 
-bool ControlDelivery::Begin(uint16_t port, size_t connections, OurEnds* ends) {
+const std::vector<TcpPath>* ControlPaths::Established(size_t count) {
+  const bool all = std::all_of(known_.begin(), known_.end(), [this](const TcpPath& path) {
+    const std::optional<TcpEnd> own = tcp_.FarEnd(Reversed(path));
+    return own && own->state == TCP_ESTABLISHED;
+  });
+  if (known_.size() != count || !all) {
+    known_ = tcp_.ConnectionsTo(port_);
+    ++searches_;
+  }
+  return count > 0 && known_.size() == count ? &known_ : nullptr;
+}
+
+bool ControlDelivery::Begin(ControlPaths* paths, size_t connections, OurEnds* ends) {
   // In this order: whoever is in has entered and not left.
   const uint64_t out = left;
   entered_ = entered;
   if (entered_ != out) return false;
   counters_ = ReadCounters();
   if (counters_.empty()) return false;
-  ends->control = TcpDiag().ConnectionsTo(port);
-  return connections > 0 && ends->control.size() == connections;
+  const std::vector<TcpPath>* established = paths->Established(connections);
+  if (established == nullptr) return false;
+  ends->control = *established;
+  return true;
 }
 
 bool ControlDelivery::End() const {

@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "harness/effects/snapshot.h"
+#include "harness/effects/tcp_diag.h"
 
 namespace counterpart::effects {
 
@@ -36,11 +38,28 @@ class InLibrary {
   InLibrary& operator=(const InLibrary&) = delete;
 };
 
+// The connections of the library to a port of 127.0.0.1: found once, and looked for again when one
+// of them is over. To find them the kernel goes through all that it has, which after a few thousand
+// runs is a lot.
+class ControlPaths {
+ public:
+  explicit ControlPaths(uint16_t port = 0) : port_(port) {}
+  // Null if there are not as many as there should be. Owned here, until the next call.
+  const std::vector<TcpPath>* Established(size_t count);
+  uint32_t searches() const { return searches_; }
+
+ private:
+  uint16_t port_;
+  TcpDiag tcp_;
+  std::vector<TcpPath> known_;
+  uint32_t searches_ = 0;
+};
+
 class ControlDelivery {
  public:
-  // Before the look: adds the connections to `port` of 127.0.0.1 to what it accounts for. False if
-  // a thread of ours is in the library, or there are not as many connections as there should be.
-  bool Begin(uint16_t port, size_t connections, OurEnds* ends);
+  // Before the look: adds the connections of the library to what it accounts for. False if a thread
+  // of ours is in the library, or there are not as many connections as there should be.
+  bool Begin(ControlPaths* paths, size_t connections, OurEnds* ends);
   // After it: whether no thread of the library has run since, and none of ours has used it.
   bool End() const;
 

@@ -28,8 +28,8 @@ class DeliveryTest : public testing::Test {
     ASSERT_EQ(listen(listener_.get(), 1), 0);
     ASSERT_EQ(getsockname(listener_.get(), generic, &size), 0);
     port_ = ntohs(address.sin_port);
-    client_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(connect(client_.get(), generic, size), 0);
+    paths_ = ControlPaths(port_);
+    client_ = Dialled();
     library_ = std::thread([this] { over_.wait(false); });
   }
   void TearDown() override {
@@ -43,15 +43,27 @@ class DeliveryTest : public testing::Test {
     for (int i = 0; i < 2000; ++i) {
       OurEnds ends;
       ControlDelivery delivery;
-      if (delivery.Begin(port_, 1, &ends) && delivery.End()) return true;
+      if (delivery.Begin(&paths_, 1, &ends) && delivery.End()) return true;
     }
     return false;
   }
 
-  uint16_t port_ = 0;
+  UniqueFd Dialled() const {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port_);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    UniqueFd client(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return client;
+  }
+
+  ControlPaths paths_;
+  UniqueFd client_;
 
  private:
-  UniqueFd listener_, client_;
+  uint16_t port_ = 0;
+  UniqueFd listener_;
   std::atomic<bool> over_ = false;
   std::thread library_;
 };
@@ -60,7 +72,21 @@ TEST_F(DeliveryTest, SleepingThreadsHoldNothing) { EXPECT_TRUE(EverDelivered());
 
 TEST_F(DeliveryTest, MoreConnectionsThanThereShouldBeAreNotUnderstood) {
   OurEnds ends;
-  EXPECT_FALSE(ControlDelivery().Begin(port_, 2, &ends));
+  EXPECT_FALSE(ControlDelivery().Begin(&paths_, 2, &ends));
+}
+
+TEST_F(DeliveryTest, ConnectionsAreLookedForOnceAndAgainWhenOneIsOver) {
+  for (int i = 0; i < 3; ++i) ASSERT_NE(paths_.Established(1), nullptr);
+  EXPECT_EQ(paths_.searches(), 1u);
+  const TcpPath first = paths_.Established(1)->front();
+  client_ = Dialled();  // in place of the first
+  const std::vector<TcpPath>* found = paths_.Established(1);
+  ASSERT_NE(found, nullptr);
+  EXPECT_NE(found->front(), first);
+  EXPECT_EQ(paths_.searches(), 2u);
+  client_.Close();
+  EXPECT_EQ(paths_.Established(1), nullptr);
+  EXPECT_EQ(paths_.searches(), 3u);
 }
 
 // One that has just been made is called like the thread that made it, and may hold anything.
@@ -84,7 +110,7 @@ TEST_F(DeliveryTest, NothingIsShownWhileAThreadOfOursIsInTheLibrary) {
   EXPECT_TRUE(EverDelivered());
   OurEnds ends;
   ControlDelivery delivery;
-  while (!delivery.Begin(port_, 1, &ends)) {
+  while (!delivery.Begin(&paths_, 1, &ends)) {
   }
   { const InLibrary in_library; }
   EXPECT_FALSE(delivery.End());

@@ -1050,7 +1050,7 @@ KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, 
   bool delivered = false;
   if (control != nullptr && subject_ != nullptr) {
     delivered = subject_->asks_directly() ||
-                delivery.Begin(subject_->port(), subject_->control().connections(), &ends);
+                delivery.Begin(subject_->control_paths(), subject_->control().connections(), &ends);
     if (!delivered) ends.control.clear();
   }
   KernelView view = witness_->Look(&ends, horizon, certainty);

@@ -18,13 +18,6 @@ std::string Called(const ThreadId& id, const std::string& name) {
   return "thread " + std::to_string(id.tid) + (name.empty() ? "" : " (" + name + ")");
 }
 
-TcpPath Reversed(const TcpPath& path) {
-  return {.near_address = path.far_address,
-          .far_address = path.near_address,
-          .near_port = path.far_port,
-          .far_port = path.near_port};
-}
-
 std::string SignatureOf(const std::vector<ThreadSeen>& threads) {
   std::string signature;
   for (const ThreadSeen& thread : threads) {

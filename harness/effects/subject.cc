@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "counterpart/control/v1/control.pb.h"
-#include "harness/effects/control_delivery.h"
 #include "harness/effects/grpc_control.h"
 
 namespace counterpart::effects {
@@ -57,6 +56,7 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   if (line->binding == StartLine::Binding::kGrpc) {
     subject->info_.binding = "grpc";
     subject->port_ = line->port;
+    subject->control_paths_ = ControlPaths(line->port);
     subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
   } else {
     subject->info_.binding = "stdio";
@@ -157,7 +157,7 @@ std::optional<Subject::Hopeless> Subject::AwaitAnything(ControlSink* sink) {
       if (fd >= 0) ends.inputs.push_back(fd);
     }
     ControlDelivery delivery;
-    bool delivered = port_ != 0 && delivery.Begin(port_, control_->connections(), &ends);
+    bool delivered = port_ != 0 && delivery.Begin(&control_paths_, control_->connections(), &ends);
     if (!delivered) ends.control.clear();
     const KernelView view = witness_->Look(&ends, kStartHorizon, Certainty::kSustained);
     delivered = delivered && delivery.End();

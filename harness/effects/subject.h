@@ -9,6 +9,7 @@
 #include <string>
 
 #include "harness/effects/control_client.h"
+#include "harness/effects/control_delivery.h"
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_world.h"
 #include "harness/effects/output_tail.h"
@@ -52,8 +53,8 @@ class Subject {
   // Whether a question is with the subject as soon as it is asked, and an answer with us: so that a
   // subject at rest will not answer any more. Through gRPC both take their way.
   bool asks_directly() const { return stdio_ != nullptr; }
-  // Where it serves gRPC on 127.0.0.1; 0: it does not.
-  uint16_t port() const { return port_; }
+  // Of its control plane, where it serves gRPC.
+  ControlPaths* control_paths() { return &control_paths_; }
   bool wants_stdin() const { return stdio_ != nullptr && stdio_->wants_write(); }
   // Read what there is, up to a bound; true if there was something.
   bool DrainStdout();
@@ -88,7 +89,8 @@ class Subject {
   std::unique_ptr<KernelWitness> witness_;                              // while it starts
   std::optional<std::chrono::steady_clock::time_point> waiting_since_;  // since something came
   std::chrono::milliseconds patience_{0};  // where only its silence can be seen
-  uint16_t port_ = 0;
+  uint16_t port_ = 0;                      // where it serves gRPC on 127.0.0.1; 0: it does not
+  ControlPaths control_paths_;
 };
 
 }  // namespace counterpart::effects

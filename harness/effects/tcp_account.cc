@@ -47,6 +47,13 @@ std::string InFlight(const LinkAccount& link, const TcpEnd& own,
   return {};
 }
 
+TcpPath Reversed(const TcpPath& path) {
+  return {.near_address = path.far_address,
+          .far_address = path.near_address,
+          .near_port = path.far_port,
+          .far_port = path.near_port};
+}
+
 std::string InFlightBetween(const std::optional<TcpEnd>& own,
                             const std::optional<TcpEnd>& subject) {
   if (!own || !subject || !own->counted || !subject->counted) {

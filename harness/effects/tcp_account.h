@@ -18,6 +18,8 @@ struct TcpPath {
   uint16_t near_port = 0, far_port = 0;
   bool operator==(const TcpPath&) const = default;
 };
+// As the other end has it.
+TcpPath Reversed(const TcpPath& path);
 
 // One connection with the subject, as our end of it has been used.
 struct LinkAccount {
