@@ -8,7 +8,7 @@ final class Scope {
 
   static let capabilities = [
     "bare", "resume", "root_calls", "channels", "cancel", "operations", "keepalive", "schemas",
-    "control_lifecycle", "initiator", "acceptor",
+    "control_lifecycle", "initiator", "acceptor", "stable",
   ]
 
   let domain: Domain
@@ -48,15 +48,16 @@ final class Scope {
     let domain = domain
     switch command {
     case .listen(let c)?:
-      let settings = try settings(c.maxConcurrentRequests, c.maxPayload)
+      let settings = try settings(c.maxConcurrentRequests, c.maxPayload, c.firstSeq)
       return { .listening(.init(port: try domain.listen(settings, isResumable: c.resumable))) }
     case .connect(let c)?:
-      let settings = try settings(c.maxConcurrentRequests, c.maxPayload)
+      let settings = try settings(c.maxConcurrentRequests, c.maxPayload, c.firstSeq)
       let how = Dialling(
         host: c.host, port: UInt16(truncatingIfNeeded: c.port),
         parity: c.oddParity ? .odd : .even, resumes: c.resume,
         replaces: c.sessionLost == .fresh, maxAttempts: c.maxAttempts,
-        backoffInitial: UInt64(c.backoffInitialMs), backoffMost: UInt64(c.backoffMaxMs))
+        backoffInitial: UInt64(c.backoffInitialMs), backoffMost: UInt64(c.backoffMaxMs),
+        isStable: c.stableConduit)
       return { .connected(.init(sessionId: try await domain.connect(settings, how).sessionId)) }
     case .call(let c)?:
       return try known(caller.call(c, on: domain.session(c.sessionId)), "session, or no new call")
@@ -95,9 +96,11 @@ final class Scope {
     return value
   }
 
-  private func settings(_ requests: UInt32, _ announced: UInt32) throws -> Settings {
+  private func settings(
+    _ requests: UInt32, _ announced: UInt32, _ firstSeq: UInt32
+  ) throws -> Settings {
     let most = try known(ProtocolConstants.maxPayload(announced: announced), "max_payload")
-    return Settings(maxConcurrentRequests: requests, maxPayload: most)
+    return Settings(maxConcurrentRequests: requests, maxPayload: most, firstSeq: firstSeq)
   }
 
   private func session(_ id: [UInt8]) throws -> Session { try known(domain.session(id), "session") }

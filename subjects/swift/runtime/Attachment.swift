@@ -1,18 +1,18 @@
-// An attachment: one link bound to a session, for one generation.
+// An attachment: one conduit bound to a session, for one generation.
 //
-// It owns everything that ends with the link: the outbox, the schema trackers, both request tables,
+// It owns everything that ends with the conduit: the outbox, the schema trackers, both request tables,
 // the channel ends and the pings. It is held by the session's `connected` phase and by nothing else,
 // so when that phase is over there is no way left to any of it. Messages are applied as they are
 // read, in order, so a Pong is committed after everything that arrived before its Ping was admitted,
 // refused or applied (r[session.keepalive.fence]).
 
 @RuntimeActor
-final class Attachment: LinkUser {
+final class Attachment: ConduitUser {
   private static let endedEndsKept = 4096  // ended ends whose state is still known exactly
   private static let mostBurntConnections = 1 << 16
 
   unowned let session: Session
-  let link: Link
+  let conduit: any Conduit
   let record: Recorder
   let outbox: Outbox
   let announcer: Announcer
@@ -25,21 +25,21 @@ final class Attachment: LinkUser {
   private var hasForgottenEnds = false
   private var pings: [UInt64: Promise<Bool>] = [:]
 
-  init(_ session: Session, _ link: Link, maxPayload: Int) {
+  init(_ session: Session, _ conduit: any Conduit, maxPayload: Int) {
     self.session = session
-    self.link = link
+    self.conduit = conduit
     let record = session.record.fixed()
     self.record = record
-    outbox = Outbox(link, record, maxPayload: maxPayload)
+    outbox = Outbox(conduit, record, maxPayload: maxPayload)
     announcer = Announcer(session.runtime.catalogue)
     tracker = Tracker(session.runtime.catalogue)
     firstChannels = session.channelIds
     olderRequests = session.requestIds
-    link.limit(session.settings.maxPayload)
-    link.discarded = { count in
+    conduit.limit(session.settings.maxPayload)
+    conduit.discarded = { count in
       record.discard("input bytes", "session.protocol-error.delivery", count: count)
     }
-    link.hand(to: self)
+    conduit.hand(to: self)
   }
 
   /// Whether a request of the counterpart is of an older generation.
@@ -47,9 +47,9 @@ final class Attachment: LinkUser {
     requestId != 0 && requestId <= olderRequests.newest(like: requestId)
   }
 
-  // MARK: The link
+  // MARK: The conduit
 
-  func payload(_ payload: [UInt8], of link: Link) {
+  func payload(_ payload: [UInt8], of conduit: any Conduit) {
     do {
       let message = try Wire.Message(decoding: payload)
       guard let body = message.payload else { throw Malformed(text: "no known member of Message") }
@@ -66,11 +66,13 @@ final class Attachment: LinkUser {
     }
   }
 
-  func oversize(_ error: Oversize, of link: Link) {
+  func oversize(_ error: Oversize, of conduit: any Conduit) {
     session.violated(Violation(.payloadTooLarge, "link.limit", error.text))
   }
 
-  func lost(_ link: Link, _ reason: String) { session.lost(self) }
+  func violated(_ violation: Violation, of conduit: any Conduit) { session.violated(violation) }
+
+  func lost(_ conduit: any Conduit, _ reason: String) { session.lost(self) }
 
   // MARK: Messages
 
@@ -172,14 +174,14 @@ final class Attachment: LinkUser {
   }
 }
 
-/// Reads a link after our own Goodbye, until the counterpart's.  r[session.goodbye]
+/// Reads a conduit after our own Goodbye, until the counterpart's.  r[session.goodbye]
 @RuntimeActor
-final class Parting: LinkUser {
+final class Parting: ConduitUser {
   private let record: Recorder
 
   init(_ record: Recorder) { self.record = record }
 
-  func payload(_ payload: [UInt8], of link: Link) {
+  func payload(_ payload: [UInt8], of conduit: any Conduit) {
     guard let message = try? Wire.Message(decoding: payload), let body = message.payload else {
       record.discard("payload", "session.goodbye")
       return
@@ -188,14 +190,15 @@ final class Parting: LinkUser {
       .frame(
         isSent: false, connection: message.connectionId, kind: body.fieldName, id: body.subject))
     switch body {
-    case .goodbye, .protocolError: link.finish()
+    case .goodbye, .protocolError: conduit.finish()
     default: record.discard(body.fieldName, "session.goodbye", key: body.subject)
     }
   }
 
   /// Nothing may be said any more.
-  func oversize(_ error: Oversize, of link: Link) { link.close() }
+  func oversize(_ error: Oversize, of conduit: any Conduit) { conduit.close() }
+  func violated(_ violation: Violation, of conduit: any Conduit) { conduit.close() }
 
   /// As good as a Goodbye.
-  func lost(_ link: Link, _ reason: String) {}
+  func lost(_ conduit: any Conduit, _ reason: String) {}
 }

@@ -4,7 +4,8 @@
 @RuntimeActor
 final class Runtime {
   let journal = Journal()
-  let keys = KeyRegistry()
+  let sessionKeys = KeyRegistry<Session>()
+  let conduitKeys = KeyRegistry<StableConduit>()
   let catalogue: Catalogue
   let executions: Executions
   let protocolSchema: UInt64
@@ -31,12 +32,14 @@ final class Domain {
   private static let mostAwaited = 1024  // accepted, LetsGo not seen; the oldest goes first
 
   let runtime: Runtime
-  let links = LinkSet()
+  let links = ConduitSet()
+  let conduits = ConduitSet()  // the stable ones
   private let scope: String
   private let handler: Handler
   private var listeners: [Listener] = []
   private var sessions: [Session] = []
   private var awaited: [Session] = []
+  private var awaitedConduits: [StableConduit] = []  // accepted, nothing received
   private var initiators: [Initiator] = []
 
   /// `scope` names it in the journal; `handler` serves the calls it receives.
@@ -83,6 +86,20 @@ final class Domain {
     return session
   }
 
+  /// A conduit that was accepted here, not carried by any link yet.
+  func makeConduit(
+    first: UInt32, theirFirst: UInt32, _ user: any ConduitUser, maxPayload: Int
+  ) -> StableConduit {
+    let conduit = StableConduit(
+      first: first, theirFirst: theirFirst, user, conduits, maxPayload: maxPayload)
+    awaitedConduits.append(conduit)
+    if awaitedConduits.count > Self.mostAwaited {
+      let oldest = awaitedConduits.removeFirst()
+      if oldest.lastReceived == nil { oldest.close() }
+    }
+    return conduit
+  }
+
   /// A session that was bound once, also after its end.
   func session(_ id: [UInt8]) -> Session? {
     sessions.last { $0.isEstablished && $0.sessionId == id }
@@ -90,7 +107,7 @@ final class Domain {
 
   /// What is open right now.
   var counts: Counts {
-    var counts = Counts(listeners: listeners.count, links: links.links.count)
+    var counts = Counts(listeners: listeners.count, links: links.count)
     for session in sessions {
       if session.isEstablished && session.ending == nil { counts.sessions += 1 }
       counts.calls += session.caller.unresolvedCount
@@ -105,9 +122,11 @@ final class Domain {
     stopListening()
     for initiator in initiators { initiator.stop() }
     for session in sessions { session.end("dropped") }
-    for link in links.links.values { link.close() }
+    conduits.closeAll()
+    links.closeAll()
     sessions.removeAll()
     awaited.removeAll()
+    awaitedConduits.removeAll()
     initiators.removeAll()
   }
 }

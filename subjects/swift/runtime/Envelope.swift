@@ -53,6 +53,14 @@ extension Wire.Prologue: Envelope {
   var member: Kind? { kind }
 }
 
+extension Wire.StableHandshake: Envelope {
+  var member: Kind? { kind }
+}
+
+extension Wire.StableFrame: Envelope {
+  var member: Kind? { kind }
+}
+
 extension Wire.Handshake: Envelope {
   var member: Kind? { kind }
 }

@@ -2,7 +2,8 @@
 //
 // Refused, timed-out and broken dials are repeated up to `maxAttempts` per establishment, with capped
 // exponential backoff; Sorry, reject and protocol errors never are
-// (r[session.initial-connect-waiting], r[session.initial-connect-waiting.never-retry]).
+// (r[session.initial-connect-waiting], r[session.initial-connect-waiting.never-retry]). Over a stable
+// conduit it is that which is given new links; its session is told only when there is none to be had.
 
 /// Where to, how often, and what to do when the session cannot be resumed.
 struct Dialling: Sendable {
@@ -14,6 +15,7 @@ struct Dialling: Sendable {
   var maxAttempts: UInt32
   var backoffInitial: UInt64  // milliseconds
   var backoffMost: UInt64  // milliseconds, 0 = no cap
+  var isStable = false  // over a stable conduit, which is then what is resumed
 
   /// How long to wait before this dial (they count from 1), in milliseconds.
   /// r[session.initial-connect-waiting.backoff]
@@ -38,7 +40,8 @@ final class Initiator {
   private unowned let domain: Domain
   private let settings: Settings
   private let dialling: Dialling
-  private var redialling: Task<Void, Never>?
+  private var redialling: Task<Void, Never>?  // for a session
+  private var carrying: Task<Void, Never>?  // for a stable conduit
 
   init(_ domain: Domain, _ settings: Settings, _ dialling: Dialling) {
     self.domain = domain
@@ -50,7 +53,7 @@ final class Initiator {
   func connect() async throws -> Session {
     let session = makeSession()
     do {
-      try await establish(session)
+      try await establish(session, purpose(session))
     } catch {
       session.end("no session: \(error)".short)
       throw error
@@ -62,11 +65,13 @@ final class Initiator {
   func stop() {
     redialling?.cancel()
     redialling = nil
+    carrying?.cancel()
+    carrying = nil
   }
 
   private func makeSession() -> Session {
     let session = domain.makeSession(settings)
-    if dialling.resumes {
+    if dialling.resumes && !dialling.isStable {
       session.resumes = { [weak self, weak session] in
         guard let self, let session else { return }
         self.redialling = Task { @RuntimeActor in await self.resume(session) }
@@ -82,7 +87,7 @@ final class Initiator {
         let name = Wire.SorryReason.unknownSession.name
         throw Refused(by: .sorry, name: name, text: "no resume key")
       }
-      try await establish(session)
+      try await establish(session, purpose(session))
     } catch let refused as Refused {
       if refused.name != Wire.SorryReason.unknownSession.name {
         session.end(refused.text, rule: refused.by == .protocolError ? refused.name : "")
@@ -96,6 +101,31 @@ final class Initiator {
     } catch {}  // cancelled: the session has ended, or its owner is gone
   }
 
+  /// Gets the conduit another link whenever it has lost one.
+  private func keep(_ conduit: StableConduit, of session: Session) {
+    guard dialling.resumes, !conduit.resumeKey.isEmpty else { return }
+    conduit.whenLost = { [weak self, weak session, weak conduit] in
+      guard let self, let session, let conduit else { return }
+      self.carrying = Task { @RuntimeActor in await self.carryOn(conduit, of: session) }
+    }
+  }
+
+  private func carryOn(_ conduit: StableConduit, of session: Session) async {
+    do {
+      try await establish(session, .carryingOn(conduit))
+    } catch let ending as any Ending {
+      let refused = ending as? Refused
+      if let refused, refused.by == .rejected, session.isEstablished, dialling.replaces {
+        (redialling, carrying) = (carrying, nil)  // a new conduit may need carrying meanwhile
+        await replace(session, refused)  // r[stable.reconnect.failure]
+      } else if session.isEstablished {
+        let rule = refused?.by == .protocolError ? ending.rule : ""
+        session.end("the session was lost: \(ending.text)".short, rule: rule)
+      }
+      conduit.giveUp(ending.text)
+    } catch {}  // cancelled: the session has ended, or its owner is gone
+  }
+
   /// Idem calls move, under new operation ids.  r[retry.session-lost.policy]
   private func replace(_ lost: Session, _ reason: Refused) async {
     let session = makeSession()
@@ -104,14 +134,23 @@ final class Initiator {
     lost.end("the session was lost: \(reason.text)".short)
     for call in leaving { session.caller.start(call) }
     do {
-      try await establish(session)
+      try await establish(session, purpose(session))
     } catch {
       session.end("no session: \(error)".short)
     }
   }
 
-  /// Dials until the session is bound. Throws Refused or GaveUp.
-  private func establish(_ session: Session) async throws {
+  private func purpose(_ session: Session) -> InitiatorHandshake.Purpose {
+    guard dialling.isStable else { return .session }
+    return .stableSession { [weak self, weak session] conduit in
+      if let self, let session { self.keep(conduit, of: session) }
+    }
+  }
+
+  /// Dials until the session is bound, or its conduit goes on. Throws Refused or GaveUp.
+  private func establish(
+    _ session: Session, _ purpose: InitiatorHandshake.Purpose
+  ) async throws {
     let most = max(1, dialling.maxAttempts)
     for attempt in 1...most {
       if attempt > 1 {
@@ -119,7 +158,7 @@ final class Initiator {
         session.record(.plannedDelay(what: "redial", milliseconds: delay))
         try await EventLoop.shared.sleep(delay, "redial")
       }
-      switch try await dial(session) {
+      switch try await dial(session, purpose) {
       case .success: return
       case .failure(.refused(let refused)): throw refused
       case .failure(.unreachable): continue
@@ -128,8 +167,11 @@ final class Initiator {
     throw GaveUp(text: "\(most) dials, none led to a session")
   }
 
-  private func dial(_ session: Session) async throws -> Result<Void, DialFailure> {
-    let handshake = InitiatorHandshake(session, parity: dialling.parity)
+  private func dial(
+    _ session: Session, _ purpose: InitiatorHandshake.Purpose
+  ) async throws -> Result<Void, DialFailure> {
+    let handshake = InitiatorHandshake(
+      session, parity: dialling.parity, for: purpose, domain.conduits)
     let link: Link
     do {
       let descriptor = try await reach()
@@ -142,7 +184,7 @@ final class Initiator {
     do {
       return try await handshake.done.get()
     } catch {
-      if session.attachment?.link !== link { link.close() }
+      if handshake.done.value == nil { link.close() }  // else it has found its use, or its end
       throw error
     }
   }

@@ -9,26 +9,7 @@
 // pauses while the counterpart does not read.
 
 @RuntimeActor
-protocol LinkUser: AnyObject {
-  /// One complete payload.
-  func payload(_ payload: [UInt8], of link: Link)
-  /// A length over the limit; the user must finish or close the link.
-  func oversize(_ error: Oversize, of link: Link)
-  /// The link is gone. Not called for what the user closed.
-  func lost(_ link: Link, _ reason: String)
-}
-
-/// The links somebody owns, so that they can be counted and closed.
-@RuntimeActor
-final class LinkSet {
-  private(set) var links: [ObjectIdentifier: Link] = [:]
-
-  func insert(_ link: Link) { links[ObjectIdentifier(link)] = link }
-  func remove(_ link: Link) { links[ObjectIdentifier(link)] = nil }
-}
-
-@RuntimeActor
-final class Link {
+final class Link: Conduit {
   private static let congestedBytes = 1 << 20  // above this, applications wait before they send
   private static let relievedBytes = 1 << 18  // below this, they go on
   private static let pauseReadingBytes = 32 << 20  // above this, nothing more is read either
@@ -43,8 +24,8 @@ final class Link {
     case closed
   }
 
-  private(set) var user: (any LinkUser)?
-  private let owner: LinkSet
+  private(set) var user: (any ConduitUser)?
+  private let owner: ConduitSet
   private let number: Int32
   private var descriptor: Descriptor?
   private var state = State.open
@@ -55,11 +36,11 @@ final class Link {
   private var watch: Watch?
   private let relief = Signal()
 
-  /// Told how many bytes of input were discarded at the end.
+  let overhead = 0
   var discarded: @RuntimeActor (Int) -> Void = { _ in }
 
   init(
-    _ descriptor: consuming Descriptor, _ user: any LinkUser, _ owner: LinkSet, limit: Int
+    _ descriptor: consuming Descriptor, _ user: any ConduitUser, _ owner: ConduitSet, limit: Int
   ) {
     number = descriptor.number
     self.descriptor = consume descriptor
@@ -72,34 +53,30 @@ final class Link {
 
   // MARK: What a user does
 
-  /// Can payloads still be sent?
   var isOpen: Bool {
     if case .open = state { true } else { false }
   }
 
-  /// Should an application wait for relief before it sends?
   var isCongested: Bool { isOpen && unwritten > Self.congestedBytes }
 
-  /// Waits until the counterpart has read most of what was sent, or the link is gone.
   func relieved() async throws {
     while isCongested { try await relief.wait() }
   }
 
-  /// Somebody else uses the link from now on.
-  func hand(to user: any LinkUser) { self.user = user }
+  func hand(to user: any ConduitUser) { self.user = user }
 
-  /// Accept payloads up to `maximum` bytes from now on.
   func limit(_ maximum: Int) { decoder.limit = maximum }
 
-  /// Hands one payload to the link, after all earlier ones. Once a write has failed the loss is on
-  /// its way, and nothing more is taken.
+  /// Once a write has failed the loss is on its way, and nothing more is taken.
   func send(_ payload: [UInt8]) {
     guard isOpen, !hasFailed else { return }
     output.append(contentsOf: Framing.encode(payload))
     flush()
   }
 
-  /// Delivers what was sent, half-closes, discards input, closes.
+  /// A link that is lost is never made good.
+  func conclude() {}
+
   func finish() {
     guard isOpen else { return }
     state = .finishing
@@ -108,7 +85,6 @@ final class Link {
     flush()
   }
 
-  /// Drops the link: nothing more is read from it or written to it.
   func close() {
     if case .closed = state { return }
     if case .lingering(let timer, let count) = state {

@@ -1,11 +1,11 @@
 // The outbox of one generation: the one place that writes its messages.
 // r[strict.outbound.sequencer]
 //
-// Committing is journalling, then handing the encoded message to the link, in one step: wire order is
-// commit order, and nothing waits in between that something else could overtake. The outbox owns the
-// generation's only way to the wire. `seal` takes the link away for good, so what is committed later,
-// by something that outlived its generation, has no link to reach, old or new, and is journalled as a
-// discard (r[session.resume.discard]).
+// Committing is journalling, then handing the encoded message to the conduit, in one step: wire order
+// is commit order, and nothing waits in between that something else could overtake. The outbox owns
+// the generation's only way to the wire. `seal` takes the conduit away for good, so what is committed
+// later, by something that outlived its generation, has no conduit to reach, old or new, and is
+// journalled as a discard (r[session.resume.discard]).
 
 /// A message that is encoded, and so known to fit. It can be committed once.
 struct EncodedMessage: ~Copyable {
@@ -19,20 +19,20 @@ struct EncodedMessage: ~Copyable {
 final class Outbox {
   private let record: Recorder
   private let maxPayload: Int
-  private var link: Link?
+  private var conduit: (any Conduit)?
 
-  /// `maxPayload` is what the counterpart accepts, in bytes.
-  init(_ link: Link?, _ record: Recorder, maxPayload: Int) {
-    self.link = link
+  /// `maxPayload` is what the counterpart accepts, in bytes, whatever the conduit adds included.
+  init(_ conduit: (any Conduit)?, _ record: Recorder, maxPayload: Int) {
+    self.conduit = conduit
     self.record = record
-    self.maxPayload = maxPayload
+    self.maxPayload = maxPayload - (conduit?.overhead ?? 0)
   }
 
   /// Should an application wait for `relieved` before it sends?
-  var isCongested: Bool { link?.isCongested ?? false }
+  var isCongested: Bool { conduit?.isCongested ?? false }
 
   /// Waits until the counterpart has read most of what was sent, or the generation is over.
-  func relieved() async throws { try await link?.relieved() }
+  func relieved() async throws { try await conduit?.relieved() }
 
   /// The message, encoded; nil if the counterpart does not accept that much.
   /// r[link.limit.announce]
@@ -45,14 +45,14 @@ final class Outbox {
 
   /// Writes one message.
   func commit(_ message: consuming EncodedMessage) {
-    guard let link else {
+    guard let conduit else {
       record.discard(message.kind, "session.resume.discard", key: message.subject)
       return
     }
     record(
       .frame(
         isSent: true, connection: message.connection, kind: message.kind, id: message.subject))
-    link.send(message.bytes)
+    conduit.send(message.bytes)
   }
 
   /// Writes one message of bounded size.
@@ -64,5 +64,5 @@ final class Outbox {
   }
 
   /// Nothing is written any more.
-  func seal() { link = nil }
+  func seal() { conduit = nil }
 }

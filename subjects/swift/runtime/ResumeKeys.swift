@@ -9,23 +9,24 @@ struct BindRight: ~Copyable {
   fileprivate init() {}
 }
 
-/// The acceptor's keys of one session. At most two are valid: the current one and its successor,
-/// minted once, at the first presentation. A new session starts with the empty key as current: what
-/// its first HelloYourself hands out is the successor of that.
+/// The acceptor's keys of one session, or of one stable conduit, where ClientHello, ServerHello and
+/// the first frame stand for Hello, HelloYourself and LetsGo (r[stable.resume-key]). At most two are
+/// valid: the current one and its successor, minted once, at the first presentation. What is new
+/// starts with the empty key as current: what its first HelloYourself hands out is the successor.
 @RuntimeActor
-final class AcceptorKeys {
-  private static let keyBytes = 32
+final class AcceptorKeys<Resumed: AnyObject> {
+  private static var keyBytes: Int { 32 }
 
-  private let registry: KeyRegistry
-  private unowned let session: Session
+  private let registry: KeyRegistry<Resumed>
+  private unowned let resumed: Resumed
   private let isResumable: Bool
   private var current: [UInt8] = []
   private var successor: [UInt8]?
   private var isOver = false
 
-  init(_ registry: KeyRegistry, _ session: Session, isResumable: Bool) {
+  init(_ registry: KeyRegistry<Resumed>, _ resumed: Resumed, isResumable: Bool) {
     self.registry = registry
-    self.session = session
+    self.resumed = resumed
     self.isResumable = isResumable
   }
 
@@ -35,7 +36,7 @@ final class AcceptorKeys {
     if let successor { return successor }
     let minted = isResumable ? Random.bytes(Self.keyBytes) : []
     successor = minted
-    if isResumable { registry.sessions[minted] = session }
+    if isResumable { registry.holders[minted] = resumed }
     return minted
   }
 
@@ -49,24 +50,24 @@ final class AcceptorKeys {
     return BindRight()
   }
 
-  /// The session is over.
+  /// What they resume is over.
   func drop() {
     isOver = true
-    registry.sessions[current] = nil
-    if let successor { registry.sessions[successor] = nil }
+    registry.holders[current] = nil
+    if let successor { registry.holders[successor] = nil }
   }
 
   private func advance() {
-    registry.sessions[current] = nil
+    registry.holders[current] = nil
     current = successor ?? []
     successor = nil
   }
 }
 
-/// Which session a valid key resumes.
+/// What a valid key resumes.
 @RuntimeActor
-final class KeyRegistry {
-  fileprivate(set) var sessions: [[UInt8]: Session] = [:]
+final class KeyRegistry<Resumed: AnyObject> {
+  fileprivate(set) var holders: [[UInt8]: Resumed] = [:]
 }
 
 /// The initiator's key of one session.

@@ -10,6 +10,7 @@
 struct Settings: Sendable {
   var maxConcurrentRequests: UInt32
   var maxPayload: Int
+  var firstSeq: UInt32 = 0  // of a stable conduit
 }
 
 /// What the counterpart announced. `parity` is that of the ids it mints.
@@ -76,8 +77,8 @@ final class Session {
   private(set) var generation: UInt64 = 0
   private(set) var peer: Peer?
   var initiatorKey = InitiatorKey()
-  var acceptorKeys: AcceptorKeys?
-  let handshakes = LinkSet()  // links that would bind the next generation
+  var acceptorKeys: AcceptorKeys<Session>?
+  let handshakes = ConduitSet()  // what would bind the next generation
   var resumes: (@RuntimeActor () -> Void)?  // told of link loss; nil: that is the end
   var whenEnded: @RuntimeActor () -> Void = {}
   var burntConnections: Set<UInt64> = []
@@ -138,11 +139,11 @@ final class Session {
 
   /// LetsGo is about to be sent (`greet` sends it) or was just read.
   func bind(
-    _ link: Link, _ peer: Peer, _ right: consuming BindRight,
+    _ conduit: any Conduit, _ peer: Peer, _ right: consuming BindRight,
     greet: @RuntimeActor () -> Void = {}
   ) {
     _ = consume right
-    handshakes.remove(link)
+    handshakes.remove(conduit)
     if let old = attachment {  // r[session.resume.supersede]
       guard driver.move(.linkLost, to: .resuming) else { return }
       if !Mutation.twoResumesInterleave.isActive { detach(old) }
@@ -152,8 +153,8 @@ final class Session {
     record.generation = generation
     let isBound = driver.move(
       generation == 1 ? .established : .resumed,
-      to: .connected(Attachment(self, link, maxPayload: peer.maxPayload)))
-    guard isBound else { return link.close() }
+      to: .connected(Attachment(self, conduit, maxPayload: peer.maxPayload)))
+    guard isBound else { return conduit.close() }
     greet()
     moved.notify()
     caller.bound()
@@ -173,7 +174,7 @@ final class Session {
 
   /// Ends a generation. Nothing of it can be reached from here on.
   private func detach(_ attachment: Attachment) {
-    attachment.link.close()
+    attachment.conduit.close()
     attachment.outbox.seal()
     detachUsers(attachment)
   }
@@ -223,7 +224,7 @@ final class Session {
     guard let attachment = end(event, SessionEnded(text: "we said Goodbye")) else { return }
     attachment.outbox.commit(.goodbye(Wire.Goodbye()))
     attachment.outbox.seal()
-    attachment.link.hand(to: Parting(attachment.record))
+    attachment.conduit.hand(to: Parting(attachment.record))
   }
 
   /// Drops it without a word.
@@ -231,12 +232,12 @@ final class Session {
     let event: DriverTable.Event = isEstablished ? .ended : .failed
     guard let attachment = end(event, SessionEnded(text: text, rule: rule)) else { return }
     attachment.outbox.seal()
-    attachment.link.close()
+    attachment.conduit.close()
   }
 
   private func part(_ attachment: Attachment) {
     attachment.outbox.seal()
-    attachment.link.finish()
+    attachment.conduit.finish()
   }
 
   /// All but the last message, which the attachment returned can still carry.
@@ -245,8 +246,11 @@ final class Session {
     let last = attachment
     guard driver.move(event, to: .disconnected(ending)) else { return nil }
     acceptorKeys?.drop()
-    for link in handshakes.links.values { link.close() }
-    if let last { detachUsers(last) }
+    handshakes.closeAll()
+    if let last {
+      last.conduit.conclude()
+      detachUsers(last)
+    }
     callee.ended()
     caller.ended(ending.text, isProtocolError: ending.isProtocolError)
     resumes = nil

@@ -8,9 +8,10 @@ struct Main {
       for more in [protobufTests, framingTests, schemaTests, machineTests, channelTests] {
         tests += more
       }
-      for more in [resumeTests, operationTests, outboxTests, commandLogTests, waitingTests] {
+      for more in [stableCoreTests, stableConduitTests, resumeTests, operationTests] {
         tests += more
       }
+      for more in [outboxTests, commandLogTests, waitingTests] { tests += more }
       EventLoop.shared.start()
       for (name, body) in tests { await Check.run(name, body) }
       StandardStreams.say("\(tests.count) tests, \(Check.failures) failures")

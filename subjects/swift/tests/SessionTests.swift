@@ -26,16 +26,16 @@ private func isIssued(_ right: consuming BindRight?) -> Bool {
     {
       let runtime = try makeRuntime()
       let session = makeSession(runtime)
-      let keys = AcceptorKeys(runtime.keys, session, isResumable: true)
+      let keys = AcceptorKeys(runtime.sessionKeys, session, isResumable: true)
       let first = keys.present([])
       expectEqual(keys.present([]), first)
       expect(isIssued(keys.claim([])))
       let second = keys.present(first)
       expect(second != first && keys.present(first) == second)
-      expect(runtime.keys.sessions[first] === session)
+      expect(runtime.sessionKeys.holders[first] === session)
       expect(isIssued(keys.claim(first)))
-      expect(runtime.keys.sessions[first] == nil)
-      expect(runtime.keys.sessions[second] === session)
+      expect(runtime.sessionKeys.holders[first] == nil)
+      expect(runtime.sessionKeys.holders[second] === session)
     }
   ),
   (
@@ -43,7 +43,7 @@ private func isIssued(_ right: consuming BindRight?) -> Bool {
     {
       let runtime = try makeRuntime()
       let session = makeSession(runtime)
-      let keys = AcceptorKeys(runtime.keys, session, isResumable: true)
+      let keys = AcceptorKeys(runtime.sessionKeys, session, isResumable: true)
       let first = keys.present([])
       expect(isIssued(keys.claim([])))
       _ = keys.present(first)
@@ -57,13 +57,13 @@ private func isIssued(_ right: consuming BindRight?) -> Bool {
     {
       let runtime = try makeRuntime()
       let session = makeSession(runtime)
-      let keys = AcceptorKeys(runtime.keys, session, isResumable: true)
+      let keys = AcceptorKeys(runtime.sessionKeys, session, isResumable: true)
       let first = keys.present([])
       expect(isIssued(keys.claim([])))
       let second = keys.present(first)
       let third = keys.present(second)
       expect(third != second)
-      expect(runtime.keys.sessions[first] == nil)
+      expect(runtime.sessionKeys.holders[first] == nil)
       expect(!isIssued(keys.claim(first)))
       expect(isIssued(keys.claim(second)))
     }
@@ -73,14 +73,14 @@ private func isIssued(_ right: consuming BindRight?) -> Bool {
     {
       let runtime = try makeRuntime()
       let session = makeSession(runtime)
-      let keys = AcceptorKeys(runtime.keys, session, isResumable: false)
+      let keys = AcceptorKeys(runtime.sessionKeys, session, isResumable: false)
       expectEqual(keys.present([]), [])
       expect(isIssued(keys.claim([])))
       expect(!isIssued(keys.claim([])))
-      let dropped = AcceptorKeys(runtime.keys, session, isResumable: true)
+      let dropped = AcceptorKeys(runtime.sessionKeys, session, isResumable: true)
       let key = dropped.present([])
       dropped.drop()
-      expect(runtime.keys.sessions[key] == nil)
+      expect(runtime.sessionKeys.holders[key] == nil)
       expect(!isIssued(dropped.claim([])))
     }
   ),
