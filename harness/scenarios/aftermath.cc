@@ -424,13 +424,20 @@ Task<> ServeAll(Peer& peer) {
   }
 }
 
-// Whether anybody told the subject to call: its application, or a handler that does so itself.
+// Whether the handler of this call calls in turn.
+bool AsksToPassOn(const Call& call) {
+  testbed::v1::EchoMetadataRequest request;
+  return call.method != nullptr && call.method->arguments == request.GetDescriptor() &&
+         request.ParseFromString(call.arguments) && request.pass_on();
+}
+
+// Whether anybody told the subject to call: its application, or a handler that was asked to.
 // Otherwise what it asks for is one Request too many, and stays unanswered.
 bool MayBeCalled(Peer& peer) {
   if (!peer.subject_calls().empty()) return true;
   for (const Session* session : peer.sessions()) {
     for (const auto& call : session->calls()) {
-      if (call->method == peer::FindMethod("EchoMetadata")) return true;
+      if (AsksToPassOn(*call)) return true;
     }
   }
   return false;
