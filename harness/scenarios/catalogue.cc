@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstdlib>
+#include <iostream>
 #include <iterator>
 #include <utility>
 
@@ -10,15 +12,22 @@ namespace counterpart::scenarios {
 
 namespace {
 
+// The lists below name scenarios of the families; a name that is none would leave one out silently.
+Scenario& Find(std::vector<Scenario>& all, std::string_view name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [name](const Scenario& s) { return s.name == name; });
+  if (found != all.end()) return *found;
+  std::cerr << "counterpart: the catalogue names '" << name << "', which is no scenario\n";
+  std::abort();
+}
+
 void AddBetween(std::vector<Scenario>& all) {
   for (auto* family : {&CallsBetween, &ChannelsBetween, &CutsBetween}) {
     for (Between& between : family()) {
-      const auto scenario = std::find_if(all.begin(), all.end(), [&between](const Scenario& s) {
-        return s.name == between.scenario;
-      });
-      scenario->directions.push_back(Direction::kBidirectional);
-      scenario->rules_bidirectional = std::move(between.rules);
-      scenario->between = between.body;
+      Scenario& scenario = Find(all, between.scenario);
+      scenario.directions.push_back(Direction::kBidirectional);
+      scenario.rules_bidirectional = std::move(between.rules);
+      scenario.between = between.body;
     }
   }
 }
@@ -56,19 +65,11 @@ constexpr std::pair<std::string_view, std::string_view> kWithoutPlans[] = {
 };
 
 void AddPlans(std::vector<Scenario>& all) {
-  for (const auto& [name, why] : kWithoutPlans) {
-    for (Scenario& scenario : all) {
-      if (scenario.name == name) scenario.without_plans = why;
-    }
-  }
+  for (const auto& [name, why] : kWithoutPlans) Find(all, name).without_plans = why;
 }
 
 void AddConduits(std::vector<Scenario>& all) {
-  for (Scenario& scenario : all) {
-    const bool both =
-        std::find(std::begin(kOverBoth), std::end(kOverBoth), scenario.name) != std::end(kOverBoth);
-    if (both) scenario.conduits = Conduits::kBoth;
-  }
+  for (const std::string_view name : kOverBoth) Find(all, name).conduits = Conduits::kBoth;
 }
 
 }  // namespace
