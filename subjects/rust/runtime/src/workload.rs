@@ -102,6 +102,7 @@ impl Drop for Shown<'_> {
 struct Tracker {
     shared: Arc<Shared>,
     ready: AtomicBool,
+    /// Who polls the task; none before its first poll, and once it is gone.
     parent: Mutex<Option<Waker>>,
 }
 
@@ -119,8 +120,13 @@ impl Tracker {
 
 impl Wake for Tracker {
     fn wake(self: Arc<Self>) {
-        self.set_ready(true);
-        let parent = self.parent.lock().expect("no panic while it is held").clone();
+        let parent = {
+            let parent = self.parent.lock().expect("no panic while it is held");
+            if parent.is_some() {
+                self.set_ready(true); // what is gone cannot run, whoever still wakes it
+            }
+            parent.clone()
+        };
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -147,7 +153,8 @@ impl<F: Future> Future for Tracked<F> {
 
 impl<F> Drop for Tracked<F> {
     fn drop(&mut self) {
-        *self.tracker.parent.lock().expect("no panic while it is held") = None;
+        let mut parent = self.tracker.parent.lock().expect("no panic while it is held");
+        *parent = None;
         self.tracker.set_ready(false);
     }
 }
@@ -197,6 +204,35 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(workload.ready(), 0);
         group.spawn(std::future::pending());
+        group.end().await;
+        assert_eq!(workload.ready(), 0);
+    }
+
+    /// Wakes the task that polls it when it is dropped.
+    struct Alarm(Option<Waker>);
+
+    impl Future for Alarm {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            self.0 = Some(context.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            self.0.take().expect("it was polled").wake();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_gone_does_not_count_when_it_is_woken() {
+        let workload = Workload::default();
+        let group = TaskGroup::new(&workload);
+        group.spawn(Alarm(None));
+        tokio::task::yield_now().await;
+        assert_eq!(workload.ready(), 0);
         group.end().await;
         assert_eq!(workload.ready(), 0);
     }
