@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use counterpart_runtime::command_log::{Work, done, failed, just, outcome, refusal};
-use counterpart_runtime::{Dialling, Domain, Parity, Runtime, Settings};
+use counterpart_runtime::{Dialling, Domain, Runtime, Settings};
 use counterpart_spec::control::{
-    Connect, Connected, ExecuteRequest, Listening, Refusal, RefusalReason, SessionLostPolicy,
-    execute_request::Command, outcome::Kind,
+    Connected, ExecuteRequest, Listening, Refusal, RefusalReason, execute_request::Command,
+    outcome::Kind,
 };
 use counterpart_testbed::{CallerEnds, Gates, handler};
 
 pub(crate) const CAPABILITIES: &str = "bare resume root_calls channels cancel operations \
-    keepalive schemas control_lifecycle initiator acceptor";
+    keepalive schemas control_lifecycle initiator acceptor stable";
 
 /// One scope: a domain of the runtime, its calls by handle, and its gates.
 pub(crate) struct Scope {
@@ -59,7 +59,8 @@ impl Scope {
             Command::ChannelClose(c) => self.calls.close(c.end.as_ref())?,
             Command::ChannelReset(c) => self.calls.reset(c.end.as_ref())?,
             Command::Listen(c) => {
-                let settings = Settings::announcing(c.max_concurrent_requests, c.max_payload)?;
+                let settings =
+                    Settings::announcing(c.max_concurrent_requests, c.max_payload, c.first_seq)?;
                 Box::pin(async move {
                     match self.domain.listen(settings, c.resumable).await {
                         Ok(port) => outcome(Kind::Listening(Listening { port: port.into() })),
@@ -68,8 +69,9 @@ impl Scope {
                 })
             }
             Command::Connect(c) => {
-                let settings = Settings::announcing(c.max_concurrent_requests, c.max_payload)?;
-                let dialling = dialling(c)?;
+                let settings =
+                    Settings::announcing(c.max_concurrent_requests, c.max_payload, c.first_seq)?;
+                let dialling = Dialling::asked(c)?;
                 Box::pin(async move {
                     match self.domain.connect(settings, dialling).await {
                         Ok(session) => {
@@ -101,17 +103,4 @@ impl Scope {
             | Command::RegisterService(_) => return None,
         })
     }
-}
-
-fn dialling(c: Connect) -> Option<Dialling> {
-    Some(Dialling {
-        port: c.port.try_into().ok()?,
-        parity: if c.odd_parity { Parity::Odd } else { Parity::Even },
-        resume: c.resume,
-        fresh: c.session_lost() == SessionLostPolicy::Fresh,
-        max_attempts: c.max_attempts,
-        backoff_initial_ms: c.backoff_initial_ms.into(),
-        backoff_max_ms: c.backoff_max_ms.into(),
-        host: c.host,
-    })
 }

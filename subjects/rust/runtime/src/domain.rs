@@ -21,10 +21,12 @@ use crate::link::Link;
 use crate::resume::Keys;
 use crate::service::{Handler, Registry};
 use crate::session::{self, Ending, Established, Peer, Role, Session, Start};
+use crate::stable_conduit::Newcomers;
 use crate::wire::{HANDSHAKE_MAX_PAYLOAD, accepted_maximum};
 use crate::workload::{Gauge, TaskGroup, Workload};
 
-/// Accepted sessions whose LetsGo was not seen; beyond that the oldest goes.
+/// Accepted sessions whose LetsGo was not seen, and as many stable conduits whose Hello was not;
+/// beyond that the oldest goes.
 const AWAITED_SESSIONS: usize = 1024;
 /// When the system has no more file descriptors, accepting rests.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -36,12 +38,19 @@ pub struct Settings {
     pub max_concurrent_requests: u32,
     /// Bytes of a payload.
     pub max_payload: u32,
+    /// Of the frames sent over a stable conduit.
+    pub first_seq: u32,
 }
 
 impl Settings {
     /// As a command says it: a maximum of 0 is the default; none if it is out of range.
-    pub fn announcing(max_concurrent_requests: u32, max_payload: u32) -> Option<Self> {
-        Some(Self { max_concurrent_requests, max_payload: accepted_maximum(max_payload)? })
+    pub fn announcing(
+        max_concurrent_requests: u32,
+        max_payload: u32,
+        first_seq: u32,
+    ) -> Option<Self> {
+        let max_payload = accepted_maximum(max_payload)?;
+        Some(Self { max_concurrent_requests, max_payload, first_seq })
     }
 }
 
@@ -102,8 +111,10 @@ pub struct Domain {
     listeners: TaskGroup,
     numbers: AtomicU64,
     keys: Mutex<Keys<Resumable>>,
+    conduits: Mutex<Keys<Newcomers>>,
     sessions: Mutex<Vec<Session>>,
     awaited: Mutex<VecDeque<Session>>,
+    without_session: Mutex<VecDeque<oneshot::Sender<()>>>,
 }
 
 impl Domain {
@@ -127,8 +138,10 @@ impl Domain {
             workload,
             numbers: AtomicU64::new(1),
             keys: Mutex::default(),
+            conduits: Mutex::default(),
             sessions: Mutex::default(),
             awaited: Mutex::default(),
+            without_session: Mutex::default(),
         })
     }
 
@@ -202,10 +215,21 @@ impl Domain {
         self.sessions.lock().expect("no panic while it is held").clear();
         self.awaited.lock().expect("no panic while it is held").clear();
         *self.keys() = Keys::default();
+        *self.conduits() = Keys::default();
     }
 
     pub(crate) fn keys(&self) -> MutexGuard<'_, Keys<Resumable>> {
         self.keys.lock().expect("no panic while it is held")
+    }
+
+    /// Of the stable conduits accepted here, each with the way to bring it a link.
+    pub(crate) fn conduits(&self) -> MutexGuard<'_, Keys<Newcomers>> {
+        self.conduits.lock().expect("no panic while it is held")
+    }
+
+    /// One that nothing else in it is called by.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A session that this side opens, with calls to be made in it.
@@ -221,7 +245,7 @@ impl Domain {
     }
 
     pub(crate) fn start(self: &Arc<Self>, start: Start) -> Session {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         let accepted = matches!(start.role, Role::Acceptor { .. });
         let (session, driver) = session::start(self, number, start);
         self.sessions.lock().expect("no panic while it is held").push(session.clone());
@@ -230,6 +254,21 @@ impl Domain {
             self.await_lets_go(session.clone());
         }
         session
+    }
+
+    /// Returns once too many others wait for a Hello. (Over a stable conduit the loss of its link
+    /// does not end that.)
+    pub(crate) async fn outnumbered(&self) {
+        let (forget, forgotten) = oneshot::channel();
+        {
+            let mut waiting = self.without_session.lock().expect("no panic while it is held");
+            waiting.retain(|other| !other.is_closed());
+            waiting.push_back(forget);
+            if waiting.len() > AWAITED_SESSIONS {
+                waiting.pop_front();
+            }
+        }
+        let _ = forgotten.await; // it comes as an error: the other end was dropped
     }
 
     fn await_lets_go(&self, session: Session) {
@@ -241,5 +280,33 @@ impl Domain {
         {
             oldest.give_up();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    use counterpart_spec::DESCRIPTORS;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_of_too_many_without_a_session_goes() {
+        let registry = Registry::of(&DESCRIPTORS, "counterpart.testbed.v1.Testbed");
+        let runtime = Runtime::new(registry, None).expect("no file is opened");
+        let handler: Handler = Arc::new(|_| unreachable!("nobody calls"));
+        let domain = Domain::new(&runtime, "s", handler);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut wait = || {
+            let mut waiting = Box::pin(domain.outnumbered());
+            assert_eq!(waiting.as_mut().poll(&mut context), Poll::Pending);
+            waiting
+        };
+        drop(wait()); // counts no more
+        let mut waiting: Vec<_> = (0..=AWAITED_SESSIONS).map(|_| wait()).collect();
+        assert_eq!(waiting[1].as_mut().poll(&mut context), Poll::Pending);
+        assert_eq!(waiting[0].as_mut().poll(&mut context), Poll::Ready(()));
     }
 }

@@ -5,10 +5,11 @@
 //! generation, records and unresolved calls by the session, sessions by their [`Domain`]. What an
 //! application holds are handles, which ask and wait.
 //!
-//! From the bottom: `journal`, `machine`, `framing`, `workload`, `link`, `wire`; `canonical`,
-//! `service`, `schemas`; `outbound`, `channel`, `handles`; `attachment` (what ends with a link),
-//! `caller`, `callee`, `session` (what survives it); `resume`, `handshake`, `acceptor`,
-//! `initiator`, `domain`; beside them `command_log`.
+//! From the bottom: `journal`, `machine`, `framing`, `workload`, `link`, `wire`; `stable_core`,
+//! `stable_conduit`, `conduit` (what links carry a session); `canonical`, `service`, `schemas`;
+//! `outbound`, `channel`, `handles`; `attachment` (what ends with a conduit), `caller`, `callee`,
+//! `session` (what survives it); `resume`, `handshake`, `acceptor`, `initiator`, `domain`; beside
+//! them `command_log`.
 
 mod acceptor;
 mod attachment;
@@ -17,6 +18,7 @@ mod caller;
 pub mod canonical;
 mod channel;
 pub mod command_log;
+mod conduit;
 mod domain;
 pub mod framing;
 mod handles;
@@ -32,6 +34,8 @@ mod resume;
 pub mod schemas;
 pub mod service;
 mod session;
+mod stable_conduit;
+mod stable_core;
 pub mod wire;
 pub mod workload;
 

@@ -3,11 +3,11 @@
 //! Whoever owns the link reads and writes it; dropping it closes the connection and discards what
 //! was not read or written. Payloads read before the end are handed out, none is afterwards
 //! (r[session.detach]). What is pushed is written in order whenever the owner polls
-//! [`next`](Link::next); a counterpart that does not read is not read from either, once too much
+//! [`next`](Carrier::next); a counterpart that does not read is not read from either, once too much
 //! waits to be written, so that a queue here pushes back on its producer
 //! (r[strict.delivery.explicit]).
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,27 +18,44 @@ use tokio::net::TcpStream;
 
 use crate::framing::{self, Decoder, Oversize};
 use crate::journal::Recorder;
+use crate::wire::Violation;
 use crate::workload::{Held, Workload};
 
 /// Above this many unwritten bytes applications wait before they send more.
-const CONGESTED_BYTES: usize = 1 << 20;
+pub(crate) const CONGESTED_BYTES: usize = 1 << 20;
 /// Above this nothing more is read either.
 const PAUSE_READING_BYTES: usize = 32 << 20;
 const READ_BYTES: usize = 64 << 10;
 const LINGER_BYTES: usize = 64 << 20;
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What a link has to tell.
+/// What a link has to tell, or a conduit.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// One complete payload.
     Payload(Bytes),
     /// A length over the limit; nothing after it can be read.
     Oversize(Oversize),
+    /// What crossed it breaks a rule of the conduit; no link by itself tells this.
+    Violated(Violation),
     /// What made the link congested has been written.
     Drained,
     /// End of stream, or an error; why.
     Lost(String),
+}
+
+/// What takes payloads and hands them out, in order: a link, or a conduit.
+pub(crate) trait Carrier: Send {
+    /// Puts one payload after all earlier ones.
+    fn push(&mut self, message: &impl prost::Message);
+
+    /// [`next`](Self::next), for an owner that polls more than this.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Received>;
+
+    /// The next thing to know; writes meanwhile. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Received> + Send {
+        poll_fn(|context| self.poll_next(context))
+    }
 }
 
 /// One TCP connection.
@@ -73,49 +90,9 @@ impl Link {
         self.decoder.set_limit(limit);
     }
 
-    /// Puts one payload after all earlier ones.
-    pub(crate) fn push(&mut self, message: &impl prost::Message) {
-        framing::encode(&message.encode_to_vec(), &mut self.out);
-        self.congested |= self.out.len() > CONGESTED_BYTES;
-    }
-
     /// Should an application wait for [`Received::Drained`] before it sends?
     pub(crate) fn congested(&self) -> bool {
         self.congested
-    }
-
-    /// The next thing to know; writes meanwhile. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Received {
-        poll_fn(|context| self.poll_next(context)).await
-    }
-
-    /// [`next`](Self::next), for an owner that polls more than the link.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Received> {
-        loop {
-            if let Poll::Ready(Err(error)) = self.poll_flush(context) {
-                self.lost.get_or_insert(error.to_string());
-            }
-            if self.congested && self.out.len() <= CONGESTED_BYTES / 2 {
-                self.congested = false;
-                return Poll::Ready(Received::Drained);
-            }
-            match self.decoder.payload() {
-                Ok(Some(payload)) => return Poll::Ready(Received::Payload(payload)),
-                Ok(None) => {}
-                Err(oversize) => return Poll::Ready(Received::Oversize(oversize)),
-            }
-            if let Some(why) = &self.lost {
-                return Poll::Ready(Received::Lost(why.clone()));
-            }
-            if self.out.len() > PAUSE_READING_BYTES {
-                return Poll::Pending; // woken when more can be written
-            }
-            match ready!(self.poll_read(context)) {
-                Ok(0) => self.lost = Some("end of stream".into()),
-                Ok(length) => self.decoder.feed(&self.chunk[..length]),
-                Err(error) => self.lost = Some(error.to_string()),
-            }
-        }
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
@@ -156,6 +133,41 @@ impl Link {
             match poll_fn(|context| self.poll_read(context)).await {
                 Ok(0) | Err(_) => return,
                 Ok(length) => *dropped += length,
+            }
+        }
+    }
+}
+
+impl Carrier for Link {
+    fn push(&mut self, message: &impl prost::Message) {
+        framing::encode(&message.encode_to_vec(), &mut self.out);
+        self.congested |= self.out.len() > CONGESTED_BYTES;
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+        loop {
+            if let Poll::Ready(Err(error)) = self.poll_flush(context) {
+                self.lost.get_or_insert(error.to_string());
+            }
+            if self.congested && self.out.len() <= CONGESTED_BYTES / 2 {
+                self.congested = false;
+                return Poll::Ready(Received::Drained);
+            }
+            match self.decoder.payload() {
+                Ok(Some(payload)) => return Poll::Ready(Received::Payload(payload)),
+                Ok(None) => {}
+                Err(oversize) => return Poll::Ready(Received::Oversize(oversize)),
+            }
+            if let Some(why) = &self.lost {
+                return Poll::Ready(Received::Lost(why.clone()));
+            }
+            if self.out.len() > PAUSE_READING_BYTES {
+                return Poll::Pending; // woken when more can be written
+            }
+            match ready!(self.poll_read(context)) {
+                Ok(0) => self.lost = Some("end of stream".into()),
+                Ok(length) => self.decoder.feed(&self.chunk[..length]),
+                Err(error) => self.lost = Some(error.to_string()),
             }
         }
     }

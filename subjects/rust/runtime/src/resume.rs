@@ -1,8 +1,10 @@
-//! Resume keys of accepted sessions.  r[session.resume.key-rotation]
+//! Resume keys of accepted sessions, and of stable conduits.  r[session.resume.key-rotation],
+//! r[stable.resume-key]
 //!
 //! Of each session at most two keys are valid: the current one and its successor, minted once, at
 //! the first presentation. A new session starts with the empty key as its current one: what its
-//! first HelloYourself hands out is the successor of that.
+//! first HelloYourself hands out is the successor of that. Of a stable conduit ClientHello,
+//! ServerHello and the first frame are what Hello, HelloYourself and LetsGo are of a session.
 
 use std::collections::HashMap;
 

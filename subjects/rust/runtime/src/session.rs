@@ -21,12 +21,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::attachment::{Attachment, Parts, Remains};
 use crate::callee::{Callee, Finished, Reading};
 use crate::caller::{Call, Caller, Minting};
+use crate::conduit::Conduit;
 use crate::domain::{Domain, Settings};
 use crate::handles::Mail;
 use crate::ids::{Newest, Parity};
 use crate::initiator::{Dialling, Offer, Refused};
 use crate::journal::Recorder;
-use crate::link::{Link, Received};
+use crate::link::{Carrier, Received};
 use crate::machine::{self, DriverEvent, Machine};
 use crate::mutant;
 use crate::outbound::Outbound;
@@ -80,9 +81,9 @@ enum Command {
     Ping(oneshot::Sender<()>),
     Goodbye(oneshot::Sender<()>),
     Expire(oneshot::Sender<()>),
-    /// LetsGo came on a link that a Hello with `key` opened.
+    /// LetsGo came on a conduit on which a Hello presented `key`.
     Bind {
-        link: Box<Link>,
+        conduit: Box<Conduit>,
         peer: Peer,
         key: Bytes,
     },
@@ -153,8 +154,8 @@ impl Session {
         self.tell(Command::Cancel(call));
     }
 
-    pub(crate) fn bind(&self, link: Link, peer: Peer, key: Bytes) {
-        self.tell(Command::Bind { link: Box::new(link), peer, key });
+    pub(crate) fn bind(&self, conduit: Conduit, peer: Peer, key: Bytes) {
+        self.tell(Command::Bind { conduit: Box::new(conduit), peer, key });
     }
 
     pub(crate) fn abandoned(&self, why: String) {
@@ -416,7 +417,7 @@ impl Driver {
                 self.end(Ending::plain("expired"));
                 let _ = done.send(());
             }
-            Command::Bind { link, peer, key } => self.on_lets_go(*link, peer, &key),
+            Command::Bind { conduit, peer, key } => self.on_lets_go(*conduit, peer, &key),
             Command::Abandoned(why) => {
                 let awaited = matches!(self.role, Role::Acceptor { resumable: true });
                 if !awaited && matches!(self.phase, Phase::Connecting(_)) {
@@ -470,19 +471,19 @@ impl Driver {
     // ------------------------------------------------------------------ links come
 
     /// The acceptor's side of the bind.  r[session.resume.bind]
-    fn on_lets_go(&mut self, link: Link, peer: Peer, key: &Bytes) {
+    fn on_lets_go(&mut self, conduit: Conduit, peer: Peer, key: &Bytes) {
         let Some(domain) = self.domain.upgrade() else { return };
         let resumable = matches!(self.role, Role::Acceptor { resumable: true });
         let first = matches!(self.phase, Phase::Connecting(_));
         let valid = if resumable {
             domain.keys().bind(self.session.number, key)
         } else {
-            first // its one link
+            first // its one conduit
         };
         if self.is_over() || !valid {
             return; // its key was retired: the link closes
         }
-        self.bind(link, peer, false);
+        self.bind(conduit, peer, false);
     }
 
     /// The initiator's: HelloYourself was read, and LetsGo is about to be sent.
@@ -491,12 +492,12 @@ impl Driver {
             *resume_key = offer.resume_key; // r[session.resume.key-rotation]
         }
         self.record.session_id = offer.session_id;
-        self.bind(offer.link, offer.peer, true);
+        self.bind(offer.conduit, offer.peer, true);
     }
 
     /// Generation g+1 begins: in one step the older link is closed with all of its generation,
     /// the newer one takes its place, and what waits is sent in its order.
-    fn bind(&mut self, mut link: Link, peer: Peer, greet: bool) {
+    fn bind(&mut self, mut conduit: Conduit, peer: Peer, greet: bool) {
         if matches!(self.phase, Phase::Connected(_)) {
             // r[session.resume.supersede]
             drop(self.detach(DriverEvent::LinkLost, Phase::Resuming(Waiting::Awaiting)));
@@ -507,9 +508,9 @@ impl Driver {
         let last_older_request = seen.requests.id();
         self.peer = Some(peer);
         self.record.generation += 1;
-        link.set_limit(self.settings.max_payload);
+        conduit.bound(self.settings.max_payload, &self.record);
         let registry = domain.registry.clone();
-        let out = Outbound::new(link, self.record.clone(), peer.max_payload, registry.clone());
+        let out = Outbound::new(conduit, self.record.clone(), peer.max_payload, registry.clone());
         let gauge = domain.gauges.channels.clone();
         let attachment = Attachment::new(out, registry, gauge, last_older_request);
         let first = self.record.generation == 1;
@@ -567,6 +568,7 @@ impl Driver {
                 let text = format!("a payload of {} bytes", oversize.length);
                 self.violated(Violation::new(Code::PayloadTooLarge, "link.limit", text));
             }
+            Received::Violated(violation) => self.violated(violation),
             Received::Drained => {
                 if let Phase::Connected(attachment) = &mut self.phase {
                     attachment.on_drained();
@@ -622,7 +624,7 @@ impl Driver {
     /// Ends the session, from whatever phase: once, and with all that it had. Returns the writer
     /// if there is a link that can still carry a last message.
     fn finish(&mut self, ending: Ending) -> Option<Outbound> {
-        let out = match self.phase {
+        let mut out = match self.phase {
             Phase::Disconnected => return None,
             Phase::Connected(_) => self.detach(DriverEvent::Ended, Phase::Disconnected),
             Phase::Connecting(_) => {
@@ -636,6 +638,9 @@ impl Driver {
         };
         if let Some(domain) = self.domain.upgrade() {
             domain.keys().close(self.session.number);
+        }
+        if let Some(out) = &mut out {
+            out.conclude();
         }
         self.callee.ended(&self.record);
         self.caller.ended(ending.reason == FailureReason::ProtocolError, &ending.text);
@@ -661,8 +666,8 @@ impl Driver {
             out.commit(last);
         }
         if let Some(domain) = self.domain.upgrade() {
-            let (link, record) = out.into_link();
-            domain.tasks.spawn(link.finish(record, domain.workload.clone()));
+            let (conduit, record) = out.into_conduit();
+            domain.tasks.spawn(conduit.finish(record, domain.workload.clone()));
         }
     }
 
@@ -679,8 +684,8 @@ impl Driver {
         let Some(mut out) = self.finish(Ending::plain("we said Goodbye")) else { return };
         out.commit(Payload::Goodbye(Goodbye {}));
         if let Some(domain) = self.domain.upgrade() {
-            let (link, record) = out.into_link();
-            domain.tasks.spawn(part(link, record, domain.workload.clone()));
+            let (conduit, record) = out.into_conduit();
+            domain.tasks.spawn(part(conduit, record, domain.workload.clone()));
         }
     }
 
@@ -788,12 +793,12 @@ impl Driver {
 
 /// After our own Goodbye: reads up to the counterpart's, discarding what was in flight.
 /// r[session.goodbye]
-async fn part(mut link: Link, record: Recorder, workload: crate::workload::Workload) {
+async fn part(mut conduit: Conduit, record: Recorder, workload: crate::workload::Workload) {
     loop {
-        let payload = match link.next().await {
+        let payload = match conduit.next().await {
             Received::Payload(payload) => payload,
             Received::Drained => continue,
-            Received::Oversize(_) | Received::Lost(_) => return,
+            Received::Oversize(_) | Received::Violated(_) | Received::Lost(_) => return,
         };
         let Ok((connection, payload)) = wire::message(&payload) else {
             record.discard("payload", "session.goodbye", 0, 1);
@@ -802,7 +807,7 @@ async fn part(mut link: Link, record: Recorder, workload: crate::workload::Workl
         let (kind, id) = wire::subject(&payload);
         record.frame(false, connection, kind, id);
         if matches!(payload, Payload::Goodbye(_) | Payload::ProtocolError(_)) {
-            return link.finish(record, workload).await;
+            return conduit.finish(record, workload).await;
         }
         record.discard(kind, "session.goodbye", id, 1);
     }

@@ -4,7 +4,8 @@
 //! with no known member, an empty one, or one of another phase is [`Malformed`].
 
 use counterpart_spec::wire::{
-    Handshake, Message, Prologue, ProtocolErrorCode, handshake, message, prologue,
+    Handshake, Message, Prologue, ProtocolErrorCode, StableFrame, StableHandshake, handshake,
+    message, prologue, stable_frame, stable_handshake,
 };
 pub use counterpart_spec::wire::{ProtocolErrorCode as Code, message::Payload};
 
@@ -54,6 +55,16 @@ fn known<T>(member: Option<T>, envelope: &str) -> Result<T, Malformed> {
 /// The member of a Prologue.
 pub fn prologue(payload: &[u8]) -> Result<prologue::Kind, Malformed> {
     known(decode::<Prologue>(payload)?.kind, "Prologue")
+}
+
+/// The member of a StableHandshake.
+pub fn stable_handshake(payload: &[u8]) -> Result<stable_handshake::Kind, Malformed> {
+    known(decode::<StableHandshake>(payload)?.kind, "StableHandshake")
+}
+
+/// The member of a StableFrame.
+pub fn stable_frame(payload: &[u8]) -> Result<stable_frame::Kind, Malformed> {
+    known(decode::<StableFrame>(payload)?.kind, "StableFrame")
 }
 
 /// The member of a Handshake.

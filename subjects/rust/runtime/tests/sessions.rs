@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use counterpart_runtime::journal::Journal;
 use counterpart_runtime::service::{Handler, Invocation, Registry, Returned};
 use counterpart_runtime::{
     Call, Dialling, Domain, Handle, Parity, Receiver, Runtime, SendFailed, Sender, Session,
@@ -22,6 +23,8 @@ const GENERATE_IDEM: &str = "counterpart.testbed.v1.Testbed/GenerateIdem";
 const SUM: &str = "counterpart.testbed.v1.Testbed/Sum";
 const OUTPUT: u32 = 3;
 const INPUT: u32 = 3;
+/// Where frames of stable conduits begin to be numbered here.
+const NEARLY_WRAPPED: u32 = u32::MAX - 4;
 
 /// What handlers wait at, and how often they ran.
 #[derive(Default)]
@@ -105,6 +108,7 @@ struct World {
     callee: Arc<Domain>,
     caller: Arc<Domain>,
     session: Session,
+    journal: Journal,
     proxy: Proxy,
     gate: Arc<Semaphore>,
     served: Arc<Served>,
@@ -112,10 +116,14 @@ struct World {
 
 impl World {
     async fn new(resume: bool) -> Self {
-        Self::with(resume, false).await
+        Self::with(resume, false, false).await
     }
 
-    async fn with(resume: bool, fresh: bool) -> Self {
+    async fn stable() -> Self {
+        Self::with(true, false, true).await
+    }
+
+    async fn with(resume: bool, fresh: bool, stable: bool) -> Self {
         let registry = Registry::of(&DESCRIPTORS, "counterpart.testbed.v1.Testbed");
         let runtime = Runtime::new(registry, None).expect("no file is opened");
         let gate = Arc::new(Semaphore::new(0));
@@ -124,7 +132,7 @@ impl World {
         let handler: Handler = Arc::new(move |call| Box::pin(serve(serving.clone(), call)));
         let callee = Domain::new(&runtime, "callee", handler.clone());
         let caller = Domain::new(&runtime, "caller", handler);
-        let settings = Settings::announcing(4, 0).expect("in range");
+        let settings = Settings::announcing(4, 0, NEARLY_WRAPPED).expect("in range");
         let port = callee.listen(settings, resume).await.expect("a port");
         let proxy = Proxy::before(port).await;
         let dialling = Dialling {
@@ -133,12 +141,13 @@ impl World {
             parity: Parity::Odd,
             resume,
             fresh,
-            max_attempts: 1,
+            max_attempts: if stable { 100 } else { 1 }, // cuts may come while it dials
             backoff_initial_ms: 0,
             backoff_max_ms: 0,
+            stable,
         };
         let session = caller.connect(settings, dialling).await.expect("a session");
-        Self { callee, caller, session, proxy, gate, served }
+        Self { callee, caller, session, journal: runtime.journal, proxy, gate, served }
     }
 
     fn call(&self, method: &str) -> Arc<Call> {
@@ -154,6 +163,21 @@ impl World {
             let want = Await { to_state: "Connected".into(), count: times + 1, ..Await::default() };
             domain.event(want).await;
         }
+    }
+
+    /// Cuts every link, and waits until nothing of it is left to be seen but the same session.
+    async fn carry_on(&self) {
+        self.proxy.cut();
+        self.session.ping().await.expect("its conduit goes on");
+    }
+
+    /// How often a session was bound, on either side.
+    fn attachments(&self) -> [u64; 2] {
+        let newest = |domain: &str| {
+            let (events, _) = self.journal.read(domain, 0);
+            events.iter().map(|event| event.generation).max().unwrap_or_default()
+        };
+        ["caller", "callee"].map(newest)
     }
 
     async fn end(self) {
@@ -275,7 +299,7 @@ async fn a_session_without_resume_ends_with_its_link() {
 
 #[tokio::test]
 async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
-    let world = World::with(true, true).await;
+    let world = World::with(true, true, false).await;
     let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
     world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
     let id = world.session.id().expect("established");
@@ -320,5 +344,89 @@ async fn a_cancelled_call_is_told_at_once_and_its_handler_is_dropped() {
     assert_eq!(call.resolution().await.status, CallStatus::Cancelled);
     world.callee.event(Await { to_state: "Released".into(), ..Await::default() }).await;
     assert_eq!(world.callee.counts().handlers, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_call_does_not_notice_a_change_of_link_inside_its_conduit() {
+    let world = World::stable().await;
+    let call = world.call(ECHO);
+    world.callee.event(Await { handler_started: true, ..Await::default() }).await;
+    for _ in 0..3 {
+        world.carry_on().await;
+    }
+    world.gate.add_permits(1);
+    assert_eq!(call.resolution().await.status, CallStatus::Ok);
+    assert_eq!(call.progress().attempts, 1);
+    assert_eq!(world.served.runs.load(Ordering::Relaxed), 1);
+    assert_eq!(world.attachments(), [1, 1]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn channels_go_on_over_the_next_link_and_lose_nothing() {
+    let world = World::stable().await;
+    let (generate, sum) = (world.call(GENERATE), world.call(SUM));
+    let channels = generate.channels(1).await.expect("an attempt");
+    let Handle::Receiver(output) = &channels[&OUTPUT] else { panic!("not a receiving end") };
+    let channels = sum.channels(1).await.expect("an attempt");
+    let Handle::Sender(input) = &channels[&INPUT] else { panic!("not a sending end") };
+    assert_eq!(output.take().await.as_deref(), Ok(&[1][..]));
+    for round in 0..40_u8 {
+        assert_eq!(input.send(vec![round]).await, Ok(()));
+        world.proxy.cut();
+        assert_eq!(input.send(vec![round]).await, Ok(()), "also while there is no link");
+    }
+    input.close().await;
+    assert_eq!(sum.resolution().await.status, CallStatus::Ok);
+    world.gate.add_permits(1);
+    let mut rest = Vec::new();
+    let ended = loop {
+        match output.take().await {
+            Ok(item) => rest.extend(item),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((rest, ended), (vec![2, 3, 4], EndStatus::Closed));
+    assert_eq!(generate.resolution().await.status, CallStatus::Ok);
+    assert_eq!(world.attachments(), [1, 1]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_conduit_that_is_known_no_more_takes_its_session_along() {
+    let world = World::stable().await;
+    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
+    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
+    let id = world.session.id().expect("established");
+    world.callee.session(&id).expect("the same").expire().await;
+    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
+    assert_eq!(idem.resolution().await.status, CallStatus::SessionShutdown);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_session_whose_conduit_was_rejected_is_replaced() {
+    let world = World::with(true, true, true).await;
+    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
+    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
+    let id = world.session.id().expect("established");
+    world.callee.session(&id).expect("the same").expire().await;
+    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
+    let again = Await { handler_started: true, count: 3, ..Await::default() };
+    world.callee.event(again).await;
+    world.gate.add_permits(1);
+    assert_eq!(idem.resolution().await.status, CallStatus::Ok);
+    assert_eq!(idem.progress().attempts, 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_goodbye_over_a_stable_conduit_ends_it_on_both_sides() {
+    let world = World::stable().await;
+    world.carry_on().await;
+    world.session.close().await;
+    world.callee.event(Await { to_state: "Disconnected".into(), ..Await::default() }).await;
+    assert_eq!([world.caller.counts().sessions, world.callee.counts().sessions], [0, 0]);
     world.end().await;
 }
