@@ -14,7 +14,7 @@ Hogs::Hogs(uint32_t count) {
     if (pid == 0) {
       // Only async-signal-safe calls: the harness may have threads.
       prctl(PR_SET_PDEATHSIG, SIGKILL);
-      signal(SIGINT, SIG_IGN);  // Ctrl-C is for the harness, which ends us
+      signal(SIGINT, SIG_DFL);  // Ctrl-C at a terminal: the harness has to end, and gets the CPU
       if (getppid() != harness) _exit(0);
       volatile uint64_t spin = 0;
       while (true) spin = spin + 1;

@@ -61,13 +61,14 @@ class Campaign:
         """Lines of finished runs."""
         return [line for line in self.whole_lines() if line.startswith('{"exec":')]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Begin, or go on with what there is."""
+    def start(self, *, new_session: bool = False) -> subprocess.Popen[bytes]:
+        """Begin, or go on with what there is; `new_session`: as the foreground of a terminal."""
         begun = bool(self.whole_lines())
         return subprocess.Popen(
             [*self.command, "--resume" if begun else "--out", str(self.folder)],
             env={**os.environ, MARK: self.mark},
             cwd=self.folder.parent,
+            start_new_session=new_session,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -172,3 +173,19 @@ def test_kills_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> N
         finish(campaign)
     assert most >= 4, "the harness, two subjects and a busy process were seen alive"
     print(f"{kills} kills of {campaigns} campaigns, {early} of them before a run had finished")
+
+
+def test_ctrl_c_at_a_terminal_ends_all_of_it(tmp_path: Path) -> None:
+    """Everybody in the foreground gets it, busy processes too; the campaign can be gone on with."""
+    campaign = Campaign(tmp_path / "cut", seed=1, runs=MOST_RUNS_PER_CELL)
+    with campaign.start(new_session=True) as process:
+        while process.poll() is None and len(campaign.execs()) < MOST_RUNS_BETWEEN_KILLS:
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=BACKSTOP_SECONDS)[1].decode()
+    (footer,) = lines_of(campaign, "footer")
+    assert footer["interrupted"], said
+    assert process.returncode == footer["exit_code"]
+    campaign.nobody_stays()
+    campaign.nothing_is_lost()
+    finish(campaign)
