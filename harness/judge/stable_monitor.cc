@@ -144,7 +144,8 @@ class StableMonitor : public Monitor {
     const std::string text = "sent frame " + Number(number) + " where " + Number(here.next);
     if (!first_link && peer::SerialDistance(number, here.start) < 0) {
       judge.Violation("stable.ack.trim", frame.from,
-                      "sent frame " + Number(number) + " again, which was received by its own word",
+                      "sent frame " + Number(number) +
+                          " again, which its counterpart has said to have received",
                       &frame);
     } else if (!first_link && here.frames == 0) {
       judge.Violation(ReplayRule(frame, link), frame.from,
