@@ -297,9 +297,8 @@ async fn a_session_without_resume_ends_with_its_link() {
     world.end().await;
 }
 
-#[tokio::test]
-async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
-    let world = World::with(true, true, false).await;
+/// The acceptor loses the session of a world that replaces it.
+async fn is_replaced(world: World) {
     let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
     world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
     let id = world.session.id().expect("established");
@@ -311,6 +310,11 @@ async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
     assert_eq!(idem.resolution().await.status, CallStatus::Ok);
     assert_eq!(idem.progress().attempts, 2);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
+    is_replaced(World::with(true, true, false).await).await;
 }
 
 #[tokio::test]
@@ -407,18 +411,7 @@ async fn a_conduit_that_is_known_no_more_takes_its_session_along() {
 
 #[tokio::test]
 async fn a_session_whose_conduit_was_rejected_is_replaced() {
-    let world = World::with(true, true, true).await;
-    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
-    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
-    let id = world.session.id().expect("established");
-    world.callee.session(&id).expect("the same").expire().await;
-    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
-    let again = Await { handler_started: true, count: 3, ..Await::default() };
-    world.callee.event(again).await;
-    world.gate.add_permits(1);
-    assert_eq!(idem.resolution().await.status, CallStatus::Ok);
-    assert_eq!(idem.progress().attempts, 2);
-    world.end().await;
+    is_replaced(World::with(true, true, true).await).await;
 }
 
 #[tokio::test]
