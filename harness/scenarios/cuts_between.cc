@@ -53,6 +53,24 @@ Task<> RequireCutPrefix(Relay& relay, const RelayedCall& call, uint32_t question
   co_await relay.Demand(call.caller, ok, "retry.channel.disconnect.closes", std::move(wanted));
 }
 
+// co_await: a call whose handler waits at a gate, which is called as the call is.
+Task<RelayedCall> StartWaiting(Relay& relay, Seat caller) {
+  const std::string name = Named("waiting call", caller);
+  RelayedCall call =
+      relay.StartCall(caller, "Echo", WaitingEcho(name, name).SerializeAsString(), name);
+  co_await AwaitHandler(relay, call);
+  co_return call;
+}
+
+// co_await: on the link of now.
+Task<> AttemptedAgain(Relay& relay, const RelayedCall& call) {
+  const Operation* operation = relay.Find(call);
+  const Seat caller = call.caller;
+  co_await relay.Until(
+      "the new attempt of " + call.handle, [operation] { return operation->attempts.size() == 2; },
+      [caller] { return caller; }, "retry.resume.reattempt");
+}
+
 // co_await: the armed cut, and a new link both sides have bound.
 Task<> CutAndResumed(Relay& relay, uint32_t old) {
   co_await relay.Until(
@@ -124,19 +142,13 @@ Task<> LiveDuplicate(Relay& relay) {
   const std::string rule = "retry.duplicate.live.attach";
   co_await relay.Establish();
   for (const Seat caller : peer::kSeats) {
-    const std::string name = Named("waiting call", caller);
-    RelayedCall call =
-        relay.StartCall(caller, "Echo", WaitingEcho(name, name).SerializeAsString(), name);
-    co_await AwaitHandler(relay, call);
+    RelayedCall call = co_await StartWaiting(relay, caller);
     const uint32_t old = relay.generation();
     relay.CutNow(CutBySeed(relay));
     co_await relay.Resumed(old + 1);
-    const Operation* operation = relay.Find(call);
-    co_await relay.Until(
-        "the new attempt of " + name, [operation] { return operation->attempts.size() == 2; },
-        [caller] { return caller; }, "retry.resume.reattempt");
-    relay.Release(call.callee(), name);
-    co_await RequireResolved(relay, call, control::v1::CALL_STATUS_OK, Echoes(name), rule);
+    co_await AttemptedAgain(relay, call);
+    relay.Release(call.callee(), call.handle);
+    co_await RequireResolved(relay, call, control::v1::CALL_STATUS_OK, Echoes(call.handle), rule);
     co_await relay.Settle();
     co_await RequireExecuted(relay, call, 1, rule);
   }
@@ -219,10 +231,7 @@ Task<> CutIsUnseen(Relay& relay) {
   co_await relay.Establish();
   for (const Seat caller : peer::kSeats) {
     const uint32_t old = relay.generation();
-    const std::string name = Named("waiting call", caller);
-    RelayedCall call =
-        relay.StartCall(caller, "Echo", WaitingEcho(name, name).SerializeAsString(), name);
-    co_await AwaitHandler(relay, call);
+    RelayedCall call = co_await StartWaiting(relay, caller);
     CutAtItem(relay, Across(caller), 0);
     RelayedCall stream = relay.StartCall(caller, "Generate", Generate().SerializeAsString(),
                                          Named("stream", caller));
@@ -243,13 +252,10 @@ Task<> CutIsUnseen(Relay& relay) {
       co_await RequireCutPrefix(relay, stream, taking);
       co_await RequireResolved(relay, stream, control::v1::CALL_STATUS_INDETERMINATE, nullptr,
                                "retry.channel.recovery.non-idem");
-      const Operation* operation = relay.Find(call);
-      co_await relay.Until(
-          "the new attempt of " + name, [operation] { return operation->attempts.size() == 2; },
-          [caller] { return caller; }, "retry.resume.reattempt");
+      co_await AttemptedAgain(relay, call);
     }
-    relay.Release(call.callee(), name);
-    co_await RequireResolved(relay, call, control::v1::CALL_STATUS_OK, Echoes(name), rule);
+    relay.Release(call.callee(), call.handle);
+    co_await RequireResolved(relay, call, control::v1::CALL_STATUS_OK, Echoes(call.handle), rule);
     co_await relay.Settle();
     const size_t attempts = relay.Find(call)->attempts.size();
     const size_t due = relay.stable() ? 1 : 2;
