@@ -86,6 +86,7 @@ void Attachment::OnPayload(const std::string& payload) {
   const auto message = DecodeEnvelope<wire::Message>(payload);
   if (!message) {
     if (Mutated("skips_malformed_payloads")) return;
+    if (Mutated(payload.empty() ? "skips_empty_payloads" : "skips_undecodable_payloads")) return;
     return session_->Violated({wire::PROTOCOL_ERROR_CODE_MALFORMED, "wire.envelope",
                                "not a Message with a known member"});
   }

@@ -87,7 +87,8 @@ std::shared_ptr<Call> CallInTurn(const std::vector<wire::MetadataEntry>& given, 
 MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
   LogMetadata(request.metadata());
   if (request.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
-    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata.unknown-keys",
+                     "an unknown key"};
   }
   if (!lane.connection().requests.See(request.request_id()) && !Mutated("accepts_any_request_id")) {
     return Violation{wire::PROTOCOL_ERROR_CODE_BAD_REQUEST_ID, "rpc.id.monotone",

@@ -160,7 +160,8 @@ MaybeViolation Caller::OnResponse(Lane& lane, const wire::Response& response) {
   const auto call = found->second;
   LogMetadata(response.metadata());
   if (response.metadata_size() > 0 && Mutated("refuses_unknown_metadata")) {
-    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata", "an unknown key"};
+    return Violation{wire::PROTOCOL_ERROR_CODE_MALFORMED, "rpc.metadata.unknown-keys",
+                     "an unknown key"};
   }
   CallResult result;
   switch (response.outcome_case()) {

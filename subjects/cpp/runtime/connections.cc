@@ -39,6 +39,10 @@ Connection& Connections::Add(uint64_t id, uint64_t own_parity, uint32_t own_limi
   auto& connection = virtual_[id] = std::make_unique<Connection>(session_, id);
   const bool as_the_session = Mutated("takes_the_parity_of_the_session_everywhere");
   connection->Settle(as_the_session ? session_->own_parity() : own_parity, own_limit, peer_limit);
+  if (Mutated("mints_ids_of_the_sessions_parity")) {
+    connection->requests.GoOnBehind(2 + session_->own_parity());
+    connection->channels.GoOnBehind(2 + session_->own_parity());
+  }
   session_->attachment()->AddLane(connection.get());
   return *connection;
 }
@@ -118,6 +122,7 @@ MaybeViolation Connections::Apply(const wire::Message& message) {
     case wire::Message::kPing:
     case wire::Message::kPong:
     case wire::Message::kGoodbye:
+      if (Mutated("ignores_session_messages_off_the_root")) return std::nullopt;
       return Bad("session.message.connection-id", "only connection 0 carries this");
     case wire::Message::kOpenConnection:
       return OnOpen(id, message.open_connection());
@@ -148,6 +153,7 @@ MaybeViolation Connections::Apply(const wire::Message& message) {
     if (Mutated("ignores_what_comes_after_both_closes")) return std::nullopt;
     return Bad("connection.close.echo", "a connection that both have closed");
   }
+  if (Mutated("ignores_unknown_connections")) return std::nullopt;
   return Bad("connection.unknown", "a connection that is not open");
 }
 

@@ -26,8 +26,9 @@ class IdSpace {
   }
   uint64_t newest_seen() const { return seen_; }  // 0: none
 
-  // Mutants only: ours begin anew.
+  // Mutants only: ours begin anew, or go on behind this one.
   void StartAgain() { minted_ = 0; }
+  void GoOnBehind(uint64_t id) { minted_ = id; }
 
  private:
   uint64_t own_parity_ = 0;
