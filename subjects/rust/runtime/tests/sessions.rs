@@ -317,9 +317,8 @@ async fn a_lost_session_is_replaced_and_takes_its_idem_calls_along() {
     is_replaced(World::with(true, true, false).await).await;
 }
 
-#[tokio::test]
-async fn a_lost_session_that_is_not_replaced_resolves_its_calls() {
-    let world = World::new(true).await;
+/// The acceptor loses the session of a world that does not replace it.
+async fn resolves_its_calls(world: World) {
     let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
     world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
     let id = world.session.id().expect("established");
@@ -327,6 +326,11 @@ async fn a_lost_session_that_is_not_replaced_resolves_its_calls() {
     assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
     assert_eq!(idem.resolution().await.status, CallStatus::SessionShutdown);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_that_is_not_replaced_resolves_its_calls() {
+    resolves_its_calls(World::new(true).await).await;
 }
 
 #[tokio::test]
@@ -399,14 +403,7 @@ async fn channels_go_on_over_the_next_link_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_conduit_that_is_known_no_more_takes_its_session_along() {
-    let world = World::stable().await;
-    let (idem, plain) = (world.call(ECHO_IDEM), world.call(ECHO));
-    world.callee.event(Await { handler_started: true, count: 2, ..Await::default() }).await;
-    let id = world.session.id().expect("established");
-    world.callee.session(&id).expect("the same").expire().await;
-    assert_eq!(plain.resolution().await.status, CallStatus::Indeterminate);
-    assert_eq!(idem.resolution().await.status, CallStatus::SessionShutdown);
-    world.end().await;
+    resolves_its_calls(World::stable().await).await;
 }
 
 #[tokio::test]
