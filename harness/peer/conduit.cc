@@ -15,16 +15,8 @@ using machine::Reading;
 
 namespace {
 
-// Faces are numbered from there; links of a run far below.
-constexpr uint32_t kFaces = 1'000'000;
 constexpr size_t kKeyBytes = 16;
 constexpr char kKeyRule[] = "stable.resume-key";
-
-template <class Hello>
-std::optional<uint32_t> LastReceived(const Hello& hello) {
-  if (!hello.has_last_received()) return std::nullopt;
-  return hello.last_received();
-}
 
 template <class Hello>
 void SetLastReceived(Hello* hello, const StableEnd& end) {

@@ -14,6 +14,10 @@ namespace counterpart::peer {
 
 enum class Side : uint8_t { kHarness, kSubject };
 
+// What stands for the link of a session over a stable conduit is numbered from there; links of a
+// run far below.
+inline constexpr uint32_t kFaces = 1'000'000;
+
 // One payload on one link. Exactly one of prologue, handshake and message is set; none, if it
 // could not be read as what its phase allows (`malformed` says why).
 struct ObservedFrame {

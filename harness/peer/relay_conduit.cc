@@ -4,21 +4,9 @@
 
 #include "harness/peer/relay.h"
 #include "harness/peer/relay_link.h"
+#include "harness/peer/stable_end.h"
 
 namespace counterpart::peer {
-
-namespace {
-
-// Faces of conduits are numbered from there; links of a run far below.
-constexpr uint32_t kFaces = 1'000'000;
-
-template <class Hello>
-std::optional<uint32_t> LastReceived(const Hello& hello) {
-  if (!hello.has_last_received()) return std::nullopt;
-  return hello.last_received();
-}
-
-}  // namespace
 
 // ---------------------------------------------------------------- keys
 

@@ -19,6 +19,13 @@ inline int32_t SerialDistance(uint32_t number, uint32_t from) {
   return static_cast<int32_t>(number - from);
 }
 
+// What a ClientHello or a ServerHello says that its sender has last received.
+template <class Hello>
+std::optional<uint32_t> LastReceived(const Hello& hello) {
+  if (!hello.has_last_received()) return std::nullopt;
+  return hello.last_received();
+}
+
 class StableEnd {
  public:
   // What both hellos announced for the first frame: ours, and theirs.
