@@ -258,12 +258,12 @@ class Relay : public machine::Observer {
   BySeat<uint64_t> next_command_id_ = {1, 1};
   uint16_t server_port_ = 0, relay_port_ = 0;
   bool stable_ = false;
-  // Of a stable conduit, the newest one if a plan has had its client begin another.
+  // Of a stable conduit. One that a cut ended before its client had heard of it has carried
+  // nothing: the next one is the same to the session.
   uint32_t face_ = 0;  // stands for a link that the session never loses
   StablePassage passage_;
   std::unique_ptr<PhaseReader> items_;
   BySeat<std::map<uint32_t, ReadPayload>> kept_;  // read, and not passed on yet; by number
-  bool client_has_conduit_ = false;               // a frame of the client was read
   BySeat<bool> face_ended_ = {false, false};
   std::string session_id_;
   std::set<std::string> keys_;             // that the client may present next

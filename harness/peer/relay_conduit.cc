@@ -38,14 +38,9 @@ void Relay::OnStableHandshake(Seat from, Link& link, const wire::v1::StableHands
   std::string wrong;
   if (handshake.has_client_hello() && from == Seat::kClient) {
     const wire::v1::ClientHello& hello = handshake.client_hello();
-    // Whoever had not heard of the conduit when its link was cut begins another.
-    const bool another = planned_cut_ && hello.resume_key().empty() && !client_has_conduit_;
-    if (another) keys_.clear();
-    if (face_ == 0 || another) {
-      face_ = face_ == 0 ? kFaces : face_ + 1;
-      passage_ = StablePassage();
+    if (face_ == 0) {
+      face_ = kFaces;
       items_ = std::make_unique<PhaseReader>(PhaseReader::Of::kStableItems);
-      kept_ = {};
     }
     link.conduit = face_;
     OnPresented(link, hello.resume_key(), "stable.resume-key", entry);
@@ -60,11 +55,7 @@ void Relay::OnStableHandshake(Seat from, Link& link, const wire::v1::StableHands
 
 std::optional<ReadPayload> Relay::NewItem(Seat from, Link& link, const wire::v1::StableFrame& frame,
                                           uint64_t entry) {
-  if (link.conduit != face_) return std::nullopt;  // of one that its client knows nothing of
-  if (from == Seat::kClient) {
-    OnConfirmed(link);
-    client_has_conduit_ = true;
-  }
+  if (from == Seat::kClient) OnConfirmed(link);
   const StablePassage::Reading read = passage_.OnRead(from, frame, &link == newest());
   if (!read.wrong.empty()) Blame(from, "stable.seq", read.wrong, "frame", entry);
   if (!read.is_new) return std::nullopt;

@@ -21,7 +21,7 @@ std::string StablePassage::OnAck(Flow& flow, uint32_t number, bool in_hello) {
 std::string StablePassage::OnHello(Seat from, uint32_t first_seq,
                                    std::optional<uint32_t> last_received) {
   Flow& flow = flows_[from];
-  if (!flow.known) flow.first = first_seq;
+  if (flow.read == 0) flow.first = first_seq;
   flow.known = true;
   if (from == Seat::kClient) {
     client_received_ = last_received;

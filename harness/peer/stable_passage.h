@@ -17,7 +17,8 @@ namespace counterpart::peer {
 class StablePassage {
  public:
   // A hello of this side on a link that is to carry the conduit: the client's first, then the
-  // server's. "" or what is wrong with it.
+  // server's. As long as nothing was read it may announce another first number: the conduit of
+  // before is forgotten. "" or what is wrong with it.
   std::string OnHello(Seat from, uint32_t first_seq, std::optional<uint32_t> last_received);
 
   // A frame of `from` was read, on the newest link or on one before. "" or what is wrong with its

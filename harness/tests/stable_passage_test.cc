@@ -120,6 +120,17 @@ TEST_F(StablePassageTest, AHelloClaimsWhatCanBe) {
   EXPECT_EQ(passage_.OnRead(Seat::kClient, Ack(7), false).wrong, "");
 }
 
+TEST(StablePassage, AConduitThatCarriedNothingMayBeBegunAnew) {
+  StablePassage passage;
+  for (const uint32_t first : {5u, 50u}) {
+    EXPECT_EQ(passage.OnHello(Seat::kClient, first, std::nullopt), "");
+    EXPECT_EQ(passage.OnHello(Seat::kServer, first + 1, std::nullopt), "");
+  }
+  EXPECT_TRUE(passage.OnRead(Seat::kServer, Data(51), true).is_new);
+  EXPECT_TRUE(passage.OnRead(Seat::kClient, Data(50), true).is_new);
+  EXPECT_EQ(passage.OwesReplay(), std::nullopt);
+}
+
 TEST(StablePassage, WhoBeginsAConduitHasReceivedNothingOverIt) {
   StablePassage passage;
   EXPECT_NE(passage.OnHello(Seat::kClient, 0, 3), "");
