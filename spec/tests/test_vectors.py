@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -19,8 +21,6 @@ def _load_generator():
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # dataclasses looks its module up by name.
-    import sys
-
     sys.modules["generate"] = module
     spec.loader.exec_module(module)
     return module
@@ -43,6 +43,21 @@ def test_files_are_current():
         assert (VECTORS / name).read_text(encoding="utf-8") == text, (
             f"{name} is stale: run spec/vectors/generate.py"
         )
+
+
+def test_each_entry_has_files_of_its_own(tmp_path):
+    command = [sys.executable, str(VECTORS / "generate.py"), "--bin", str(tmp_path)]
+    subprocess.run(command, check=True)
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    wanted = set()
+    for file, key in (("framing", "bytes"), ("messages", "hex"), ("schema_ids", "canonical")):
+        for group, entries in _read(f"{file}.yaml").items():
+            for entry in entries if isinstance(entries, list) else ():
+                name = f"{file}/{group}/{entry.get('name') or entry['type']}"
+                wanted |= {f"{name}.bin", f"{name}.yaml"}
+                assert (tmp_path / f"{name}.bin").read_bytes().hex() == entry[key]
+                assert yaml.safe_load((tmp_path / f"{name}.yaml").read_text("utf-8")) == entry
+    assert files == wanted and "schema_ids/types/counterpart.testbed.v1.Tree.bin" in files
 
 
 def test_names_are_unique():

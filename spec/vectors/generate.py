@@ -1,8 +1,9 @@
 """Writes the golden vectors of this folder: framing.yaml, messages.yaml and schema_ids.yaml.
 
-Usage: python spec/vectors/generate.py [--check]
+Usage: python spec/vectors/generate.py [--check | --bin FOLDER]
 
-`--check` writes nothing and exits 1 if a file differs from what would be written. The code here
+`--check` writes nothing and exits 1 if a file differs from what would be written. `--bin` writes,
+in place of these files, one file of bytes and one to read for every entry of them. The code here
 shares nothing with the harness or a subject: it reads the rules r[link.message],
 r[wire.envelope], r[schema.type-id.canonical] and r[schema.type-id.recursive] once more, in Python,
 from descriptors that protoc makes of spec/proto.
@@ -17,6 +18,7 @@ import pathlib
 import struct
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
@@ -590,10 +592,42 @@ def rendered() -> dict[str, str]:
     }
 
 
+BYTES_OF = {"framing.yaml": "bytes", "messages.yaml": "hex", "schema_ids.yaml": "canonical"}
+
+
+def singles(files: Mapping[str, str]) -> Iterator[tuple[pathlib.PurePath, bytes, str]]:
+    """Of every entry of `rendered()`: path without suffix, its bytes, and the entry as YAML."""
+    for name, text in files.items():
+        folder = pathlib.PurePath(name).stem
+        for group, entries in yaml.safe_load(text).items():
+            if not isinstance(entries, list):
+                continue  # the file that some of the types are from
+            for entry in entries:
+                own = entry.get("name") or entry["type"]
+                shown = yaml.dump(entry, Dumper=_Dumper, sort_keys=False, width=10**9)
+                path = pathlib.PurePath(folder, group, own)
+                yield path, bytes.fromhex(entry[BYTES_OF[name]]), shown
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    check = parser.parse_args().check
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="compare instead of writing")
+    instead.add_argument(
+        "--bin",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="write each entry to files of its own there: .bin, its bytes, and .yaml, to read",
+    )
+    options = parser.parse_args()
+    check = options.check
+    if options.bin is not None:
+        for path, content, shown in singles(rendered()):
+            file = options.bin / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.with_name(file.name + ".bin").write_bytes(content)
+            file.with_name(file.name + ".yaml").write_text(shown, encoding="utf-8")
+        return 0
     stale = []
     for name, text in rendered().items():
         path = FOLDER / name
