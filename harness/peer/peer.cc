@@ -360,13 +360,14 @@ void Peer::Release(const std::string& gate) {
   Start(std::move(command));
 }
 
-Task<> Peer::AwaitHandlerStarted(Session& session, uint64_t operation_id) {
+Task<> Peer::AwaitHandlerStarted(Session& session, uint64_t operation_id, std::string rule) {
   control::v1::ExecuteRequest command;
   command.mutable_await_event()->set_session_id(session.id);
   command.mutable_await_event()->set_handler_started(true);
   command.mutable_await_event()->set_operation_id(operation_id);
   std::string awaited = "the handler of operation " + std::to_string(operation_id) + " to start";
-  control::v1::Outcome outcome = co_await Execute(std::move(command), std::move(awaited));
+  const uint32_t id = Start(std::move(command));
+  control::v1::Outcome outcome = co_await OutcomeOf(id, std::move(awaited), std::move(rule));
 }
 
 uint32_t Peer::StartCallBySubject(

@@ -184,8 +184,10 @@ class Peer : public machine::Observer {
   Task<> Answered(uint32_t question, std::string awaited);
   const Question& question(uint32_t id) const { return questions_.at(id); }
   void Release(const std::string& gate);  // opens a gate for handlers of this run
-  // co_await: until the subject's journal says so.
-  Task<> AwaitHandlerStarted(Session& session, uint64_t operation_id);
+  // co_await: until the subject's journal says so. An attempt whose handler never starts is not
+  // answered either.
+  Task<> AwaitHandlerStarted(Session& session, uint64_t operation_id,
+                             std::string rule = "rpc.response.one-per-request");
   // An id for a command that is to be sent in other than the usual way.
   uint64_t NextCommandId() { return next_command_id_++; }
 

@@ -68,7 +68,7 @@ Task<> AwaitAll(Peer& peer, Session& session, const std::vector<Call*>& calls) {
     if (kKinds[i].stream) {
       std::vector<uint64_t> items = co_await calls[i]->channels[kOutput]->Receive(kBefore);
     } else {
-      co_await peer.AwaitHandlerStarted(session, calls[i]->operation_id);
+      co_await peer.AwaitHandlerStarted(session, calls[i]->operation_id, "rpc.pipelining");
     }
   }
 }
