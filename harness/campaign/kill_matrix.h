@@ -26,7 +26,10 @@ class KillMatrix {
   size_t killed() const { return kills_.size(); }
   // Of those, how many the first red run named a rule of their own for.
   size_t attributed() const;
-  // One sentence; none killed: empty.
+  // Rules, sorted, that caught mutants, and none of them alone: what each of those broke was seen
+  // under another rule as well, or under this one by the way.  "": red runs that named none.
+  std::vector<std::string> NeverAlone() const;
+  // One sentence, a second one of NeverAlone if there are any; none killed: empty.
   std::string Summary() const;
   // By rule: the mutants that it alone caught, and the others that it caught.
   std::string Markdown() const;

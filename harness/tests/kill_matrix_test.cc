@@ -17,7 +17,7 @@ TEST(KillMatrix, CountsWhatTheFirstRedRunNamed) {
   EXPECT_EQ(
       kills.Summary(),
       "the first red run named a rule of its own for 2 of 3 (66 %); runs to the first red one: "
-      "median 2, most 7");
+      "median 2, most 7\ncaught no mutant by itself: c");
 }
 
 TEST(KillMatrix, TellsWhatOneRuleAloneCaught) {
@@ -28,6 +28,7 @@ TEST(KillMatrix, TellsWhatOneRuleAloneCaught) {
   const std::string text = kills.Markdown();
   EXPECT_NE(text.find("| a | one, three | two |"), std::string::npos) << text;
   EXPECT_NE(text.find("| (none) |  | two |"), std::string::npos) << text;
+  EXPECT_EQ(kills.NeverAlone(), std::vector<std::string>({""}));
 }
 
 }  // namespace

@@ -110,10 +110,11 @@ MaybeViolation Callee::OnRequest(Lane& lane, const wire::Request& request) {
                        "channels not ascending by field"};
     }
     newest = reference.field_number();
-    if (!lane.connection().channels.See(reference.channel_id()) &&
-        !Mutated("accepts_any_channel_id")) {
+    const uint64_t id = reference.channel_id();
+    if (!lane.connection().channels.See(id) && !Mutated("accepts_any_channel_id") &&
+        !(lane.connection().channels.Theirs(id) && Mutated("accepts_channel_ids_used_before"))) {
       return Violation{wire::PROTOCOL_ERROR_CODE_BAD_CHANNEL_ID, "rpc.id.monotone",
-                       "channel id " + std::to_string(reference.channel_id())};
+                       "channel id " + std::to_string(id)};
     }
   }
   if (!lane.tracker.Bound(request.method(), wire::BINDING_ROLE_ARGUMENTS) &&
@@ -271,15 +272,16 @@ void Callee::Decide(Lane& lane, const wire::Request& request, const Method* meth
   const auto step = [&](std::string_view event) {
     operation->machine.Step(RecordOf(*operation), event);
   };
+  const bool anew = Mutated("runs_again_what_a_new_link_should_join") && session_->generation() > 1;
   if (operation && operation->machine.Is("Live")) {  // r[retry.duplicate.live.attach]
     if (Mutated("attaches_to_the_wrong_live_call")) {
       operation = std::find_if(operations_.begin(), operations_.end(), [method](const auto& entry) {
                     return entry.second->machine.Is("Live") && entry.second->method == method;
                   })->second;
     }
-    step("attach");
+    step(Mutated("takes_a_join_for_an_admission") ? "admit" : "attach");
     Attach(lane, operation, attempt);
-    if (Mutated("runs_live_duplicate")) return Admit(operation, attempt, std::move(ends));
+    if (anew || Mutated("runs_live_duplicate")) return Admit(operation, attempt, std::move(ends));
     return Abandon(ends);  // the handler has the ends of its own attempt
   }
   if (operation && operation->machine.Is("Sealed") && !Mutated("rerun_sealed")) {
@@ -518,8 +520,11 @@ MaybeViolation Callee::OnCancel(Lane& lane, uint64_t request_id) {
   const auto operation = found->second;
   const bool forgets = Mutated("second_response_for_cancelled_call");
   if (!forgets) operation->attempts.erase({this, lane.connection().id(), request_id});
-  const bool stays = operation->method->persist ? !Mutated("releases_persist_calls_at_a_cancel")
-                                                : Mutated("cancel_leaves_it_live");
+  const bool stays =
+      operation->method->persist
+          ? !Mutated("releases_persist_calls_at_a_cancel")
+          : Mutated("cancel_leaves_it_live") ||
+                (!operation->method->idem && Mutated("seals_what_returns_behind_a_cancel"));
   if (operation->attempts.empty() && !stays) {  // r[retry.cancel.persist]
     Ends ends = operation->execution ? operation->execution->ends : Ends{};
     Drop(*operation, "release");  // r[retry.cancel.volatile]

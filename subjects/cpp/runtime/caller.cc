@@ -120,6 +120,9 @@ void Caller::Attempt(const std::shared_ptr<Call>& call) {
     reference->set_channel_id(channel_id);
     channel_id += 2;
   }
+  if (request->channels_size() > 1 && Mutated("names_channels_in_any_order")) {
+    request->mutable_channels()->SwapElements(0, 1);
+  }
   if (!lane.Fits(message)) {
     return call->Resolve(Local(control::CALL_STATUS_PAYLOAD_TOO_LARGE, "above the peer's limit"));
   }
@@ -292,7 +295,7 @@ std::vector<std::shared_ptr<Call>> Caller::Ended(bool protocol_error, const std:
       }
       kept.push_back(call);
     } else if ((call->method->idem && !Mutated("takes_every_lost_call_for_indeterminate")) ||
-               call->attempts == 0) {
+               call->attempts == 0 || Mutated("takes_every_lost_call_for_retryable")) {
       call->Resolve(Local(control::CALL_STATUS_SESSION_SHUTDOWN, text));
     } else {
       protocol_error &= !Mutated("takes_a_violation_for_a_lost_link");

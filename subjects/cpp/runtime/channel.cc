@@ -76,6 +76,7 @@ void SendingEnd::SendClose(bool aborted) {
 
 void SendingEnd::Close() {
   if (credit_ == 0 && Mutated("pays_for_a_close")) return;
+  if (late_reset_ && Mutated("forgets_that_it_was_reset")) return;
   if (host_ != nullptr && machine_.Allows("close")) SendClose(false);
 }
 

@@ -26,7 +26,9 @@ class IdSpace {
   }
   uint64_t newest_seen() const { return seen_; }  // 0: none
 
-  // Mutants only: ours begin anew, or go on behind this one.
+  // Mutants only: one that the other side mints, now or before; ours begin anew, or go on behind
+  // this one.
+  bool Theirs(uint64_t id) const { return id != 0 && id % 2 != own_parity_; }
   void StartAgain() { minted_ = 0; }
   void GoOnBehind(uint64_t id) { minted_ = id; }
 
