@@ -1,5 +1,8 @@
 // The coroutine type of everything a role does. Lazy: runs when awaited, on the awaiter's step.
 // Nothing here throws; a role that fails is stopped by its machine, which destroys its frames.
+//
+// No type is declared inside a coroutine: with debug information GCC 12 crashes on the frame of
+// such a one, or does not, as the length of a path or another header has it.
 #ifndef COUNTERPART_MACHINE_TASK_H_
 #define COUNTERPART_MACHINE_TASK_H_
 

@@ -434,13 +434,14 @@ Task<> WithChannelsIsForbidden(Peer& peer) {
 
 // ---------------------------------------------------------------- persist_origin_…
 
+struct Unfit {
+  const char* method;
+  size_t bytes;
+};
+// Not persist; not the size of a session id, one way and the other.
+constexpr Unfit kUnfit[] = {{"EchoIdem", 16}, {"EchoPersist", 15}, {"EchoPersist", 17}};
+
 Task<> OriginMustFit(Peer& peer) {
-  struct Unfit {
-    const char* method;
-    size_t bytes;
-  };
-  // Not persist; not the size of a session id, one way and the other.
-  constexpr Unfit kUnfit[] = {{"EchoIdem", 16}, {"EchoPersist", 15}, {"EchoPersist", 17}};
   for (const Unfit& unfit : kUnfit) {
     Session* session = co_await peer.Establish();
     session->in_every_request.set_origin_session(peer.MintBytes("origin", unfit.bytes));

@@ -286,8 +286,9 @@ Task<> ClaimAtHello(Peer& peer, Session& session, uint32_t claimed) {
   session.Detach();
 }
 
+enum Case : uint8_t { kGap, kUnsent, kUnsentAlone, kBelow, kClaimsUnsent, kCases };
+
 Task<> ViolationsAreRefused(Peer& peer) {
-  enum Case : uint8_t { kGap, kUnsent, kUnsentAlone, kBelow, kClaimsUnsent, kCases };
   const uint64_t first = peer.machine().Choose(kCases, "first violation");
   for (uint64_t i = 0; i < kCases; ++i) {
     const Case broken = static_cast<Case>((first + i) % kCases);
