@@ -17,7 +17,6 @@
 #include "harness/campaign/worker.h"
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/hogs.h"
-#include "harness/effects/port_supply.h"
 #include "harness/effects/resource_use.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/judge/spec_text.h"
@@ -32,10 +31,6 @@ namespace {
 
 // Traces kept of one cell's red runs; more of the same explain nothing.
 constexpr uint32_t kTracesPerCell = 20;
-
-// The kernel keeps the port of a connection that is over for one minute.
-constexpr std::chrono::microseconds kLongestWaitForPorts = std::chrono::seconds(90);
-constexpr auto kBetweenLooksForPorts = std::chrono::milliseconds(100);
 
 std::string Utc() {
   const std::time_t now = std::time(nullptr);
@@ -259,34 +254,10 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     report::v1::Line out;
     *out.mutable_exec() = std::move(exec);
     lines.Put(std::move(out));
-    progress.waits_for_ports = false;
     if (options.on_progress) options.on_progress(progress);
     const bool enough = options.most_runs > 0 && progress.finished >= options.most_runs;
     if ((red && options.stop_at_first_red) || enough) schedule.Stop();
   };
-
-  // What is still taken after longer than the kernel keeps a port is somebody else's, and no reason
-  // to wait any more. Returns when a run may begin: how long that took, in microseconds.
-  std::atomic<bool> ports_may_come = true;
-  const auto await_ports = [&]() -> uint64_t {
-    const uint64_t began = now_us();
-    uint64_t waited = 0;
-    while (ports_may_come && !(options.interrupted != nullptr && *options.interrupted) &&
-           effects::PortSupply::Here().Scarce()) {
-      {
-        const std::lock_guard lock(mutex);
-        progress.elapsed_us = now_us();
-        progress.waits_for_ports = true;
-        if (options.on_progress) options.on_progress(progress);
-      }
-      // Nobody tells when there are some again.
-      std::this_thread::sleep_for(kBetweenLooksForPorts);
-      waited = now_us() - began;
-      if (waited > static_cast<uint64_t>(kLongestWaitForPorts.count())) ports_may_come = false;
-    }
-    return waited;
-  };
-  uint64_t waited_for_ports_us = 0;
 
   effects::CpuTime cpu_used;
   {
@@ -303,15 +274,7 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
         worker_options.interrupted = options.interrupted;
         worker_options.isolate = options.isolate;
         Worker worker(std::move(worker_options), sink);
-        uint64_t waited_us = 0;
-        while (std::optional<Batch> batch = schedule.Next()) {
-          waited_us += await_ports();
-          worker.RunBatch(*batch);
-        }
-        {
-          const std::lock_guard lock(mutex);
-          waited_for_ports_us = std::max(waited_for_ports_us, waited_us);
-        }
+        while (std::optional<Batch> batch = schedule.Next()) worker.RunBatch(*batch);
         worker.DriveHeld();
         // Interrupted in the middle of a survey: nobody need wait for it.
         if (options.interrupted != nullptr && *options.interrupted) schedule.Stop();
@@ -344,7 +307,6 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
   *last.mutable_footer() = summary.MakeFooter(now_us(), interrupted);
   last.mutable_footer()->set_harness_cpu_us(cpu_used.own_us);
   last.mutable_footer()->set_subject_cpu_us(cpu_used.children_us);
-  last.mutable_footer()->set_waited_for_ports_us(waited_for_ports_us);
   last.mutable_footer()->set_harness_peak_bytes(effects::PeakMemoryBytes());
   CampaignResult result;
   result.exit_code = static_cast<int>(last.footer().exit_code());

@@ -25,8 +25,7 @@ struct Progress {
   uint64_t finished = 0;
   uint64_t planned = 0;  // 0: open-ended (--for); grows while an exploration surveys
   uint64_t red = 0;
-  std::string latest;            // cell id
-  bool waits_for_ports = false;  // no run begins until the kernel has given some back
+  std::string latest;  // cell id
 };
 
 struct CampaignOptions {

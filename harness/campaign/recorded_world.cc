@@ -134,7 +134,7 @@ class RecordedWorld final : public effects::LiveWorld {
   std::string stderr_tail() const override { return ""; }
 
   Lane OpenLane() override { return lane_ = next_lane_++; }
-  void CloseLane(Lane, bool) override { lane_ = 0; }
+  void CloseLane(Lane) override { lane_ = 0; }
 
   void Execute(Lane, const Effect& effect) override {
     Entry asked{.kind = EntryKind::kEffect};

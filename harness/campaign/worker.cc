@@ -211,7 +211,7 @@ void Worker::Finish(LiveWorld& world, Active& active) {
             (difference ? "; " + *difference : ""));
       }
     }
-    world.CloseLane(active.lane, /*was_told=*/!red);
+    world.CloseLane(active.lane);
     return;
   }
   if (red) subject.stderr_tail = world.stderr_tail();
@@ -220,7 +220,7 @@ void Worker::Finish(LiveWorld& world, Active& active) {
       ToExec(active.key, *active.run, active.started_us,
              options_.campaign_now_us() - active.started_us, subject));
   if (red || options_.keep_all_traces) finished.trace = ToTrace(active.key, *active.run);
-  world.CloseLane(active.lane, /*was_told=*/!red);
+  world.CloseLane(active.lane);
   if (active.key.again && !red) {
     held_.push_back({active.key, std::move(finished), std::move(active.run)});
     return;
@@ -274,7 +274,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
             !active.key.cell->scenario->exclusive) {
           active.done = true;
           interrupted_by_crash->push_back(active.key);
-          world.CloseLane(active.lane, /*was_told=*/false);
+          world.CloseLane(active.lane);
           continue;
         }
         Finish(world, active);
@@ -310,7 +310,7 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
     ingest(std::move(arrivals));
   }
   for (Active& active : all) {
-    if (!active.done) world.CloseLane(active.lane, /*was_told=*/false);
+    if (!active.done) world.CloseLane(active.lane);
   }
   // What a red run leaves in the process must not touch the next one.
   if (replace || options_.isolate || Interrupted()) {

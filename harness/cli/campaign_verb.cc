@@ -66,7 +66,6 @@ class ProgressLine {
                                 static_cast<double>(std::max<uint64_t>(progress.finished, 1)),
                             2) +
             " %)";
-    if (progress.waits_for_ports) line += ", waiting until the kernel gives back ports";
     if (terminal_) {
       std::cerr << "\r\033[K" << line << std::flush;
     } else {

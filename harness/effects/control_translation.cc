@@ -25,6 +25,14 @@ Result<ControlTranslation::Outgoing> ControlTranslation::ToSubject(const std::st
   if (parsed.has_execute()) {
     out.execute = true;
     control::ExecuteRequest& execute = *parsed.mutable_execute();
+    if (execute.has_connect() && execute.connect().host().empty()) {
+      execute.mutable_connect()->set_host(host_);
+    } else if (execute.has_listen() && execute.listen().host().empty()) {
+      const auto [port, is_new] = ports_.try_emplace(execute.command_id(), 0);
+      if (is_new) port->second = free_port_();
+      execute.mutable_listen()->set_host(host_);
+      execute.mutable_listen()->set_port(port->second);
+    }
     execute.set_command_id(Global(execute.command_id()));
     if (execute.scope().empty()) execute.set_scope(scope_);
   } else if (parsed.has_status()) {

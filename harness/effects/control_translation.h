@@ -1,13 +1,15 @@
 // Between the ids a lane's machine chooses and the ones its subject process sees. A machine counts
-// commands from 1 and names no scope, so that its trace is the same whatever else runs beside it;
-// the process serves many lanes, and command ids must increase over all of them. Pure.
+// commands from 1 and names neither a scope nor a host, so that its trace is the same whatever else
+// runs beside it; the process serves many lanes, and command ids must increase over all of them.
 // r[control.lifecycle.command-id]
 #ifndef COUNTERPART_EFFECTS_CONTROL_TRANSLATION_H_
 #define COUNTERPART_EFFECTS_CONTROL_TRANSLATION_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "harness/result.h"
 
@@ -24,8 +26,14 @@ class CommandIds {
 
 class ControlTranslation {
  public:
-  // `ids` outlives it. `scope`: what the lane's requests are given where theirs is empty.
-  ControlTranslation(CommandIds* ids, std::string scope) : ids_(ids), scope_(std::move(scope)) {}
+  // `ids` outlives it. `scope`, `host`: what the lane's requests are given where theirs is empty.
+  // `free_port` names one of that host for each Listen.
+  ControlTranslation(CommandIds* ids, std::string scope, std::string host,
+                     std::function<uint16_t()> free_port)
+      : ids_(ids),
+        scope_(std::move(scope)),
+        host_(std::move(host)),
+        free_port_(std::move(free_port)) {}
 
   struct Outgoing {
     std::string request;   // serialized ControlRequest, as the subject is to see it
@@ -43,7 +51,9 @@ class ControlTranslation {
   uint64_t Global(uint64_t local);
 
   CommandIds* ids_;
-  std::string scope_;
+  std::string scope_, host_;
+  std::function<uint16_t()> free_port_;
+  std::map<uint64_t, uint16_t> ports_;  // by the machine's command id: the same of each delivery
   std::map<uint64_t, uint64_t> to_global_, to_local_;
 };
 

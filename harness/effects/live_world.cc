@@ -23,6 +23,7 @@
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/live_link.h"
 #include "harness/effects/loopback.h"
+#include "harness/effects/loopback_space.h"
 #include "harness/effects/subject.h"
 #include "harness/effects/tcp_diag.h"
 #include "harness/effects/wait_self_test.h"
@@ -88,8 +89,8 @@ std::optional<std::string> ReadFileFrom(const std::string& path, uint64_t from, 
 
 class EpollLiveWorld final : public LiveWorld {
  public:
-  explicit EpollLiveWorld(SubjectSpec spec)
-      : spec_(std::move(spec)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  EpollLiveWorld(SubjectSpec spec, LoopbackSpace* space)
+      : spec_(std::move(spec)), space_(space), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     Watch(sink_.fd(), EPOLLIN, Tag(Source::kControl));
   }
   ~EpollLiveWorld() override {
@@ -109,7 +110,7 @@ class EpollLiveWorld final : public LiveWorld {
   }
 
   Lane OpenLane() override;
-  void CloseLane(Lane lane, bool was_told) override;
+  void CloseLane(Lane lane) override;
   void Execute(Lane lane, const Effect& effect) override;
   std::vector<Arrival> Poll(microseconds limit) override;
   int wait_fd() const override { return epoll_.get(); }
@@ -128,6 +129,7 @@ class EpollLiveWorld final : public LiveWorld {
     uint32_t interest = 0;  // as epoll knows it
   };
   struct LaneState {
+    uint32_t address;  // that everything of the lane listens at
     ControlTranslation translation;
     std::map<uint32_t, uint64_t> links = {}, listeners = {};  // by the machine's id: our key
     uint32_t next_accepted = kFirstAcceptedLink;
@@ -241,6 +243,7 @@ class EpollLiveWorld final : public LiveWorld {
   std::string Bytes(KernelView view, const std::string& settle) const;
 
   const SubjectSpec spec_;
+  LoopbackSpace* const space_;
   UniqueFd epoll_;
   ControlSink sink_;
   std::unique_ptr<Subject> subject_;
@@ -253,8 +256,7 @@ class EpollLiveWorld final : public LiveWorld {
   Lane next_lane_ = 1;
   std::map<uint64_t, HeldLink> links_;
   std::map<uint64_t, HeldListener> listeners_;
-  std::vector<Listener> dialled_yet_;  // of closed lanes, perhaps, by the process of now: stopped
-  std::vector<TcpPath> departed_;      // links closed, until the subject has been told
+  std::vector<TcpPath> departed_;  // links closed, until the subject has been told
   uint64_t next_key_ = 1;
   std::vector<Unproven> unproven_;
   bool stopped_ = false;  // by us
@@ -296,7 +298,6 @@ Status EpollLiveWorld::StartSubject(std::shared_ptr<Legacy> legacy) {
       MakeKernelWitness(subject_->process().pid(), subject_->process().token(), spec_.watchdog);
   witness_->OnStarted();
   settle_question_ = 0;
-  dialled_yet_.clear();
   departed_.clear();
   idle_since_.reset();
   contradiction_.reset();
@@ -353,13 +354,17 @@ void EpollLiveWorld::Restart(Lane lane) {
 
 Lane EpollLiveWorld::OpenLane() {
   const Lane lane = next_lane_++;
-  LaneState state{.translation = ControlTranslation(&command_ids_, "r" + std::to_string(lane))};
+  const uint32_t address = space_->NextAddress();
+  LaneState state{
+      .address = address,
+      .translation = ControlTranslation(&command_ids_, "r" + std::to_string(lane), HostOf(address),
+                                        [this, address] { return space_->FreePort(address); })};
   if (subject_ != nullptr) state.executions_from = SizeOf(subject_->process().executions_path());
   lanes_.emplace(lane, std::move(state));
   return lane;
 }
 
-void EpollLiveWorld::CloseLane(Lane lane, bool was_told) {
+void EpollLiveWorld::CloseLane(Lane lane) {
   const auto found = lanes_.find(lane);
   if (found == lanes_.end()) return;
   for (const auto& [id, key] : found->second.links) {
@@ -369,9 +374,7 @@ void EpollLiveWorld::CloseLane(Lane lane, bool was_told) {
     DropIfClosed(key);
   }
   for (const auto& [id, key] : found->second.listeners) {
-    Listener& listener = listeners_.at(key).listener;
-    listener.Stop();
-    if (!was_told) dialled_yet_.push_back(std::move(listener));
+    listeners_.at(key).listener.Stop();
     listeners_.erase(key);
   }
   std::erase_if(unproven_, [lane](const Unproven& owed) { return owed.lane == lane; });
@@ -453,7 +456,7 @@ void EpollLiveWorld::Listen(Lane lane, LaneState& state, uint32_t id) {
     Listener& listener = listeners_.at(key).listener;
     if (!listener.listening()) started = listener.StartAgain();
   } else {
-    Result<Listener> opened = Listener::Open();
+    Result<Listener> opened = Listener::Open(state.address, space_->FreePort(state.address));
     if (opened) {
       key = next_key_++;
       listeners_.emplace(key, HeldListener{std::move(*opened), lane, id});
@@ -474,7 +477,7 @@ void EpollLiveWorld::Listen(Lane lane, LaneState& state, uint32_t id) {
 
 void EpollLiveWorld::Connect(Lane lane, LaneState& state, const Effect& effect) {
   if (state.links.contains(effect.id)) return;
-  Result<Dialling> dialled = Dial(static_cast<uint16_t>(effect.number));
+  Result<Dialling> dialled = Dial(state.address, static_cast<uint16_t>(effect.number));
   if (!dialled) {
     return Deliver(
         lane,
@@ -1261,8 +1264,9 @@ Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
 
 }  // namespace
 
-Result<std::unique_ptr<LiveWorld>> LiveWorld::Start(SubjectSpec spec) {
-  auto world = std::make_unique<EpollLiveWorld>(std::move(spec));
+Result<std::unique_ptr<LiveWorld>> LiveWorld::Start(SubjectSpec spec, LoopbackSpace* space) {
+  auto world = std::make_unique<EpollLiveWorld>(std::move(spec),
+                                                space == nullptr ? &LoopbackSpace::Here() : space);
   if (const Status started = world->StartSubject(); !started) return started.error();
   return std::unique_ptr<LiveWorld>(std::move(world));
 }

@@ -12,6 +12,7 @@
 
 #include "harness/effects/effect.h"
 #include "harness/effects/kernel_witness.h"
+#include "harness/effects/loopback_space.h"
 #include "harness/result.h"
 
 namespace counterpart::effects {
@@ -57,7 +58,8 @@ class LiveWorld {
  public:
   // Starts the subject, reads its start line, describes it. kSubject errors say what it printed,
   // how it ended, and what was expected.
-  static Result<std::unique_ptr<LiveWorld>> Start(SubjectSpec spec);
+  // Lanes listen in `space`, that of this machine if it is null; else it outlives the world.
+  static Result<std::unique_ptr<LiveWorld>> Start(SubjectSpec spec, LoopbackSpace* space = nullptr);
   virtual ~LiveWorld() = default;  // kills and reaps the subject's process group
 
   virtual const SubjectInfo& subject() const = 0;
@@ -69,7 +71,7 @@ class LiveWorld {
   // Closes what the lane still holds, by reset. Later arrivals for it are dropped. Unless the
   // subject was told to drop all of it, it may dial yet: then the lane's ports stay taken until
   // that process is gone, or it would be connected to whoever gets them next.
-  virtual void CloseLane(Lane lane, bool was_told) = 0;
+  virtual void CloseLane(Lane lane) = 0;
   virtual void Execute(Lane lane, const Effect& effect) = 0;
 
   // Waits until something arrives or `limit` passes, then takes in everything there is. Arrivals

@@ -24,6 +24,7 @@
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/executions.h"
+#include "harness/effects/one_address.h"
 #include "harness/effects/output_tail.h"
 #include "harness/effects/process_table.h"
 #include "harness/effects/start_line.h"
@@ -101,33 +102,59 @@ control::ControlRequest ExecuteOf(uint64_t command) {
   return request;
 }
 
+ControlTranslation Translation(CommandIds* ids, std::string scope) {
+  return ControlTranslation(ids, std::move(scope), "127.0.0.1", [] { return uint16_t{4711}; });
+}
+
+control::ControlRequest Sent(ControlTranslation& lane, const control::ControlRequest& request) {
+  Result<ControlTranslation::Outgoing> out = lane.ToSubject(request.SerializeAsString());
+  control::ControlRequest parsed;
+  EXPECT_TRUE(out.ok() && parsed.ParseFromString(out->request));
+  return parsed;
+}
+
 TEST(ControlTranslationTest, CommandIdsAreOfTheProcessAndScopesOfTheLane) {
   CommandIds ids;
-  ControlTranslation one(&ids, "r1"), two(&ids, "r2");
-  const auto sent = [](ControlTranslation& lane, const control::ControlRequest& request) {
-    Result<ControlTranslation::Outgoing> out = lane.ToSubject(request.SerializeAsString());
-    control::ControlRequest parsed;
-    EXPECT_TRUE(out.ok() && parsed.ParseFromString(out->request));
-    return parsed;
-  };
-  EXPECT_EQ(sent(one, ExecuteOf(1)).execute().command_id(), 1u);
-  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().command_id(), 2u);
-  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().command_id(), 2u);  // sent again: the same id
-  EXPECT_EQ(sent(one, ExecuteOf(2)).execute().command_id(), 3u);
-  EXPECT_EQ(sent(one, ExecuteOf(0)).execute().command_id(), 0u);
-  EXPECT_EQ(sent(two, ExecuteOf(1)).execute().scope(), "r2");
+  ControlTranslation one = Translation(&ids, "r1"), two = Translation(&ids, "r2");
+  EXPECT_EQ(Sent(one, ExecuteOf(1)).execute().command_id(), 1u);
+  EXPECT_EQ(Sent(two, ExecuteOf(1)).execute().command_id(), 2u);
+  EXPECT_EQ(Sent(two, ExecuteOf(1)).execute().command_id(), 2u);  // sent again: the same id
+  EXPECT_EQ(Sent(one, ExecuteOf(2)).execute().command_id(), 3u);
+  EXPECT_EQ(Sent(one, ExecuteOf(0)).execute().command_id(), 0u);
+  EXPECT_EQ(Sent(two, ExecuteOf(1)).execute().scope(), "r2");
   control::ControlRequest status;
   status.mutable_status()->set_command_id(2);
-  EXPECT_EQ(sent(one, status).status().command_id(), 3u);
+  EXPECT_EQ(Sent(one, status).status().command_id(), 3u);
   control::ControlRequest reset;
   reset.mutable_reset()->set_scope("mine");
-  EXPECT_EQ(sent(one, reset).reset().scope(), "mine");
+  EXPECT_EQ(Sent(one, reset).reset().scope(), "mine");
   EXPECT_FALSE(one.ToSubject("\xff").ok());
+}
+
+TEST(ControlTranslationTest, ListenersAreOfTheLanesHost) {
+  CommandIds ids;
+  uint16_t next = 10;
+  ControlTranslation lane(&ids, "r1", "127.64.0.7", [&next] { return next++; });
+  const auto listens = [&lane](uint64_t command) {
+    control::ControlRequest request = ExecuteOf(command);
+    request.mutable_execute()->mutable_listen();
+    const control::Listen sent = Sent(lane, request).execute().listen();
+    return sent.host() + ":" + std::to_string(sent.port());
+  };
+  EXPECT_EQ(listens(1), "127.64.0.7:10");
+  EXPECT_EQ(listens(2), "127.64.0.7:11");
+  EXPECT_EQ(listens(1), "127.64.0.7:10");  // sent again: byte for byte the same command
+  control::ControlRequest connect = ExecuteOf(3);
+  connect.mutable_execute()->mutable_connect()->set_port(4711);
+  EXPECT_EQ(Sent(lane, connect).execute().connect().host(), "127.64.0.7");
+  EXPECT_EQ(Sent(lane, connect).execute().connect().port(), 4711u);
+  connect.mutable_execute()->mutable_connect()->set_host("127.0.0.1");
+  EXPECT_EQ(Sent(lane, connect).execute().connect().host(), "127.0.0.1");
 }
 
 TEST(ControlTranslationTest, JournalsSpeakOfTheLanesOwnCommands) {
   CommandIds ids;
-  ControlTranslation other(&ids, "r1"), lane(&ids, "r2");
+  ControlTranslation other = Translation(&ids, "r1"), lane = Translation(&ids, "r2");
   ASSERT_TRUE(other.ToSubject(ExecuteOf(1).SerializeAsString()).ok());
   ASSERT_TRUE(lane.ToSubject(ExecuteOf(1).SerializeAsString()).ok());
   control::ControlReply reply;
@@ -299,7 +326,7 @@ class Worldly : public Test {
  protected:
   void StartFake(const std::string& binding) { StartSpec(Fake(binding)); }
   void StartSpec(const SubjectSpec& spec) {
-    Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(spec);
+    Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(spec, &OneAddress());
     ASSERT_TRUE(started.ok()) << started.error().message;
     world_ = std::move(*started);
     lane_ = world_->OpenLane();
@@ -427,7 +454,7 @@ TEST_P(BothBindings, ReadsTheExecutionsOfTheLanesOwnTime) {
   };
   Answer(Probe("execute:aa"));
   EXPECT_EQ(executions(1), "aa\n");
-  world_->CloseLane(lane_, /*was_told=*/true);
+  world_->CloseLane(lane_);
   lane_ = world_->OpenLane();
   EXPECT_EQ(executions(2), "");
   Answer(Probe("execute:bb"));
@@ -484,7 +511,7 @@ TEST_P(BothBindings, KillsAndRestarts) {
 
 TEST_P(BothBindings, RespawnsWithAllLanesClosed) {
   StartFake(GetParam());
-  world_->CloseLane(lane_, /*was_told=*/true);
+  world_->CloseLane(lane_);
   ASSERT_TRUE(world_->Respawn().ok());
   EXPECT_EQ(world_->incarnation(), 2u);
   lane_ = world_->OpenLane();
@@ -611,34 +638,8 @@ TEST_F(LinkTest, ResetsWhatAClosedLaneHeld) {
   Do(EffectKind::kDial, 1, port);
   Until(IngressKind::kLinkUp, 1);
   while (others_ < 1) Take(kTurn);  // the other end, accepted by the first lane
-  world_->CloseLane(first, /*was_told=*/true);
+  world_->CloseLane(first);
   Until(IngressKind::kReset, 1);
-}
-
-// Whether somebody who wants this port can have it.
-bool IsFree(uint64_t port) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in here = {};
-  here.sin_family = AF_INET;
-  here.sin_port = htons(static_cast<uint16_t>(port));
-  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return bind(fd.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0;
-}
-
-// A subject that was not told to stop may dial a port long after its run: whoever had got it would
-// be dialled by a stranger.
-TEST_F(LinkTest, KeepsThePortsThatMayBeDialledYet) {
-  Do(EffectKind::kListen, 1);
-  const uint64_t told = Until(IngressKind::kListening).number;
-  world_->CloseLane(lane_, /*was_told=*/true);
-  EXPECT_TRUE(IsFree(told));
-  lane_ = world_->OpenLane();
-  Do(EffectKind::kListen, 2);
-  const uint64_t left = Until(IngressKind::kListening, 2).number;
-  world_->CloseLane(lane_, /*was_told=*/false);
-  EXPECT_FALSE(IsFree(left));
-  ASSERT_TRUE(world_->Respawn().ok());
-  EXPECT_TRUE(IsFree(left));
 }
 
 // ---------------------------------------------------------------- calm
@@ -680,7 +681,7 @@ size_t OpenFilesOfOurThreads() {
 TEST_P(CalmTest, FilesOfOurThreadsAreOpenedOnceForAllWorlds) {
   std::vector<std::unique_ptr<LiveWorld>> others;
   for (int i = 0; i < 3; ++i) {
-    Result<std::unique_ptr<LiveWorld>> other = LiveWorld::Start(Fake(GetParam()));
+    Result<std::unique_ptr<LiveWorld>> other = LiveWorld::Start(Fake(GetParam()), &OneAddress());
     ASSERT_TRUE(other.ok()) << other.error().message;
     others.push_back(std::move(*other));
     others.back()->OpenLane();
@@ -991,7 +992,7 @@ TEST(ThreadsTest, HaveWorldsOfTheirOwn) {
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([] {
       MarkOwnThread();
-      Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(Fake("grpc"));
+      Result<std::unique_ptr<LiveWorld>> started = LiveWorld::Start(Fake("grpc"), &OneAddress());
       ASSERT_TRUE(started.ok()) << started.error().message;
       LiveWorld& world = **started;
       for (uint32_t round = 1; round <= kRounds; ++round) {
@@ -1009,7 +1010,7 @@ TEST(ThreadsTest, HaveWorldsOfTheirOwn) {
         EXPECT_EQ(calm.state, Calm::State::kQuiescent) << calm.evidence;
         ASSERT_EQ(arrivals.size(), 1u);
         EXPECT_EQ(arrivals[0].ingress.kind, IngressKind::kAnswer);
-        world.CloseLane(lane, /*was_told=*/true);
+        world.CloseLane(lane);
         ASSERT_TRUE(world.Respawn().ok());
         EXPECT_EQ(world.incarnation(), round + 1);
       }

@@ -18,21 +18,21 @@ Error Failed(const char* what) {
   return Error{Error::Kind::kHarness, std::string(what) + ": " + std::strerror(errno)};
 }
 
-sockaddr_in Address(uint16_t port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
+sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
+  sockaddr_in at = {};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(address);
+  return at;
 }
 
 UniqueFd Socket() {
   return UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
-bool Bind(const UniqueFd& fd, uint16_t port) {
-  const sockaddr_in address = Address(port);
-  return bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+bool Bind(const UniqueFd& fd, uint32_t address, uint16_t port) {
+  const sockaddr_in at = EndpointOf(address, port);
+  return bind(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
 }
 
 // Lets the reservation and the listening socket share the port, and lets it be listened on again
@@ -44,24 +44,19 @@ void Share(const UniqueFd& fd) {
 
 }  // namespace
 
-bool IsFree(uint16_t port) {
+bool IsFree(uint32_t address, uint16_t port) {
   const UniqueFd socket = Socket();
-  return !socket || Bind(socket, port);
+  return !socket || Bind(socket, address, port);
 }
 
-Result<Listener> Listener::Open(uint16_t port) {
+Result<Listener> Listener::Open(uint32_t address, uint16_t port) {
   Listener listener;
   listener.reservation_ = Socket();
-  if (!listener.reservation_ || !Bind(listener.reservation_, port))
+  if (!listener.reservation_ || !Bind(listener.reservation_, address, port)) {
     return Failed("no loopback port");
-  sockaddr_in address = {};
-  socklen_t size = sizeof address;
-  if (getsockname(listener.reservation_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    return Failed("no name of a loopback port");
   }
-  listener.port_ = ntohs(address.sin_port);
-  // Only now: whoever is ready to share is given any port by a search of half the range first,
-  // however many of these are taken.
+  listener.address_ = address;
+  listener.port_ = port;
   Share(listener.reservation_);
   if (const Status started = listener.StartAgain(); !started) return started.error();
   return listener;
@@ -70,7 +65,7 @@ Result<Listener> Listener::Open(uint16_t port) {
 Status Listener::StartAgain() {
   UniqueFd socket = Socket();
   if (socket) Share(socket);
-  if (!socket || !Bind(socket, port_)) return Failed("cannot bind a reserved port");
+  if (!socket || !Bind(socket, address_, port_)) return Failed("cannot bind a reserved port");
   if (listen(socket.get(), kBacklog) != 0) return Failed("cannot listen on a reserved port");
   socket_ = std::move(socket);
   return {};
@@ -94,13 +89,12 @@ std::optional<UniqueFd> Listener::Accept() {
   return std::nullopt;
 }
 
-Result<Dialling> Dial(uint16_t port) {
+Result<Dialling> Dial(uint32_t address, uint16_t port) {
   Dialling dialling{Socket(), false};
   if (!dialling.fd) return Failed("no socket to dial with");
   SetNoDelay(dialling.fd.get());
-  const sockaddr_in address = Address(port);
-  if (connect(dialling.fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-      0) {
+  const sockaddr_in there = EndpointOf(address, port);
+  if (connect(dialling.fd.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0) {
     dialling.connected = DialError(dialling.fd.get()) == 0;
   } else if (errno != EINPROGRESS && errno != EINTR) {
     return Failed("connect");

@@ -1,4 +1,5 @@
-// Sockets on 127.0.0.1, all non-blocking and not inherited by subjects.
+// Sockets on addresses of this machine alone, in host byte order: all non-blocking and not
+// inherited by subjects.
 #ifndef COUNTERPART_EFFECTS_LOOPBACK_H_
 #define COUNTERPART_EFFECTS_LOOPBACK_H_
 
@@ -16,8 +17,7 @@ namespace counterpart::effects {
 // else is given it.
 class Listener {
  public:
-  // On this port, or on any.
-  static Result<Listener> Open(uint16_t port = 0);
+  static Result<Listener> Open(uint32_t address, uint16_t port);
 
   uint16_t port() const { return port_; }
   bool listening() const { return static_cast<bool>(socket_); }
@@ -31,19 +31,20 @@ class Listener {
 
  private:
   UniqueFd reservation_, socket_;
+  uint32_t address_ = 0;
   uint16_t port_ = 0;
 };
 
 // Whether nobody has this port, and no connection of it is known to the kernel any more. True as
 // well where no socket can be had to find out: that is no want of ports.
-bool IsFree(uint16_t port);
+bool IsFree(uint32_t address, uint16_t port);
 
 // A connection being made. `connected`: already done; else writable once it is decided.
 struct Dialling {
   UniqueFd fd;
   bool connected = false;
 };
-Result<Dialling> Dial(uint16_t port);
+Result<Dialling> Dial(uint32_t address, uint16_t port);
 // What became of it: 0 or an errno. A socket that met itself, because the kernel gave it the port
 // it dialled as its own, was refused.
 int DialError(int fd);

@@ -6,17 +6,19 @@
 
 #include <cerrno>
 
+#include "harness/effects/loopback_space.h"
+
 namespace counterpart::effects {
 namespace {
 
 class ListenerTest : public testing::Test {
  protected:
   ListenerTest() {
-    Result<Listener> opened = Listener::Open();
+    Result<Listener> opened = Listener::Open(address_, LoopbackSpace::Here().FreePort(address_));
     listener_ = std::move(*opened);
   }
   bool Connects() const {
-    Result<Dialling> dialled = Dial(listener_.port());
+    Result<Dialling> dialled = Dial(address_, listener_.port());
     if (!dialled.ok()) return false;
     pollfd decided{dialled->fd.get(), POLLOUT, 0};
     while (poll(&decided, 1, -1) < 0 && errno == EINTR) {
@@ -24,6 +26,7 @@ class ListenerTest : public testing::Test {
     return DialError(dialled->fd.get()) == 0;
   }
 
+  const uint32_t address_ = LoopbackSpace::Here().NextAddress();
   Listener listener_;
 };
 
@@ -39,7 +42,7 @@ TEST_F(ListenerTest, StopsWhoeverHasItsDescriptor) {
 TEST_F(ListenerTest, KeepsItsPortWhileItIsStopped) {
   const uint16_t port = listener_.port();
   listener_.Stop();
-  EXPECT_FALSE(IsFree(port));
+  EXPECT_FALSE(IsFree(address_, port));
   EXPECT_TRUE(listener_.StartAgain().ok());
   EXPECT_EQ(listener_.port(), port);
   EXPECT_TRUE(Connects());
@@ -47,7 +50,7 @@ TEST_F(ListenerTest, KeepsItsPortWhileItIsStopped) {
 
 // Also while the kernel still knows a connection of it, which it has ended itself.
 TEST_F(ListenerTest, StartsAgainWhereItHasEndedConnections) {
-  Result<Dialling> dialled = Dial(listener_.port());
+  Result<Dialling> dialled = Dial(address_, listener_.port());
   ASSERT_TRUE(dialled.ok());
   std::optional<UniqueFd> accepted;
   while (!accepted) accepted = listener_.Accept();

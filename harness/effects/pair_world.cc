@@ -39,11 +39,11 @@ class PairWorld final : public LiveWorld {
     return lane;
   }
 
-  void CloseLane(Lane lane, bool was_told) override {
+  void CloseLane(Lane lane) override {
     const auto found = lanes_.find(lane);
     if (found == lanes_.end()) return;
     for (size_t i = 0; i < worlds_.size(); ++i) {
-      worlds_[i]->CloseLane(found->second[i], was_told);
+      worlds_[i]->CloseLane(found->second[i]);
       ours_[i].erase(found->second[i]);
     }
     lanes_.erase(found);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/one_address.h"
 #include "harness/wire/framing.h"
 
 namespace counterpart::effects {
@@ -21,7 +22,7 @@ class PairWorldTest : public testing::TestWithParam<const char*> {
   void SetUp() override {
     for (auto& world : worlds_) {
       Result<std::unique_ptr<LiveWorld>> started =
-          LiveWorld::Start({"fake", {FAKE_SUBJECT, GetParam()}, 0});
+          LiveWorld::Start({"fake", {FAKE_SUBJECT, GetParam()}, 0}, &OneAddress());
       ASSERT_TRUE(started.ok()) << started.error().message;
       world = std::move(*started);
     }
@@ -125,7 +126,7 @@ TEST_P(PairWorldTest, ClosingALaneClosesItAtBoth) {
   const uint64_t port = Probe(0, "listen:mute").execute().outcome().listening().port();
   Do(0, EffectKind::kDial, 1, port);
   Until(0, IngressKind::kLinkUp);
-  pair_->CloseLane(lane_, /*was_told=*/true);
+  pair_->CloseLane(lane_);
   lane_ = pair_->OpenLane();
   EXPECT_EQ(AwaitCalm().state, Calm::State::kQuiescent);
   EXPECT_TRUE(pair_->Poll(0us).empty());

@@ -8,6 +8,7 @@
 
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/effects/live_world.h"
+#include "harness/effects/one_address.h"
 #include "harness/wire/framing.h"
 
 namespace counterpart::effects {
@@ -20,7 +21,7 @@ class ProofTest : public testing::Test {
  protected:
   void SetUp() override {
     Result<std::unique_ptr<LiveWorld>> started =
-        LiveWorld::Start({"fake", {FAKE_SUBJECT, "stdio"}, 0});
+        LiveWorld::Start({"fake", {FAKE_SUBJECT, "stdio"}, 0}, &OneAddress());
     ASSERT_TRUE(started.ok()) << started.error().message;
     world_ = std::move(*started);
     lane_ = world_->OpenLane();
@@ -179,7 +180,7 @@ TEST_F(ProofTest, OfAStopIsEveryThreadInStateTAndItGoesOn) {
 
 TEST_F(ProofTest, AStoppedProcessGoesOnWhenItsLaneCloses) {
   Do(EffectKind::kStopProcess);
-  world_->CloseLane(lane_, /*was_told=*/true);
+  world_->CloseLane(lane_);
   lane_ = world_->OpenLane();
   Probe("nothing");
   Until(IngressKind::kAnswer);

@@ -517,14 +517,14 @@ Task<Link*> Peer::OpenLink(const SessionOptions& options) {
         {.kind = EffectKind::kDial, .id = link->id, .number = subject_port_, .bytes = ""},
         {.edge = Edge(*link, true), .label = "dial", .text = ""});
     co_await Until("the connection to the subject", [link] { return link->up || link->refused; });
-    co_await Require(!link->refused, "", "the subject accepts connections on the port it named");
+    co_await Require(!link->refused, "",
+                     "the subject accepts connections at the host and port that Listen named");
     co_return link;
   }
   co_await EnsureHarnessListens();
   if (connect_question_ == 0) {
     control::v1::ExecuteRequest command;
     control::v1::Connect& connect = *command.mutable_connect();
-    connect.set_host("127.0.0.1");
     connect.set_port(listeners_[kListener].port);
     connect.set_max_concurrent_requests(options.subject_limit);
     connect.set_max_attempts(options.dials);

@@ -435,7 +435,8 @@ Reading Relay::OnIngress(const Ingress& ingress, uint64_t entry) {
         OnPayload(seat, *link, ingress, entry, reading);
       } else if (ingress.kind == IngressKind::kLinkRefused) {
         link->gone[seat] = true;
-        Blame(seat, "", "refuses connections on the port it named", "refused", entry);
+        Blame(seat, "", "refuses connections at the host and port that Listen named", "refused",
+              entry);
       } else if (ingress.kind != IngressKind::kLinkUp) {
         OnLinkEnd(seat, *link,
                   ingress.kind == IngressKind::kEof     ? LinkEnd::kEof
@@ -658,7 +659,6 @@ Task<> Relay::Establish() {
 
   control::v1::ExecuteRequest command;
   control::v1::Connect& connect = *command.mutable_connect();
-  connect.set_host("127.0.0.1");
   connect.set_port(relay_port_);
   connect.set_max_concurrent_requests(kLimit);
   connect.set_max_attempts(kDials);

@@ -198,12 +198,6 @@ std::string SelfCheck(const Run& run, const Painter& paint) {
   if (!run.footer) return "";
   std::string out;
   const v1::Footer& footer = *run.footer;
-  constexpr uint64_t kSecond = 1'000'000;
-  if (footer.waited_for_ports_us() >= kSecond) {
-    out += "for " + std::to_string(footer.waited_for_ports_us() / kSecond) +
-           " s no run began, for want of ports: those of ended connections come back after a "
-           "minute\n";
-  }
   if (footer.driven_again() > 0) {
     out += std::to_string(footer.driven_again()) + " runs driven again with their seed: " +
            (footer.diverged() == 0

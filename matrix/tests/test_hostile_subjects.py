@@ -128,6 +128,7 @@ MISBEHAVING = [
     ("spins", RED, "never at rest while it used"),
     ("settles_never", RED, "stalled: the subject is idle"),
     ("settles_falsely", RED, "the witnesses of calm disagree"),
+    ("listens_anywhere", RED, "accepts connections at the host and port that Listen named"),
 ]
 
 # Of what could not be judged: the class, and how the evidence begins.

@@ -204,7 +204,7 @@ class Subject:
         if not request.HasField("listen"):  # and here with r[control.lifecycle]
             refusal = control.Refusal(reason=control.REFUSAL_REASON_UNSUPPORTED)
             return control.ExecuteResponse(refusal=refusal)
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server((request.listen.host, request.listen.port))
         self._listeners.setdefault(request.scope, []).append(listener)
         limit = request.listen.max_concurrent_requests
         arguments = (request.scope, listener, limit)

@@ -33,6 +33,7 @@ Once the harness has connected to it:
     settles_never   answers Describe and Listen, and nothing any more
 
 All the time:
+    listens_anywhere listens at 127.0.0.1, wherever it was told to
     settles_falsely says that work of it is runnable, and rests
 """
 
@@ -114,9 +115,11 @@ def on_link(mode: str, link: socket.socket) -> None:
         fork_twice()
 
 
-def listen(mode: str) -> int:
-    """Accept links on a free port, for ever."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def listen(mode: str, host: str, port: int) -> int:
+    """Accept links there, for ever."""
+    if mode == "listens_anywhere":
+        host, port = "127.0.0.1", 0
+    listener = socket.create_server((host, port))
     links = []
 
     def accept() -> None:
@@ -147,7 +150,8 @@ def serve(mode: str) -> None:
         elif kind == "execute":
             accepted += 1
             if request.execute.HasField("listen"):
-                reply.execute.outcome.listening.port = listen(mode)
+                there = request.execute.listen
+                reply.execute.outcome.listening.port = listen(mode, there.host, there.port)
             else:
                 reply.execute.outcome.done.SetInParent()
         elif kind == "settle":

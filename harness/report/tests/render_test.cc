@@ -142,9 +142,6 @@ TEST(Matrix, SaysWhatTheSelfCheckFoundAndWhatWasNeverMet) {
   EXPECT_TRUE(
       Has(text, "1 moments of chance were never met, in 1 cell:\n  " + id + ": a cut by RST\n"))
       << text;
-  EXPECT_FALSE(Has(text, "for want of ports")) << text;
-  run.footer->set_waited_for_ports_us(2'500'000);
-  EXPECT_TRUE(Has(RenderMatrix(run), "for 2 s no run began, for want of ports")) << text;
 }
 
 TEST(Perfetto, SpansOfCallsAndChannels) {

@@ -20,9 +20,9 @@ control::Outcome Fail(const Ending& why) { return Failed(why.reason, why.text, w
 Work Listen(Domain& domain, const control::Listen& c) {
   const auto settings = Settings::Announcing(c);
   if (!settings) return nullptr;
-  return [&domain, settings, resumable = c.resumable()](const Finish& finish) {
+  return [&domain, c, s = *settings](const Finish& finish) {
     control::Outcome outcome;
-    outcome.mutable_listening()->set_port(domain.Listen(*settings, resumable));
+    outcome.mutable_listening()->set_port(domain.Listen(c.host(), c.port(), s, c.resumable()));
     finish(outcome);
   };
 }

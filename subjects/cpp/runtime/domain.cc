@@ -63,10 +63,11 @@ class Domain::Listener : public std::enable_shared_from_this<Listener> {
         resumable_(resumable),
         acceptor_(domain->runtime_.loop.io()) {}
 
-  uint16_t Open() {
+  uint16_t Open(const std::string& host, uint16_t port) {
     std::error_code error;
-    acceptor_.open(tcp::v4(), error);
-    if (!error) acceptor_.bind({asio::ip::address_v4::loopback(), 0}, error);
+    const auto address = asio::ip::make_address_v4(host, error);
+    if (!error) acceptor_.open(tcp::v4(), error);
+    if (!error) acceptor_.bind({address, port}, error);
     if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
     if (error) return 0;
     Accept();
@@ -666,9 +667,9 @@ void Domain::Replace(const std::shared_ptr<Establishment>& establishment, Ending
 
 // ------------------------------------------------------------------ the scope
 
-uint16_t Domain::Listen(Settings settings, bool resumable) {
+uint16_t Domain::Listen(const std::string& host, uint16_t port, Settings settings, bool resumable) {
   listeners_.push_back(std::make_shared<Listener>(this, settings, resumable));
-  return listeners_.back()->Open();
+  return listeners_.back()->Open(host, port);
 }
 
 void Domain::StopListening() {

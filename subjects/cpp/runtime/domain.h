@@ -35,7 +35,7 @@ class Domain {
   ~Domain() { Drop(); }
 
   // A loopback port that accepts sessions; 0 if there is none to be had.
-  uint16_t Listen(Settings settings, bool resumable);
+  uint16_t Listen(const std::string& host, uint16_t port, Settings settings, bool resumable);
   void StopListening();
   void Connect(Settings settings, Dialling dialling, Connected connected);
 

@@ -54,7 +54,7 @@ class Scope:
         settings = Settings.asked(c)
 
         async def act() -> pb.Outcome:
-            port = await self.domain.listen(settings, c.resumable)
+            port = await self.domain.listen(c.host, c.port, settings, c.resumable)
             return pb.Outcome(listening=pb.Listening(port=port))
 
         return settings and act

@@ -84,14 +84,14 @@ class Domain:
         self._initiators: list[Initiator] = []
         self.conduits: set[StableConduit] = set()
 
-    async def listen(self, settings: Settings, resumable: bool) -> int:
-        """Accept sessions on a fresh loopback port; returns the port."""
+    async def listen(self, host: str, port: int, settings: Settings, resumable: bool) -> int:
+        """Accept sessions there; returns the port."""
 
         def accept() -> Link:
             handshake = AcceptorHandshake(self, settings, resumable)
             return Link(handshake, self.runtime.timers, self.links, wire.HANDSHAKE_MAX_PAYLOAD)
 
-        server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(accept, host, port)
         self._listeners.append(server)
         return server.sockets[0].getsockname()[1]
 

@@ -49,7 +49,11 @@ final class Scope {
     switch command {
     case .listen(let c)?:
       let settings = try settings(c.maxConcurrentRequests, c.maxPayload, c.firstSeq)
-      return { .listening(.init(port: try domain.listen(settings, isResumable: c.resumable))) }
+      let (host, port) = (c.host, UInt16(truncatingIfNeeded: c.port))
+      return {
+        let bound = try domain.listen(host, port, settings, isResumable: c.resumable)
+        return .listening(.init(port: bound))
+      }
     case .connect(let c)?:
       let settings = try settings(c.maxConcurrentRequests, c.maxPayload, c.firstSeq)
       let how = Dialling(

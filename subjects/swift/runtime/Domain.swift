@@ -49,9 +49,11 @@ final class Domain {
     self.handler = handler
   }
 
-  /// Accepts sessions on a fresh loopback port; returns the port.
-  func listen(_ settings: Settings, isResumable: Bool) throws(SystemError) -> UInt32 {
-    let listener = try Listener { [weak self] (descriptor: consuming Descriptor) in
+  /// Accepts sessions there; returns the port.
+  func listen(
+    _ host: String, _ port: UInt16, _ settings: Settings, isResumable: Bool
+  ) throws(SystemError) -> UInt32 {
+    let listener = try Listener(host, port) { [weak self] (descriptor: consuming Descriptor) in
       guard let self else { return }
       let handshake = AcceptorHandshake(self, settings, isResumable: isResumable)
       let limit = ProtocolConstants.handshakeMaxPayload
@@ -131,16 +133,19 @@ final class Domain {
   }
 }
 
-/// Accepts TCP connections on a fresh loopback port.
+/// Accepts TCP connections.
 @RuntimeActor
 final class Listener {
   let port: UInt16
   private var descriptor: Descriptor?
   private var watch: Watch?
 
-  init(_ accepted: @escaping @RuntimeActor (consuming Descriptor) -> Void) throws(SystemError) {
-    let descriptor = try System.listen()
-    port = try System.port(descriptor.number)
+  init(
+    _ host: String, _ port: UInt16,
+    _ accepted: @escaping @RuntimeActor (consuming Descriptor) -> Void
+  ) throws(SystemError) {
+    let descriptor = try System.listen(host, port)
+    self.port = try System.port(descriptor.number)
     let number = descriptor.number
     self.descriptor = consume descriptor
     watch = EventLoop.shared.watch(number, input: true, output: false) { _ in

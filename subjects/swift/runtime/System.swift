@@ -126,10 +126,9 @@ enum System {
 
   // MARK: Sockets
 
-  /// Listens on a fresh loopback port.
-  static func listen() throws(SystemError) -> Descriptor {
+  static func listen(_ host: String, _ port: UInt16) throws(SystemError) -> Descriptor {
     let socket = try makeSocket()
-    let here = try address("127.0.0.1", 0)
+    let here = try address(host, port)
     guard with(here, { bind(socket.number, $0, $1) }) == 0 else { throw .last }
     guard Glibc.listen(socket.number, SOMAXCONN) == 0 else { throw .last }
     return socket

@@ -62,7 +62,8 @@ impl Scope {
                 let settings =
                     Settings::announcing(c.max_concurrent_requests, c.max_payload, c.first_seq)?;
                 Box::pin(async move {
-                    match self.domain.listen(settings, c.resumable).await {
+                    let there = (c.host.as_str(), c.port as u16);
+                    match self.domain.listen(there, settings, c.resumable).await {
                         Ok(port) => outcome(Kind::Listening(Listening { port: port.into() })),
                         Err(error) => failed(Default::default(), error.to_string(), ""),
                     }

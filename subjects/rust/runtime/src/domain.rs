@@ -145,14 +145,15 @@ impl Domain {
         })
     }
 
-    /// Accepts sessions on a fresh loopback port, which is returned. Those of a `resumable`
-    /// listener outlive their links.
+    /// Accepts sessions there; returns the port. Those of a `resumable` listener outlive their
+    /// links.
     pub async fn listen(
         self: &Arc<Self>,
+        there: (&str, u16),
         settings: Settings,
         resumable: bool,
     ) -> std::io::Result<u16> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = TcpListener::bind(there).await?;
         let port = listener.local_addr()?.port();
         let (domain, held) = (self.clone(), self.gauges.listeners.hold());
         self.listeners.spawn(async move {

@@ -133,7 +133,7 @@ impl World {
         let callee = Domain::new(&runtime, "callee", handler.clone());
         let caller = Domain::new(&runtime, "caller", handler);
         let settings = Settings::announcing(4, 0, NEARLY_WRAPPED).expect("in range");
-        let port = callee.listen(settings, resume).await.expect("a port");
+        let port = callee.listen(("127.0.0.1", 0), settings, resume).await.expect("a port");
         let proxy = Proxy::before(port).await;
         let dialling = Dialling {
             host: "127.0.0.1".into(),
