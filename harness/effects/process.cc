@@ -32,8 +32,8 @@ Error Failed(const std::string& what) {
   return Error{Error::Kind::kHarness, what + ": " + std::strerror(errno)};
 }
 
-// Far more than workers and lanes need.
-constexpr rlim_t kEnoughFiles = 1 << 16;
+// Far more than workers and lanes need; and less than any campaign does.
+constexpr rlim_t kEnoughFiles = 1 << 16, kTooFewFiles = 256;
 
 // How many files a subject may open: as many as this program might when it began.
 rlimit FilesOfSubjects() {
@@ -56,6 +56,16 @@ void PrepareProgram() {
     files.rlim_cur = std::max(files.rlim_cur, std::min(files.rlim_max, kEnoughFiles));
     setrlimit(RLIMIT_NOFILE, &files);
   });
+}
+
+// gRPC, for one, aborts where it gets no file.
+Status EnoughFiles() {
+  const rlim_t most = FilesOfSubjects().rlim_max;
+  if (most >= kTooFewFiles) return {};
+  return Error{Error::Kind::kHarness,
+               "no more than " + std::to_string(most) + " files may be open at a time, and " +
+                   std::to_string(kTooFewFiles) +
+                   " are the least that a run needs: raise the hard limit (ulimit -Hn)"};
 }
 
 std::string RandomHex() {
@@ -184,6 +194,7 @@ Result<std::unique_ptr<Process>> Process::Start(const std::vector<std::string>& 
                                                 std::shared_ptr<Legacy> legacy) {
   if (command.empty()) return Error{Error::Kind::kUsage, "no command to start a subject with"};
   PrepareProgram();
+  if (Status enough = EnoughFiles(); !enough) return enough.error();
   std::unique_ptr<Process> process(new Process);
   std::error_code failed;
   std::string folder = (std::filesystem::temp_directory_path(failed) / "counterpart-XXXXXX");

@@ -172,6 +172,19 @@ def test_few_files_of_a_shell_are_no_limit(tmp_path: Path) -> None:
     assert ended.returncode == OK, ended.stderr
 
 
+def test_too_few_files_are_said(tmp_path: Path) -> None:
+    """Where no more may be had, nothing begins."""
+
+    def too_few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+
+    mine = f"mine={ROOT}/build/subjects/cpp/subject_cpp"
+    ended = counterpart("run", CELL, "--subject", mine, cwd=tmp_path, before=too_few_files)
+    assert "no more than 60 files may be open at a time" in ended.stderr
+    assert "ulimit -Hn" in ended.stderr
+    assert ended.returncode == NO_SUBJECT, ended.stderr
+
+
 # ---------------------------------------------------------------- serve
 
 
