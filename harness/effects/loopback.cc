@@ -44,11 +44,6 @@ void Share(const UniqueFd& fd) {
 
 }  // namespace
 
-bool IsFree(uint32_t address, uint16_t port) {
-  const UniqueFd socket = Socket();
-  return !socket || Bind(socket, address, port);
-}
-
 Result<Listener> Listener::Open(uint32_t address, uint16_t port) {
   Listener listener;
   listener.reservation_ = Socket();

@@ -35,10 +35,6 @@ class Listener {
   uint16_t port_ = 0;
 };
 
-// Whether nobody has this port, and no connection of it is known to the kernel any more. True as
-// well where no socket can be had to find out: that is no want of ports.
-bool IsFree(uint32_t address, uint16_t port);
-
 // A connection being made. `connected`: already done; else writable once it is decided.
 struct Dialling {
   UniqueFd fd;

@@ -3,8 +3,6 @@
 #include <fstream>
 #include <random>
 
-#include "harness/effects/loopback.h"
-
 namespace counterpart::effects {
 namespace {
 
@@ -42,9 +40,10 @@ LoopbackSpace& LoopbackSpace::Here() {
 uint32_t LoopbackSpace::NextAddress() { return first_ + next_address_++ % count_; }
 
 uint16_t LoopbackSpace::FreePort(uint32_t address) {
+  const std::lock_guard lock(mutex_);
   for (uint32_t tried = 0; tried < ports_.size(); ++tried) {
     const auto port = static_cast<uint16_t>(ports_.first + next_port_++ % ports_.size());
-    if (IsFree(address, port)) return port;
+    if (tcp_.ListeningInode(address, port) == 0) return port;
   }
   return 0;
 }

@@ -8,7 +8,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
+
+#include "harness/effects/tcp_diag.h"
 
 namespace counterpart::effects {
 
@@ -33,12 +36,17 @@ class LoopbackSpace {
   // In host byte order; the same again only when all have been given.
   uint32_t NextAddress();
   // One of this address at which nobody listens, nor on all addresses at once. 0: there is none.
+  // It is asked for, not tried: the child of another thread that is about to become a subject would
+  // have the socket as well, for a moment too long.
   uint16_t FreePort(uint32_t address);
 
  private:
   const uint32_t first_, count_;
   const PortRange ports_;
-  std::atomic<uint32_t> next_address_, next_port_ = 0;
+  std::atomic<uint32_t> next_address_;
+  std::mutex mutex_;
+  TcpDiag tcp_;
+  uint32_t next_port_ = 0;
 };
 
 // As people write it: "127.64.0.1".

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
 #include <set>
-#include <utility>
 
 #include "harness/effects/loopback.h"
 
@@ -50,22 +48,6 @@ TEST_F(TakenPortTest, PassesOver) {
   Result<Listener> other = Listener::Open(address_, static_cast<uint16_t>(taken_ + 1));
   ASSERT_TRUE(other.ok()) << other.error().message;
   EXPECT_EQ(space.FreePort(address_), 0);
-}
-
-// What all of this is for: a port is not free when its connection is over, but that of another
-// address is.
-TEST_F(TakenPortTest, IsOfOneAddress) {
-  Result<Listener> listener = Listener::Open(address_, taken_);
-  ASSERT_TRUE(listener.ok()) << listener.error().message;
-  Result<Dialling> dialled = Dial(address_, taken_);
-  ASSERT_TRUE(dialled.ok());
-  std::optional<UniqueFd> accepted;
-  while (!accepted) accepted = listener->Accept();
-  accepted->Close();  // first, so that this side keeps the port
-  dialled->fd.Close();
-  *listener = Listener();
-  EXPECT_FALSE(IsFree(address_, taken_));
-  EXPECT_TRUE(IsFree(LoopbackSpace::Here().NextAddress(), taken_));
 }
 
 }  // namespace

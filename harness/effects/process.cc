@@ -1,6 +1,7 @@
 #include "harness/effects/process.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -315,7 +316,7 @@ std::vector<pid_t> Process::Kin() const {
 
 void Process::SetServingOn(uint16_t port) {
   serving_ = pid_;
-  const uint64_t inode = port == 0 ? 0 : TcpDiag().ListeningInode(port);
+  const uint64_t inode = port == 0 ? 0 : TcpDiag().ListeningInode(INADDR_LOOPBACK, port);
   if (inode == 0 || HoldsSocket(pid_, inode)) return;
   for (const pid_t pid : Kin()) {
     if (!HoldsSocket(pid, inode)) continue;

@@ -124,14 +124,12 @@ std::optional<TcpEnd> TcpDiag::FarEnd(const TcpPath& path) {
   return end;
 }
 
-uint64_t TcpDiag::ListeningInode(uint16_t port) {
+uint64_t TcpDiag::ListeningInode(uint32_t address, uint16_t port) {
   alignas(nlmsghdr) char buffer[4096];
-  const inet_diag_msg* answer = Find(netlink_,
-                                     {.near_address = 0,
-                                      .far_address = htonl(INADDR_LOOPBACK),
-                                      .near_port = 0,
-                                      .far_port = htons(port)},
-                                     buffer, sizeof buffer);
+  const inet_diag_msg* answer = Find(
+      netlink_,
+      {.near_address = 0, .far_address = htonl(address), .near_port = 0, .far_port = htons(port)},
+      buffer, sizeof buffer);
   return answer == nullptr || answer->idiag_state != kListen ? 0 : answer->idiag_inode;
 }
 

@@ -20,8 +20,9 @@ class TcpDiag {
   // Nothing if there is no such socket, or none any more.
   std::optional<TcpEnd> OwnEnd(int fd) const;
   std::optional<TcpEnd> FarEnd(const TcpPath& path);
-  // The inode of the socket that listens on 127.0.0.1:port; 0 if there is none.
-  uint64_t ListeningInode(uint16_t port);
+  // The inode of the socket that listens there or at that port of all addresses; 0 if there is
+  // none. The address is in host byte order.
+  uint64_t ListeningInode(uint32_t address, uint16_t port);
   // Every established connection from here to 127.0.0.1:port. Slow: it has the kernel look through
   // its whole table.
   std::vector<TcpPath> ConnectionsTo(uint16_t port);
