@@ -117,12 +117,19 @@ void Behave(int fd, const std::string& how) {
   std::abort();
 }
 
-int DialTo(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+// Where the lanes of its test listen, and it does.
+sockaddr_in Here(int port) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const char* host = std::getenv("FAKE_SUBJECT_HOST");
+  inet_pton(AF_INET, host == nullptr ? "127.0.0.1" : host, &address.sin_addr);
+  return address;
+}
+
+int DialTo(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = Here(port);
   if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
   close(fd);
   return -1;
@@ -130,9 +137,7 @@ int DialTo(int port) {
 
 int ListenAnywhere(const std::string& how) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = Here(0);
   bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
   listen(fd, 16);
   socklen_t size = sizeof address;

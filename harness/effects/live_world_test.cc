@@ -739,7 +739,7 @@ UniqueFd ConnectFrom(uint16_t* from, uint64_t to) {
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(OneAddress().NextAddress());
   address.sin_port = htons(*from);
   EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   socklen_t size = sizeof address;
