@@ -107,7 +107,9 @@ int DialError(int fd) {
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) != 0) return errno;
   size = sizeof there;
   if (getpeername(fd, reinterpret_cast<sockaddr*>(&there), &size) != 0) return errno;
-  return here.sin_port == there.sin_port ? ECONNREFUSED : 0;
+  const bool itself =
+      here.sin_port == there.sin_port && here.sin_addr.s_addr == there.sin_addr.s_addr;
+  return itself ? ECONNREFUSED : 0;
 }
 
 void SetNoDelay(int fd) {

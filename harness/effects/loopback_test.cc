@@ -13,13 +13,18 @@
 namespace counterpart::effects {
 namespace {
 
-// Whether somebody else can have this port.
-bool MayBind(uint32_t address, uint16_t port) {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
   sockaddr_in at = {};
   at.sin_family = AF_INET;
   at.sin_port = htons(port);
   at.sin_addr.s_addr = htonl(address);
+  return at;
+}
+
+// Whether somebody else can have this port.
+bool MayBind(uint32_t address, uint16_t port) {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in at = EndpointOf(address, port);
   return bind(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
 }
 
@@ -70,6 +75,22 @@ TEST_F(ListenerTest, StartsAgainWhereItHasEndedConnections) {
   dialled->fd.Close();
   listener_.Stop();
   EXPECT_TRUE(listener_.StartAgain().ok());
+}
+
+// Of a socket that is bound to the one and connected to the other.
+int ErrorOf(uint32_t here, uint32_t there, uint16_t port) {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in from = EndpointOf(here, port), to = EndpointOf(there, port);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) return errno;
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return errno;
+  return DialError(fd.get());
+}
+
+TEST_F(ListenerTest, IsNotWhoASocketMeetsThatMeetsItself) {
+  const uint32_t one = LoopbackSpace::Here().NextAddress();
+  const uint32_t other = LoopbackSpace::Here().NextAddress();
+  EXPECT_EQ(ErrorOf(one, one, listener_.port()), ECONNREFUSED);
+  EXPECT_EQ(ErrorOf(other, address_, listener_.port()), 0);
 }
 
 // Why each run has an address of its own: a port is not free when its connection is over, but that
