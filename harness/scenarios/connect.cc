@@ -104,14 +104,10 @@ Task<> ResumeGivesUp(Peer& peer) {
   const uint32_t connects = peer.links_accepted();
   peer.StopListening();
   peer.Close(*session->link, How::kFin);
-  CallOutcome lost = co_await peer.CallOutcomeOf(non_idem, "session.initial-connect-waiting.limit");
-  co_await peer.Require(lost.status() == control::v1::CALL_STATUS_INDETERMINATE,
-                        "retry.session-lost",
-                        "a non-idem call in flight ends Indeterminate when its session is lost");
-  CallOutcome shutdown = co_await peer.CallOutcomeOf(idem, "session.initial-connect-waiting.limit");
-  co_await peer.Require(shutdown.status() == control::v1::CALL_STATUS_SESSION_SHUTDOWN,
-                        "retry.session-lost.policy",
-                        "an idem call ends SessionShutdown where no other session is opened");
+  co_await RequireLost(peer, non_idem, control::v1::CALL_STATUS_INDETERMINATE,
+                       "session.initial-connect-waiting.limit", "retry.session-lost");
+  co_await RequireLost(peer, idem, control::v1::CALL_STATUS_SESSION_SHUTDOWN,
+                       "session.initial-connect-waiting.limit", "retry.session-lost.policy");
   // The journal is the proof that the dials were refused: nothing of them reaches a socket.
   co_await RequireBackoff(peer, dials);
   co_await peer.Settle();

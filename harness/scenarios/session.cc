@@ -154,14 +154,10 @@ Task<> ResumeUnknownKey(Peer& peer) {
       peer.StartCallBySubject(*session, "Echo", Echo("n").SerializeAsString(), "non-idem");
   co_await session->NextRequest("the non-idem Request");
   co_await CutAndForget(peer, *session);
-  CallOutcome lost = co_await peer.CallOutcomeOf(non_idem, "session.resume.unknown");
-  co_await peer.Require(lost.status() == control::v1::CALL_STATUS_INDETERMINATE,
-                        "retry.session-lost",
-                        "a non-idem call in flight ends Indeterminate when its session is lost");
-  CallOutcome shutdown = co_await peer.CallOutcomeOf(idem, "session.resume.unknown");
-  co_await peer.Require(shutdown.status() == control::v1::CALL_STATUS_SESSION_SHUTDOWN,
-                        "retry.session-lost.policy",
-                        "an idem call ends SessionShutdown where no other session is opened");
+  co_await RequireLost(peer, non_idem, control::v1::CALL_STATUS_INDETERMINATE,
+                       "session.resume.unknown", "retry.session-lost");
+  co_await RequireLost(peer, idem, control::v1::CALL_STATUS_SESSION_SHUTDOWN,
+                       "session.resume.unknown", "retry.session-lost.policy");
 }
 
 // ---------------------------------------------------------------- session_resume_supersedes_…

@@ -394,12 +394,8 @@ Task<> RejectLosesTheSession(Peer& peer) {
   wire::v1::StableHandshake reject;
   reject.mutable_reject()->set_text("as the scenario wants it");
   peer.Send(*link, reject);
-  CallOutcome lost = co_await peer.CallOutcomeOf(non_idem, rule);
-  co_await peer.Require(lost.status() == control::v1::CALL_STATUS_INDETERMINATE, rule,
-                        "a non-idem call in flight ends Indeterminate when its session is lost");
-  CallOutcome shutdown = co_await peer.CallOutcomeOf(idem, rule);
-  co_await peer.Require(shutdown.status() == control::v1::CALL_STATUS_SESSION_SHUTDOWN, rule,
-                        "an idem call ends SessionShutdown where no other session is opened");
+  co_await RequireLost(peer, non_idem, control::v1::CALL_STATUS_INDETERMINATE, rule, rule);
+  co_await RequireLost(peer, idem, control::v1::CALL_STATUS_SESSION_SHUTDOWN, rule, rule);
   peer.Close(*link, How::kFin);
   session->lost = true;
   session->Detach();

@@ -172,6 +172,14 @@ Task<> RequireOneCall(Peer& peer, Session& session, const std::string& rule) {
   }
 }
 
+Task<> RequireLost(Peer& peer, uint32_t question, control::v1::CallStatus due, std::string awaited,
+                   const std::string& rule) {
+  control::v1::CallOutcome lost = co_await peer.CallOutcomeOf(question, std::move(awaited));
+  std::string wanted = std::string("a call in flight whose session is lost ends ") +
+                       peer::ShortName(due) + ", not " + peer::ShortName(lost.status());
+  co_await peer.Require(lost.status() == due, rule, std::move(wanted));
+}
+
 Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule) {
   size_t ran = 0;
   std::vector<peer::ObservedEnd::Execution> executions = co_await peer.ReadExecutions();

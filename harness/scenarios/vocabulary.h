@@ -57,6 +57,10 @@ Task<> RequireAlive(Peer& peer, peer::Session& session, const std::string& rule)
 Task<> RequireCallWorks(Peer& peer, peer::Session& session, const std::string& rule);
 // co_await: one call in the direction of this run goes through.
 Task<> RequireOneCall(Peer& peer, peer::Session& session, const std::string& rule);
+// co_await: the application is told this of a call in flight whose session is lost, as `rule` has
+// it; `awaited` says that it must be told anything.
+Task<> RequireLost(Peer& peer, uint32_t question, control::v1::CallStatus due, std::string awaited,
+                   const std::string& rule);
 // co_await: the subject's handlers have run so often for this operation of the harness.
 Task<> RequireExecutions(Peer& peer, uint64_t operation_id, size_t times, const std::string& rule);
 
