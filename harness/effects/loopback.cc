@@ -18,14 +18,6 @@ Error Failed(const char* what) {
   return Error{Error::Kind::kHarness, std::string(what) + ": " + std::strerror(errno)};
 }
 
-sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(port);
-  at.sin_addr.s_addr = htonl(address);
-  return at;
-}
-
 UniqueFd Socket() {
   return UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
@@ -43,6 +35,14 @@ void Share(const UniqueFd& fd) {
 }
 
 }  // namespace
+
+sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
+  sockaddr_in at = {};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(address);
+  return at;
+}
 
 Result<Listener> Listener::Open(uint32_t address, uint16_t port) {
   Listener listener;

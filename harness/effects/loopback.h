@@ -3,6 +3,8 @@
 #ifndef COUNTERPART_EFFECTS_LOOPBACK_H_
 #define COUNTERPART_EFFECTS_LOOPBACK_H_
 
+#include <netinet/in.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +13,8 @@
 #include "harness/result.h"
 
 namespace counterpart::effects {
+
+sockaddr_in EndpointOf(uint32_t address, uint16_t port);
 
 // A port of ours that can stop and start listening without ever losing it: a second socket stays
 // bound to the port and never listens, so the port is refused while nobody listens, and nobody

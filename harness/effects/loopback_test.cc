@@ -13,14 +13,6 @@
 namespace counterpart::effects {
 namespace {
 
-sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
-  sockaddr_in at = {};
-  at.sin_family = AF_INET;
-  at.sin_port = htons(port);
-  at.sin_addr.s_addr = htonl(address);
-  return at;
-}
-
 // Whether somebody else can have this port.
 bool MayBind(uint32_t address, uint16_t port) {
   const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
