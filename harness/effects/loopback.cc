@@ -45,6 +45,7 @@ sockaddr_in EndpointOf(uint32_t address, uint16_t port) {
 }
 
 Result<Listener> Listener::Open(uint32_t address, uint16_t port) {
+  if (port == 0) return Error{Error::Kind::kHarness, "no port of a loopback address is free"};
   Listener listener;
   listener.reservation_ = Socket();
   if (!listener.reservation_ || !Bind(listener.reservation_, address, port)) {

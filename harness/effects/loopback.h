@@ -21,6 +21,7 @@ sockaddr_in EndpointOf(uint32_t address, uint16_t port);
 // else is given it.
 class Listener {
  public:
+  // Port 0 is none: an error.
   static Result<Listener> Open(uint32_t address, uint16_t port);
 
   uint16_t port() const { return port_; }

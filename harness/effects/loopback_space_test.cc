@@ -48,6 +48,7 @@ TEST_F(TakenPortTest, PassesOver) {
   Result<Listener> other = Listener::Open(address_, static_cast<uint16_t>(taken_ + 1));
   ASSERT_TRUE(other.ok()) << other.error().message;
   EXPECT_EQ(space.FreePort(address_), 0);
+  EXPECT_FALSE(Listener::Open(address_, space.FreePort(address_)).ok());
 }
 
 }  // namespace
