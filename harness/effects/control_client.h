@@ -14,10 +14,10 @@ namespace counterpart::effects {
 // Larger replies break the control plane; smaller ones are the subject's right.
 inline constexpr uint32_t kLargestControlMessage = 256u << 20;
 
-// How one question ended.
 // What a question carries to show who asks, where the binding asks for it (r[control.token]).
 enum class Credential : uint8_t { kOurs, kNone, kWrong };
 
+// How one question ended.
 struct ControlCompletion {
   uint64_t id = 0;  // as given to Ask
   bool answered = false;
@@ -27,6 +27,9 @@ struct ControlCompletion {
   // says nothing of the subject.
   bool lapsed = false;
 };
+
+// Why nothing can be said of a run one of whose questions has lapsed.
+std::string LapseText(const ControlCompletion& completion);
 
 // Where completions arrive, from any thread; `fd` is readable while there are any.
 class ControlSink {

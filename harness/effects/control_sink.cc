@@ -6,6 +6,12 @@
 
 namespace counterpart::effects {
 
+std::string LapseText(const ControlCompletion& completion) {
+  return "starved: the subject's server let a question of the control plane lapse before the "
+         "subject was asked (" +
+         completion.failure + ")";
+}
+
 ControlSink::ControlSink() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 void ControlSink::Push(ControlCompletion completion) {

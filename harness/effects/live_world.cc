@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "counterpart/control/v1/control.pb.h"
+#include "harness/effects/calm_check.h"
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/effect_proofs.h"
@@ -40,18 +41,6 @@ constexpr size_t kMostLinksPerLane = 1024;      // more stay in the listener's b
 constexpr size_t kMostUndelivered = 64u << 20;  // per lane, bytes of payloads
 constexpr size_t kMostExecutions = 64u << 20;   // bytes of the executions file, of one lane
 constexpr Lane kNobody = 0;
-// How long a subject that the kernel calls idle may leave a control question open, or disagree
-// with us about what it was asked, before the run is given up as inconclusive, where nothing is on
-// its way between: long enough for what has just been woken. Only that: nothing is ever judged by
-// it.
-constexpr auto kStallCeiling = milliseconds(20);
-// The same through gRPC, whose threads look once a second for work that they were not woken for: to
-// the kernel they are at rest until then, with a question in their hands.
-constexpr auto kGrpcStallCeiling = milliseconds(5000);
-// Answers of a subject about itself, each after an instant of rest, that convict it.
-constexpr int kAgreeingAnswers = 20;
-// How long one check goes on looking by itself before it gives the thread back.
-constexpr auto kPatience = milliseconds(50);
 constexpr int kEventsPerLook = 128;
 constexpr int kMostLooks = 16;
 
@@ -60,13 +49,6 @@ enum class Source : uint64_t { kControl, kExit, kStdout, kStderr, kStdin, kListe
 uint64_t Tag(Source source, uint64_t key = 0) { return static_cast<uint64_t>(source) << 56 | key; }
 Source SourceOf(uint64_t tag) { return static_cast<Source>(tag >> 56); }
 uint64_t KeyOf(uint64_t tag) { return tag & ((uint64_t{1} << 56) - 1); }
-
-// Why nothing can be said of a run whose question has lapsed.
-std::string Lapsed(const ControlCompletion& completion) {
-  return "starved: the subject's server let a question of the control plane lapse before the "
-         "subject was asked (" +
-         completion.failure + ")";
-}
 
 uint64_t SizeOf(const std::string& path) {
   struct stat about = {};
@@ -87,10 +69,13 @@ std::optional<std::string> ReadFileFrom(const std::string& path, uint64_t from, 
   return text;
 }
 
-class EpollLiveWorld final : public LiveWorld {
+class EpollLiveWorld final : public LiveWorld, private CalmCheck::Scene {
  public:
   EpollLiveWorld(SubjectSpec spec, LoopbackSpace* space)
-      : spec_(std::move(spec)), space_(space), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+      : spec_(std::move(spec)),
+        space_(space),
+        epoll_(epoll_create1(EPOLL_CLOEXEC)),
+        calm_(this, spec_.watchdog.span) {
     Watch(sink_.fd(), EPOLLIN, Tag(Source::kControl));
   }
   ~EpollLiveWorld() override {
@@ -153,18 +138,6 @@ class EpollLiveWorld final : public LiveWorld {
     uint32_t id;
     bool execute;
   };
-  // What a subject says is going on in it.
-  struct Settled {
-    uint64_t accepted = 0, answered = 0, journal_seq = 0;
-    uint32_t runnable = 0;
-    std::string timer = {};  // the first one due within the horizon, for people
-    microseconds timer_due{0};
-    bool operator==(const Settled& other) const {
-      return accepted == other.accepted && answered == other.answered &&
-             journal_seq == other.journal_seq && runnable == other.runnable;
-    }
-  };
-  enum class Wave { kAnswered, kInterrupted, kUnsupported, kUnjudgeable };
   // What one look took in, sorted only when it is over.
   struct Batch {
     struct OfLink {
@@ -218,29 +191,21 @@ class EpollLiveWorld final : public LiveWorld {
   // Ends what lasts until the subject is at rest; true if there was something.
   bool LiftAtRest();
 
-  // One Settle, there and back. Interrupted: something arrived meanwhile.
-  Wave AskSettle(microseconds horizon, Settled& settled, std::string& why, Calm* unjudgeable);
-  void OnSettle(const ControlCompletion& completion);
-  OurEnds Ends();
   // Something was sent, or came.
   void OnActivity() {
-    idle_since_.reset();
-    delivered_since_.reset();
-    contradiction_.reset();
+    calm_.OnActivity();
     if (witness_ != nullptr) witness_->OnActivity();
   }
-  // Questions of the control plane, and their answers: whether one may be on its way.
-  enum class Control { kUnknown, kDelivered };
-  KernelView AskKernel(microseconds horizon, Certainty certainty = Certainty::kOneLook,
-                       Control* control = nullptr);
-  // Whether what it owes will not come any more, by `view` and by what was seen before.
-  bool KeepsSilent(const KernelView& view, Control control);
-  Calm NotYet(microseconds retry_after) const;
-  Calm Owed(microseconds horizon, const std::string& what);
-  // What the subject says of itself is not what we see; "" if it is.
-  std::string Difference(const Settled& said) const;
-  Calm Contradicted(microseconds horizon, const Settled& said, const std::string& how);
-  std::string Bytes(KernelView view, const std::string& settle) const;
+
+  // What the check for calm needs of us.
+  bool TakeIn(microseconds limit) override;
+  KernelView AskKernel(microseconds horizon, Certainty certainty, bool* delivered) override;
+  void AskSettle() override;
+  Commands commands() const override { return commands_; }
+  bool asks_directly() const override { return subject_->asks_directly(); }
+  const std::string& subject_name() const override { return info_.name; }
+  CalmCheck::TimePoint Now() const override { return Clock::now(); }
+  OurEnds Ends();
 
   const SubjectSpec spec_;
   LoopbackSpace* const space_;
@@ -263,24 +228,10 @@ class EpollLiveWorld final : public LiveWorld {
   TcpDiag tcp_;
   std::map<uint64_t, Question> questions_;
   uint64_t next_question_ = 1;
-  uint64_t executes_sent_ = 0, executes_answered_ = 0;  // of this incarnation
+  Commands commands_;  // of this incarnation
   std::deque<Arrival> undelivered_;
-  std::optional<Clock::time_point> idle_since_;  // by the kernel's word, without a break
-  // With a question in its hands: the first instant of rest since it was asked, or anything came.
-  std::optional<Clock::time_point> delivered_since_;
-  // What the subject says that cannot be, and the instants of rest between equal answers so far.
-  struct Contradiction {
-    Settled said;
-    int rests = 0;
-    bool rested = false;  // since the last answer
-    KernelView at_rest = {};
-  };
-  std::optional<Contradiction> contradiction_;
   std::unique_ptr<KernelWitness> witness_;
-  uint64_t settle_question_ = 0;  // open; 0: none
-  std::optional<control::v1::ControlReply> settle_reply_;
-  std::string settle_failure_;
-  std::string settle_lapsed_;  // why it cannot be judged by that; "" if it can
+  CalmCheck calm_;
 };
 
 // ---------------------------------------------------------------- the subject
@@ -292,15 +243,13 @@ Status EpollLiveWorld::StartSubject(std::shared_ptr<Legacy> legacy) {
   info_ = subject_->info();
   ++incarnation_;
   exit_due_ = exit_reported_ = stopped_ = false;
-  executes_sent_ = executes_answered_ = 0;
+  commands_ = {};
   WatchSubject();
   witness_ =
       MakeKernelWitness(subject_->process().pid(), subject_->process().token(), spec_.watchdog);
   witness_->OnStarted();
-  settle_question_ = 0;
+  calm_.OnStarted();
   departed_.clear();
-  idle_since_.reset();
-  contradiction_.reset();
   return {};
 }
 
@@ -649,7 +598,7 @@ Calm EpollLiveWorld::WhileStopped() {
     waiting += subject->unread;
     // It will not read; what does not fit has to wait for it.
     if (subject->received < link.bytes_written() && subject->unread == 0) {
-      return NotYet(microseconds(200));
+      return Calm::NotYet(microseconds(200));
     }
   }
   const auto threads = subject_->process().StoppedThreads();
@@ -662,7 +611,7 @@ Calm EpollLiveWorld::WhileStopped() {
     break;
   }
   GoOn();
-  return NotYet(microseconds(0));
+  return Calm::NotYet(microseconds(0));
 }
 
 bool EpollLiveWorld::LiftAtRest() {
@@ -701,7 +650,7 @@ void EpollLiveWorld::Ask(Lane lane, LaneState& state, const Effect& effect) {
   // Settle counts none that was refused at the door.
   const bool execute = out->execute && credential == Credential::kOurs;
   questions_.emplace(question, Question{lane, effect.id, execute});
-  if (execute) ++executes_sent_;
+  if (execute) ++commands_.sent;
   subject_->control().Ask(question, out->request, credential);
 }
 
@@ -901,11 +850,11 @@ void EpollLiveWorld::DeliverExit() {
 void EpollLiveWorld::DeliverCompletion(ControlCompletion completion) {
   const auto found = questions_.find(completion.id);
   if (found == questions_.end()) return;
-  delivered_since_.reset();
+  calm_.OnCompletion();
   const Question question = found->second;
   questions_.erase(found);
-  if (question.lane == kNobody) return OnSettle(completion);
-  if (question.execute && completion.answered) ++executes_answered_;
+  if (question.lane == kNobody) return calm_.OnSettle(completion);
+  if (question.execute && completion.answered) ++commands_.answered;
   const auto lane = lanes_.find(question.lane);
   if (lane == lanes_.end()) return;
   Ingress ingress{.kind = IngressKind::kNoAnswer, .id = question.id};
@@ -918,7 +867,7 @@ void EpollLiveWorld::DeliverCompletion(ControlCompletion completion) {
       ingress.text = reply.error().message;
     }
   } else if (completion.lapsed) {
-    ingress = {.kind = IngressKind::kUnjudgeable, .text = Lapsed(completion)};
+    ingress = {.kind = IngressKind::kUnjudgeable, .text = LapseText(completion)};
   } else {
     ingress.text = std::move(completion.failure);
   }
@@ -943,79 +892,6 @@ std::vector<Arrival> EpollLiveWorld::Poll(microseconds limit) {
 }
 
 // ---------------------------------------------------------------- calm
-
-void EpollLiveWorld::OnSettle(const ControlCompletion& completion) {
-  settle_question_ = 0;
-  settle_reply_.reset();
-  settle_failure_ = completion.failure;
-  settle_lapsed_ = completion.lapsed ? Lapsed(completion) : "";
-  if (!completion.answered) return;
-  settle_reply_.emplace();
-  if (!settle_reply_->ParseFromString(completion.reply) || !settle_reply_->has_settle()) {
-    settle_reply_.reset();
-    settle_failure_ = "an answer to something else";
-  }
-}
-
-EpollLiveWorld::Wave EpollLiveWorld::AskSettle(microseconds horizon, Settled& settled,
-                                               std::string& why, Calm* unjudgeable) {
-  const auto await = [&]() -> Wave {
-    while (settle_question_ != 0) {
-      Look(milliseconds(20));
-      if (!undelivered_.empty()) return Wave::kInterrupted;
-      if (settle_question_ == 0) break;
-      // Idle, with the question in its hands and no answer on its way: it will not be answered.
-      // Where that cannot be shown, idle for a long time means the same.
-      Control control = Control::kUnknown;
-      KernelView view = AskKernel(horizon);
-      if (view.state == KernelView::State::kQuiescent) {
-        view = AskKernel(horizon, Certainty::kSustained, &control);
-      }
-      if (view.state == KernelView::State::kUnjudgeable) {
-        unjudgeable->evidence = view.evidence;
-        unjudgeable->fixpoint = Bytes(view, "");
-        return Wave::kUnjudgeable;
-      }
-      if (KeepsSilent(view, control)) {
-        unjudgeable->evidence =
-            "stalled: the subject is idle and has not answered Settle; " + view.evidence;
-        unjudgeable->fixpoint = Bytes(view, "not answered");
-        return Wave::kUnjudgeable;
-      }
-    }
-    return Wave::kAnswered;
-  };
-  // An answer still open from an interrupted check tells of a moment that is over.
-  if (const Wave old = await(); old != Wave::kAnswered) return old;
-  control::v1::ControlRequest request;
-  request.mutable_settle();
-  delivered_since_.reset();
-  settle_question_ = next_question_++;
-  questions_.emplace(settle_question_, Question{kNobody, 0, false});
-  subject_->control().Ask(settle_question_, request.SerializeAsString());
-  if (const Wave wave = await(); wave != Wave::kAnswered) return wave;
-  if (!settle_lapsed_.empty()) {
-    unjudgeable->evidence = settle_lapsed_;
-    return Wave::kUnjudgeable;
-  }
-  if (!settle_reply_) {
-    why = "no Settle: " + settle_failure_;
-    return Wave::kUnsupported;
-  }
-  const control::v1::SettleResponse& said = settle_reply_->settle();
-  settled = {.accepted = said.accepted(),
-             .answered = said.answered(),
-             .journal_seq = said.journal_seq(),
-             .runnable = said.runnable()};
-  for (const control::v1::PendingTimer& timer : said.timers()) {
-    const microseconds due = milliseconds(std::min<uint64_t>(timer.due_ms(), uint64_t{1} << 40));
-    if (timer.periodic() || due > horizon) continue;
-    if (!settled.timer.empty() && due >= settled.timer_due) continue;
-    settled.timer = timer.name();
-    settled.timer_due = due;
-  }
-  return Wave::kAnswered;
-}
 
 OurEnds EpollLiveWorld::Ends() {
   OurEnds ends{.links = {}, .inputs = {}, .departed = std::move(departed_), .control = {}};
@@ -1047,218 +923,69 @@ OurEnds EpollLiveWorld::Ends() {
   return ends;
 }
 
-KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, Control* control) {
+bool EpollLiveWorld::TakeIn(microseconds limit) {
+  Look(limit);
+  return !undelivered_.empty();
+}
+
+void EpollLiveWorld::AskSettle() {
+  control::v1::ControlRequest request;
+  request.mutable_settle();
+  const uint64_t question = next_question_++;
+  questions_.emplace(question, Question{kNobody, 0, false});
+  subject_->control().Ask(question, request.SerializeAsString());
+}
+
+KernelView EpollLiveWorld::AskKernel(microseconds horizon, Certainty certainty, bool* delivered) {
   OurEnds ends = Ends();
   ControlDelivery delivery;
-  bool delivered = false;
-  if (control != nullptr && subject_ != nullptr) {
-    delivered = subject_->asks_directly() ||
+  const bool directly = subject_ != nullptr && subject_->asks_directly();
+  bool accounted = false;
+  if (delivered != nullptr && subject_ != nullptr) {
+    accounted = directly ||
                 delivery.Begin(subject_->control_paths(), subject_->control().connections(), &ends);
-    if (!delivered) ends.control.clear();
+    if (!accounted) ends.control.clear();
   }
   KernelView view = witness_->Look(&ends, horizon, certainty);
-  if (delivered && (subject_->asks_directly() || delivery.End()) && sink_.empty()) {
-    *control = Control::kDelivered;
+  if (delivered != nullptr) {
+    *delivered = accounted && (directly || delivery.End()) && sink_.empty();
   }
   departed_ = std::move(ends.departed);
-  if (view.state != KernelView::State::kQuiescent) {
-    idle_since_.reset();
-  } else if (!idle_since_) {
-    idle_since_ = Clock::now();
-  }
   return view;
 }
 
-bool EpollLiveWorld::KeepsSilent(const KernelView& view, Control control) {
-  if (view.state != KernelView::State::kQuiescent) return false;
-  const Clock::time_point now = Clock::now();
-  if (!view.needs_settle && control == Control::kDelivered) {
-    if (!delivered_since_) delivered_since_ = now;
-    // That threads of gRPC's look for work once a second is no progress.
-    const milliseconds ceiling = subject_->asks_directly() ? kStallCeiling : kGrpcStallCeiling;
-    return now - *delivered_since_ > std::min<milliseconds>(ceiling, spec_.watchdog.span);
-  }
-  // Silent, and perhaps starved; or threads of our own may be, that have the question.
-  return idle_since_ && now - *idle_since_ > spec_.watchdog.span;
-}
-
-Calm EpollLiveWorld::NotYet(microseconds retry_after) const {
-  Calm calm;
-  calm.retry_after = retry_after;
-  return calm;
-}
-
-std::string EpollLiveWorld::Bytes(KernelView view, const std::string& settle) const {
-  if (!view.fixpoint) return {};
-  view.fixpoint->subject = info_.name;
-  view.fixpoint->settle = settle;
-  return ToBytes(*view.fixpoint);
-}
-
-// Something is owed that an idle subject cannot bring about. A busy one may yet.
-Calm EpollLiveWorld::Owed(microseconds horizon, const std::string& what) {
-  Control control = Control::kUnknown;
-  const KernelView view = AskKernel(horizon, Certainty::kSustained, &control);
-  Calm calm = NotYet(std::max(view.retry_after, microseconds(1000)));
-  if (view.state == KernelView::State::kUnjudgeable) {
-    calm.state = Calm::State::kUnjudgeable;
-    calm.evidence = view.evidence;
-  } else if (KeepsSilent(view, control)) {
-    calm.state = Calm::State::kUnjudgeable;
-    calm.evidence = "stalled: the subject is idle, and yet " + what + "; " + view.evidence;
-  }
-  if (calm.state == Calm::State::kUnjudgeable) calm.fixpoint = Bytes(view, what);
-  return calm;
-}
-
-std::string EpollLiveWorld::Difference(const Settled& said) const {
-  if (said.accepted != executes_sent_ || said.answered != executes_answered_) {
-    return "the subject counts " + std::to_string(said.accepted) + " commands and " +
-           std::to_string(said.answered) + " answers, the harness " +
-           std::to_string(executes_sent_) + " and " + std::to_string(executes_answered_);
-  }
-  if (said.runnable > 0) {
-    return "the subject says that " + std::to_string(said.runnable) +
-           (said.runnable == 1 ? " unit of work is" : " units of work are") + " runnable";
-  }
-  return {};
-}
-
-// The witnesses disagree. While the subject is at work, or anything is on its way, that is as it
-// should be. But equal answers around an instant of rest cannot all be true: its count is wrong, or
-// work of it is ready and nobody will ever take it up. Many of them, because work that an answer
-// itself now and then sets in motion may be counted in it and is no fault.
-Calm EpollLiveWorld::Contradicted(microseconds horizon, const Settled& said,
-                                  const std::string& how) {
-  if (!contradiction_ || !(contradiction_->said == said)) contradiction_ = Contradiction{said};
-  contradiction_->rests += std::exchange(contradiction_->rested, false) ? 1 : 0;
-  if (contradiction_->rests >= kAgreeingAnswers) {
-    Calm calm;
-    calm.state = Calm::State::kContradicted;
-    calm.evidence = how + ", and said so again after each of " + std::to_string(kAgreeingAnswers) +
-                    " instants at which it was at rest, the last one with " +
-                    contradiction_->at_rest.evidence;
-    calm.fixpoint = Bytes(contradiction_->at_rest, how);
-    return calm;
-  }
-  // What the question itself set in motion comes to rest first.
-  Control control = Control::kUnknown;
-  KernelView view;
-  for (const auto began = Clock::now();;) {
-    view = AskKernel(horizon, Certainty::kSustained, &control);
-    if (view.state != KernelView::State::kBusy || view.retry_after > kPatience) break;
-    if (Clock::now() - began > kPatience) break;
-    Look(view.retry_after);
-    if (!undelivered_.empty()) return NotYet(microseconds(0));
-  }
-  // By what was seen of its threads, and without a doubt.
-  if (view.state == KernelView::State::kQuiescent && view.tier == 1 &&
-      control == Control::kDelivered && sink_.empty()) {
-    contradiction_->rested = true;
-    contradiction_->at_rest = view;
-    return NotYet(microseconds(0));
-  }
-  Calm calm = NotYet(std::max(view.retry_after, microseconds(1000)));
-  if (view.state == KernelView::State::kUnjudgeable) {
-    calm.state = Calm::State::kUnjudgeable;
-    calm.evidence = view.evidence;
-  } else if (KeepsSilent(view, Control::kUnknown)) {
-    calm.state = Calm::State::kUnjudgeable;
-    calm.evidence = "stalled: the subject is idle, and yet " + how + "; " + view.evidence;
-  }
-  if (calm.state == Calm::State::kUnjudgeable) calm.fixpoint = Bytes(view, how);
-  return calm;
-}
-
 Calm EpollLiveWorld::CheckCalm(microseconds horizon, Certainty certainty) {
-  constexpr microseconds kSoon(1000);
-  Look(microseconds(0));
-  if (!undelivered_.empty() || Prove()) return NotYet(microseconds(0));
+  if (TakeIn(microseconds(0)) || Prove()) return Calm::NotYet(microseconds(0));
   if (stopped_ && alive()) return WhileStopped();
   for (const auto& [key, held] : links_) {
     if (held.link.dialling()) {
-      return Owed(horizon, "a dial of link " + std::to_string(held.link.id()) + " is undecided");
+      return calm_.Owed(horizon,
+                        "a dial of link " + std::to_string(held.link.id()) + " is undecided");
     }
   }
-  Calm calm;
   if (!alive()) {
-    if (!questions_.empty()) return NotYet(kSoon);  // they fail by themselves
+    if (!questions_.empty()) return Calm::NotYet(milliseconds(1));  // they fail by themselves
+    Calm calm;
     calm.state = Calm::State::kQuiescent;
     calm.tier = 1;
     calm.evidence = "the subject has ended";
     return calm;
   }
-  calm.state = Calm::State::kUnjudgeable;  // what AskSettle may make of it
-
   // Settle counts commands only. Any other question is answered at once, whatever the subject does:
   // while one is open, something is under way.
   for (const auto& [id, question] : questions_) {
     if (!question.execute && question.lane != kNobody) {
-      return Owed(horizon, "a question of the control plane is not answered");
+      return calm_.Owed(horizon, "a question of the control plane is not answered");
     }
   }
-
-  // The first wave: whatever we asked for has been taken in, and every answer is here.
-  Settled first, second;
-  std::string why;
-  const Wave wave = AskSettle(horizon, first, why, &calm);
-  if (wave == Wave::kInterrupted) return NotYet(microseconds(0));
-  if (wave == Wave::kUnjudgeable) return calm;
-  const bool settles = wave == Wave::kAnswered;
-  if (settles) {
-    const std::string difference = Difference(first);
-    if (!difference.empty()) return Contradicted(horizon, first, difference);
-    contradiction_.reset();
-    if (!first.timer.empty()) return NotYet(std::max(first.timer_due, kSoon));
-  }
-
-  // The snapshot. What the wave itself set in motion in the subject comes to rest first.
-  KernelView view;
-  for (const auto began = Clock::now();;) {
-    view = AskKernel(horizon, certainty);
-    if (view.state == KernelView::State::kUnjudgeable) {
-      calm.evidence = view.evidence;
-      const std::string said = "nothing is runnable";
-      if (settles) {
-        calm.evidence += "; the witnesses disagree: its Settle says that " + said;
-      }
-      calm.fixpoint = Bytes(view, settles ? said : why);
-      return calm;
-    }
-    if (view.state == KernelView::State::kQuiescent) break;
-    if (view.retry_after > kPatience || Clock::now() - began > kPatience) {
-      return NotYet(view.retry_after);
-    }
-    Look(view.retry_after);
-    if (!undelivered_.empty()) return NotYet(microseconds(0));
-  }
-
-  // The second wave: the same counts, so nothing happened around the snapshot either.
-  if (settles) {
-    const Wave again = AskSettle(horizon, second, why, &calm);
-    if (again == Wave::kUnjudgeable) return calm;
-    if (again != Wave::kAnswered) return NotYet(microseconds(0));
-    if (!(first == second)) return NotYet(kSoon);
-  } else if (view.needs_settle) {
-    calm.evidence = "stalled: " + view.evidence + "; and the subject itself says nothing, " + why;
-    return calm;
-  }
-  Look(microseconds(0));
-  if (!undelivered_.empty() || Prove() || LiftAtRest()) return NotYet(microseconds(0));
-  calm.state = Calm::State::kQuiescent;
-  calm.tier = view.tier;
-  const std::string said = settles ? std::to_string(first.accepted) + " commands taken in, " +
-                                         std::to_string(first.answered) + " answered, journal at " +
-                                         std::to_string(first.journal_seq)
-                                   : why;
-  calm.evidence = view.evidence + (settles ? "; settled twice: " + said
-                                           : "; " + said + ", so this is the kernel's word alone");
+  Calm calm = calm_.Check(horizon, certainty);
+  if (calm.state != Calm::State::kQuiescent) return calm;
+  if (TakeIn(microseconds(0)) || Prove() || LiftAtRest()) return Calm::NotYet(microseconds(0));
   for (const auto& [key, held] : links_) {
     if (held.link.unsent() == 0) continue;
     calm.evidence += "; " + std::to_string(held.link.unsent()) + " bytes wait for link " +
                      std::to_string(held.link.id()) + ", which the subject does not read";
   }
-  calm.fixpoint = Bytes(view, said);
   return calm;
 }
 

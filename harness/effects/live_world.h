@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/effects/calm.h"
 #include "harness/effects/effect.h"
 #include "harness/effects/kernel_witness.h"
 #include "harness/effects/loopback_space.h"
@@ -37,21 +38,6 @@ using Lane = uint32_t;
 struct Arrival {
   Lane lane;
   Ingress ingress;
-};
-
-// The answer to "can anything still arrive by itself?".
-struct Calm {
-  enum class State {
-    kNo,
-    kQuiescent,
-    kUnjudgeable,
-    kContradicted,  // the subject says of itself what the kernel shows to be wrong
-  } state = State::kNo;
-  int tier = 0;                              // with kQuiescent: 1-3
-  std::string evidence;                      // with all but kNo
-  std::string fixpoint;                      // see ToBytes(Fixpoint); empty: nothing fails by this
-  uint8_t subject = 0;                       // with kContradicted: whose word it is
-  std::chrono::microseconds retry_after{0};  // with kNo: look again then, or at the next arrival
 };
 
 class LiveWorld {
@@ -82,9 +68,7 @@ class LiveWorld {
   virtual int wait_fd() const = 0;
 
   // To be asked only while every lane waits. `horizon`: the longest protocol delay any of them may
-  // legally wait for. `certainty`: whether calm will fail one of them. A fixpoint is two agreeing
-  // control-plane waves around a kernel snapshot of the subject's process tree, all bytes accounted
-  // for.
+  // legally wait for. `certainty`: whether calm will fail one of them. See calm_check.h.
   virtual Calm CheckCalm(std::chrono::microseconds horizon, Certainty certainty) = 0;
 
   // Replaces the process: kills, reaps, starts anew. All lanes must be closed.
