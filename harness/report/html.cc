@@ -18,8 +18,8 @@ namespace {
 constexpr int kPassedKept = 3;        // passed runs of a cell
 constexpr int kPerSignatureKept = 5;  // other runs of a cell, per signature
 
-constexpr std::string_view kStyleToken = "/*{{css}}*/";
-constexpr std::string_view kScriptToken = "/*{{js}}*/";
+// "/*{{page.css}}*/" stands for that file, "{{data}}" for the run.
+constexpr std::string_view kFileBegin = "/*{{", kFileEnd = "}}*/";
 constexpr std::string_view kDataToken = "{{data}}";
 
 std::string_view Trim(std::string_view text) {
@@ -115,26 +115,23 @@ std::string Data(std::string_view run_jsonl) {
 std::string RenderHtml(std::string_view run_jsonl) {
   std::string out;
   // The template is cut once, front to back: nothing that is put in is searched for tokens.
-  std::string_view rest = page::kTemplate;
-  while (!rest.empty()) {
-    const size_t style = rest.find(kStyleToken);
-    const size_t script = rest.find(kScriptToken);
+  std::string_view rest = page::kFiles.at("page.html");
+  while (true) {
+    const size_t file = rest.find(kFileBegin);
     const size_t data = rest.find(kDataToken);
-    const size_t at = std::min({style, script, data});
+    const size_t at = std::min(file, data);
     out += rest.substr(0, at);
-    if (at == rest.npos) break;
-    if (at == style) {
-      out += page::kStyle;
-      rest.remove_prefix(at + kStyleToken.size());
-    } else if (at == script) {
-      out += page::kScript;
-      rest.remove_prefix(at + kScriptToken.size());
-    } else {
+    if (at == rest.npos) return out;
+    if (at == data) {
       out += Data(run_jsonl);
       rest.remove_prefix(at + kDataToken.size());
+      continue;
     }
+    rest.remove_prefix(at + kFileBegin.size());
+    const size_t end = rest.find(kFileEnd);
+    out += page::kFiles.at(rest.substr(0, end));
+    rest.remove_prefix(end + kFileEnd.size());
   }
-  return out;
 }
 
 }  // namespace counterpart::report

@@ -1,8 +1,9 @@
-// The self-contained HTML page: the three files of reports/page, embedded when this is built,
-// around the lines of a run.
+// The self-contained HTML page: the files of reports/page, embedded when this is built, around the
+// lines of a run.
 #ifndef COUNTERPART_REPORT_HTML_H_
 #define COUNTERPART_REPORT_HTML_H_
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -12,11 +13,9 @@ namespace counterpart::report {
 // (tokens, which runs are kept, escaping) is in reports/README.md.
 std::string RenderHtml(std::string_view run_jsonl);
 
-// The files of the page; defined by the build.
+// The files of the page, by their names in its folder; defined by the build.
 namespace page {
-extern const std::string_view kTemplate;
-extern const std::string_view kStyle;
-extern const std::string_view kScript;
+extern const std::map<std::string_view, std::string_view> kFiles;
 }  // namespace page
 
 }  // namespace counterpart::report

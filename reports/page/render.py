@@ -1,11 +1,11 @@
 """Inline a run.jsonl into the page: one self-contained HTML file.
 
-The program `counterpart report` does the same from the same three files; this is the reference for
-it and the tool to develop the page with. The contract (tokens, escaping, which runs are kept) is in
+The program `counterpart report` does the same from the same files; this is the reference for it and
+the tool to develop the page with. The contract (tokens, escaping, which runs are kept) is in
 reports/README.md. Standard library only.
 
     python3 reports/page/render.py run.jsonl -o report.html
-    python3 reports/page/render.py --update-digests     # after a change of page.css or page.js
+    python3 reports/page/render.py --update-digests     # after a change of style or script
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAGE = Path(__file__).resolve().parent
 PASSED_KEPT = 3  # passed runs of a cell that are kept
 PER_SIGNATURE_KEPT = 5  # other runs of a cell that are kept, per signature
 
-TOKENS = re.compile(r"/\*\{\{css\}\}\*/|/\*\{\{js\}\}\*/|\{\{data\}\}")
+TOKENS = re.compile(r"/\*\{\{(?P<file>[a-z_/]+\.[a-z]+)\}\}\*/|\{\{data\}\}")
 ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",
@@ -88,27 +88,35 @@ def embed(run: bytes) -> str:
     return "[" + escape(",\n".join(kept)) + "]"
 
 
+def fill(template: str, data: str, page: Path = PAGE) -> str:
+    """Put the files and the data into the template. It is cut at its tokens once: no text that
+    replaces a token is searched for tokens again."""
+
+    def part(token: re.Match[str]) -> str:
+        name = token["file"]
+        return (page / name).read_text(encoding="utf-8") if name else data
+
+    return TOKENS.sub(part, template)
+
+
 def render(run: bytes, page: Path = PAGE) -> str:
-    """Return the HTML of one run. The template is cut at its tokens once: no text that replaces
-    a token is searched for tokens again."""
-    parts = {
-        "/*{{css}}*/": (page / "page.css").read_text(encoding="utf-8"),
-        "/*{{js}}*/": (page / "page.js").read_text(encoding="utf-8"),
-        "{{data}}": embed(run),
-    }
-    template = (page / "page.html").read_text(encoding="utf-8")
-    return TOKENS.sub(lambda token: parts[token[0]], template)
+    """Return the HTML of one run."""
+    return fill((page / "page.html").read_text(encoding="utf-8"), embed(run), page)
 
 
-def digest(path: Path) -> str:
-    """Digest of a file as a Content-Security-Policy source."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
+def digest(html: str, element: str) -> str:
+    """Digest of the one such element's text as a Content-Security-Policy source."""
+    (text,) = re.findall(f"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def with_digests(template: str, page: Path = PAGE) -> str:
-    """Return the template with the digests of page.js and page.css as they are now."""
-    template = re.sub(r"script-src '[^']*'", f"script-src '{digest(page / 'page.js')}'", template)
-    return re.sub(r"style-src '[^']*'", f"style-src '{digest(page / 'page.css')}'", template)
+    """Return the template with the digests of its script and style as they are now."""
+    html = fill(template, "", page)
+    for element in "script", "style":
+        named = f"{element}-src '{digest(html, element)}'"
+        template = re.sub(f"{element}-src '[^']*'", named, template)
+    return template
 
 
 def main() -> int:

@@ -7,6 +7,8 @@ import json
 import render
 from run_builder import build_run, cell_line, exec_line, to_jsonl
 
+SCRIPTS = sorted((render.PAGE / "script").glob("*.js"))
+
 
 def data_of(html: str) -> str:
     """Return the text of the data element, as a browser would cut it out."""
@@ -21,22 +23,26 @@ def test_digests_are_of_the_files_as_they_are() -> None:
 
 
 def test_inlined_files_cannot_end_their_elements() -> None:
-    """Neither file holds what would end, or change the parsing of, the element it is put in."""
-    script = (render.PAGE / "page.js").read_text().lower()
-    assert "</script" not in script
-    assert "<!--" not in script
+    """No file holds what would end, or change the parsing of, the element it is put in."""
+    for path in SCRIPTS:
+        script = path.read_text().lower()
+        assert "</script" not in script, path
+        assert "<!--" not in script, path
     assert "</style" not in (render.PAGE / "page.css").read_text().lower()
 
 
-def test_every_token_occurs_once() -> None:
-    """The three tokens are the whole contract of the template."""
-    found = render.TOKENS.findall((render.PAGE / "page.html").read_text())
-    assert sorted(found) == ["/*{{css}}*/", "/*{{js}}*/", "{{data}}"]
+def test_every_file_is_put_in_once() -> None:
+    """A file of the page that its template does not name would be in no report."""
+    template = (render.PAGE / "page.html").read_text()
+    found = [token["file"] for token in render.TOKENS.finditer(template)]
+    assert len(SCRIPTS) > 1
+    scripts = [f"script/{path.name}" for path in SCRIPTS]
+    assert sorted(found, key=str) == sorted([None, "page.css", *scripts], key=str)
 
 
 def test_data_is_escaped_and_survives() -> None:
     """Nothing in the data can end its element; what is parsed back is what was said."""
-    text = "</script><!-- <script> & \u2028\u2029 {{data}} /*{{js}}*/ /*{{css}}*/"
+    text = "</script><!-- <script> & \u2028\u2029 {{data}} /*{{script/text.js}}*/ /*{{page.css}}*/"
     html = render.render(to_jsonl([exec_line("c", 0, subject_stderr=text)]))
     data = data_of(html)
     assert not set("<>&\u2028\u2029") & set(data)
