@@ -338,6 +338,8 @@ class Peer : public machine::Observer {
  private:
   friend class Session;
 
+  // The one listener of a run, in which role the subject's connects arrive.
+  static constexpr uint32_t kListener = 1;
   struct Listener {
     uint32_t id = 0;
     uint16_t port = 0;
