@@ -25,6 +25,12 @@ std::vector<ObservedEnd::Execution> ParseExecutions(const std::string& lines) {
   return executions;
 }
 
+void TakeJournal(const control::v1::JournalResponse& reply, ObservedEnd* end) {
+  end->journal.assign(reply.events().begin(), reply.events().end());
+  end->journal_gap = reply.gap();
+  end->journal_read = true;
+}
+
 std::string DescribeLeaks(const control::v1::ResetResponse& held) {
   std::string leaked;
   const auto add = [&leaked](uint32_t count, const char* what) {

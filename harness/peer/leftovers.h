@@ -14,6 +14,9 @@ namespace counterpart::peer {
 std::string HexOf(const std::string& bytes);
 std::vector<ObservedEnd::Execution> ParseExecutions(const std::string& lines);
 
+// The journal of the run, as the end is judged by it.
+void TakeJournal(const control::v1::JournalResponse& reply, ObservedEnd* end);
+
 // " 1 links 2 channels": all that a finished run must not hold; "" if there is nothing.
 // r[control.reset]
 std::string DescribeLeaks(const control::v1::ResetResponse& held);

@@ -80,12 +80,8 @@ Task<> Peer::Epilogue() {
     request.mutable_journal();
     const uint32_t journal = Ask(std::move(request));
     co_await Answered(journal, "the journal");
-    if (questions_.at(journal).answered) {
-      const auto& reply = questions_.at(journal).reply.journal();
-      end.journal.assign(reply.events().begin(), reply.events().end());
-      end.journal_gap = reply.gap();
-      end.journal_read = true;
-    }
+    const Question& answer = questions_.at(journal);
+    if (answer.answered) TakeJournal(answer.reply.journal(), &end);
   }
   end.executions = co_await ReadExecutions();
   end.executions_read = true;
