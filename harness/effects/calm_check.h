@@ -6,8 +6,8 @@
 //   second wave   Settle: the same counts, so nothing happened around the snapshot either
 //
 // Whoever disagrees is asked again, with the subject brought to rest between: work under way
-// explains every difference but one that stays. No verdict rests on a duration. There are two, and
-// they only give a run up as inconclusive: for one that rests with a question in its hands.
+// explains every difference but one that stays. No verdict rests on a duration. The few there are
+// give a run up as inconclusive, whose subject rests with a question in its hands.
 #ifndef COUNTERPART_EFFECTS_CALM_CHECK_H_
 #define COUNTERPART_EFFECTS_CALM_CHECK_H_
 
