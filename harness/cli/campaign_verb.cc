@@ -171,7 +171,7 @@ Result<std::chrono::seconds> ParseDuration(const std::string& option, const std:
 
 int RunCampaignVerb(Context& context, CampaignVerb& options,
                     const std::function<Status(campaign::CampaignOptions&)>& adjust,
-                    const std::function<Status(const std::string& run_jsonl)>& conclude) {
+                    const Conclude& conclude) {
   if (!options.plan.empty() && !options.selection.patterns.empty()) {
     return Complain(Usage("--plan names its own cell; leave the pattern out"));
   }
@@ -253,11 +253,8 @@ int RunCampaignVerb(Context& context, CampaignVerb& options,
 
   Result<campaign::CampaignResult> result = campaign::RunCampaign(std::move(campaign));
   if (!result.ok()) return Complain(result.error());
-  if (conclude != nullptr && options.format != "json") {
-    const Status concluded = conclude(result->run_jsonl);
-    if (!concluded.ok()) return Complain(concluded.error());
-  }
-  const int code = RenderAll(result->run_jsonl, options.format == "json", result->exit_code);
+  const int code =
+      RenderAll(result->run_jsonl, options.format == "json", result->exit_code, conclude);
   if (!not_started.empty()) std::cerr << "counterpart: " << not_started << "\n";
   return code;
 }

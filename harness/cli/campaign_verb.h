@@ -8,6 +8,7 @@
 
 #include "harness/campaign/campaign.h"
 #include "harness/cli/command.h"
+#include "harness/cli/render.h"
 
 namespace counterpart::cli {
 
@@ -40,10 +41,10 @@ struct CampaignVerb {
 void AddCampaignOptions(CLI::App* verb, CampaignVerb* options);
 
 // Resolves the options, runs the campaign and renders its report; the exit code. `adjust` sees the
-// campaign before it starts, `conclude` the path of its run.jsonl before the matrix is printed.
+// campaign before it starts.
 int RunCampaignVerb(Context& context, CampaignVerb& options,
                     const std::function<Status(campaign::CampaignOptions&)>& adjust = nullptr,
-                    const std::function<Status(const std::string& run_jsonl)>& conclude = nullptr);
+                    const Conclude& conclude = nullptr);
 
 // "90s", "10m", "2h", or seconds; `option` names it in the error.
 Result<std::chrono::seconds> ParseDuration(const std::string& option, const std::string& text);

@@ -42,10 +42,9 @@ Result<explore::Options> Read(const ExploreOptions& options, uint64_t seed) {
   return read;
 }
 
-Status PrintMap(const std::string& run_jsonl, const explore::Options& options) {
-  Result<report::Run> run = report::RunReader::Read(run_jsonl);
-  if (!run.ok()) return run.error();
-  const campaign::Coverage coverage = campaign::CoverageOf(*run);
+void PrintMap(const report::Run& run, const std::string& run_jsonl,
+              const explore::Options& options) {
+  const campaign::Coverage coverage = campaign::CoverageOf(run);
   std::cout << campaign::ToText(coverage, /*map=*/false);
   for (const auto& [id, cell] : coverage.cells) {
     if (options.sample == 0 || cell.moments == 0) continue;
@@ -56,7 +55,6 @@ Status PrintMap(const std::string& run_jsonl, const explore::Options& options) {
               << chance.runs_for_95 << " runs\n";
   }
   std::cout << "\nframe by frame: counterpart coverage " << run_jsonl << "\n\n";
-  return {};
 }
 
 }  // namespace
@@ -111,7 +109,9 @@ void AddExplore(CLI::App& app, Context& context) {
           return Usage("there is nothing to explore in any cell that matches; of the first: " +
                        why);
         },
-        [read](const std::string& run_jsonl) { return PrintMap(run_jsonl, *read); });
+        [read](const report::Run& run, const std::string& run_jsonl) {
+          PrintMap(run, run_jsonl, *read);
+        });
   });
 }
 

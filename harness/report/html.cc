@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -55,14 +57,28 @@ void AppendEscaped(std::string_view json, std::string& out) {
   }
 }
 
+// A number for each text, the same for the same.
+class Numbers {
+ public:
+  size_t Of(const std::string& text) {
+    return known_.try_emplace(text, known_.size()).first->second;
+  }
+
+ private:
+  std::unordered_map<std::string, size_t> known_;
+};
+
 std::string Data(std::string_view run_jsonl) {
-  struct Kept {
-    std::string text;
-    v1::Verdict verdict = v1::VERDICT_NONE;
-    std::string cell, signature;  // with an exec
+  // A file may be far larger than what is kept of it: a line is looked at, and read again if it is.
+  struct Seen {
+    std::string_view raw;
+    std::optional<size_t> cell = std::nullopt;  // of an exec
+    bool passed = false;
+    size_t signature = 0;
   };
-  std::vector<Kept> lines;
-  std::unordered_set<std::string> counted;
+  std::vector<Seen> lines;
+  Numbers cells, signatures;
+  std::unordered_set<size_t> counted;
   uint64_t unreadable = 0;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
@@ -72,38 +88,38 @@ std::string Data(std::string_view run_jsonl) {
     const std::string_view raw = Trim(run_jsonl.substr(0, end));
     run_jsonl.remove_prefix(end == run_jsonl.npos ? run_jsonl.size() : end + 1);
     if (raw.empty()) continue;
-    Kept kept;
-    kept.text = SafeText(raw);
-    if (!IsJsonObject(kept.text)) {
+    const std::string text = SafeText(raw);
+    if (!IsJsonObject(text)) {
       ++unreadable;
       continue;
     }
+    Seen seen{.raw = raw};
     line.Clear();
     // A line this program does not understand is put in all the same: the page may.
-    if (google::protobuf::util::JsonStringToMessage(kept.text, &line, options).ok()) {
-      if (line.has_cell()) counted.insert(line.cell().id());
-      if (line.has_exec()) {
-        kept.verdict = line.exec().verdict();
-        kept.cell = line.exec().cell();
-        kept.signature = line.exec().signature();
+    if (google::protobuf::util::JsonStringToMessage(text, &line, options).ok()) {
+      if (line.has_cell()) counted.insert(cells.Of(line.cell().id()));
+      if (line.has_exec() && !line.exec().cell().empty()) {
+        seen.cell = cells.Of(line.exec().cell());
+        seen.passed = line.exec().verdict() == v1::VERDICT_PASS;
+        seen.signature = signatures.Of(line.exec().signature());
       }
     }
-    lines.push_back(std::move(kept));
+    lines.push_back(seen);
   }
 
   std::string out = "[";
-  std::map<std::pair<std::string, std::string>, int> seen;
+  std::map<std::pair<size_t, std::optional<size_t>>, int>
+      kept;  // by cell; by signature unless passed
   uint64_t left_out = 0;
-  for (const Kept& kept : lines) {
-    if (!kept.cell.empty() && counted.count(kept.cell) != 0) {
-      const bool passed = kept.verdict == v1::VERDICT_PASS;
-      const int nth = ++seen[{kept.cell, passed ? "passed" : "signature " + kept.signature}];
-      if (nth > (passed ? kPassedKept : kPerSignatureKept)) {
+  for (const Seen& seen : lines) {
+    if (seen.cell && counted.contains(*seen.cell)) {
+      const auto way = seen.passed ? std::nullopt : std::optional(seen.signature);
+      if (++kept[{*seen.cell, way}] > (seen.passed ? kPassedKept : kPerSignatureKept)) {
         ++left_out;
         continue;
       }
     }
-    AppendEscaped(kept.text, out);
+    AppendEscaped(SafeText(seen.raw), out);
     out += ",\n";
   }
   return out + "{\"embedding\": {\"unreadable_lines\": " + std::to_string(unreadable) +
