@@ -30,9 +30,7 @@ constexpr auto kLookWhileAsking = milliseconds(20);
 }  // namespace
 
 void CalmCheck::OnStarted() {
-  idle_since_.reset();
-  delivered_since_.reset();
-  contradiction_.reset();
+  OnActivity();
   settle_open_ = false;
 }
 
