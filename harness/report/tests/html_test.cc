@@ -34,6 +34,13 @@ TEST(Html, DataIsInertAndBounded) {
             std::string::npos);
 }
 
+// What a browser is given is UTF-8, whatever the file has.
+TEST(Html, BadBytesAreReplaced) {
+  const std::string data = DataOf(RenderHtml(SampleRunText() + "{\"exec\": {\"id\": \"\xff\"}}\n"));
+  EXPECT_EQ(data.find('\xff'), std::string::npos);
+  EXPECT_NE(data.find("{\"exec\": {\"id\": \"\xef\xbf\xbd\"}}"), std::string::npos);
+}
+
 TEST(Html, RunsOfUncountedCellsAreAllKept) {
   const std::string text = SampleRunText();
   const std::string data = DataOf(RenderHtml(text.substr(0, text.find("{\"cell\":"))));
