@@ -20,6 +20,7 @@
 
 #include "counterpart/control/v1/control.pb.h"
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/effects/calm_check.h"
 #include "harness/effects/control_client.h"
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
@@ -931,6 +932,23 @@ TEST_P(CalmTest, ASubjectThatClaimsToBeAtWorkAndRestsIsContradicted) {
   // Once it says what is so, all is well.
   Answer(Probe("claim:0"));
   EXPECT_EQ(UntilCommitted().state, Calm::State::kQuiescent);
+}
+
+// While gRPC may hold a question or an answer, no instant of rest tells against the subject.
+class HeldTest : public CalmTest {};
+INSTANTIATE_TEST_SUITE_P(Control, HeldTest, testing::Values("grpc"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(HeldTest, NobodyIsContradictedWhileTheLibraryIsInUse) {
+  Answer(Probe("claim:2"));
+  {
+    const InLibrary meanwhile;
+    for (int check = 0; check < 3 * kAgreeingAnswers; ++check) {
+      Take(0us);
+      EXPECT_EQ(world_->CheckCalm(0us, Certainty::kSustained).state, Calm::State::kNo);
+    }
+  }
+  EXPECT_EQ(UntilCommitted().state, Calm::State::kContradicted);
 }
 
 // The answer to a Settle of an earlier check comes while another waits for its own.
