@@ -36,6 +36,7 @@ class ControlSink {
  public:
   ControlSink();
   void Push(ControlCompletion completion);
+  void Push(std::vector<ControlCompletion> completions);
   // In the order they were pushed; leaves it empty.
   std::vector<ControlCompletion> Take();
   bool empty() const;
@@ -55,6 +56,9 @@ class ControlClient {
   // exactly once, unless the client is destroyed before. No deadline: the caller knows better.
   virtual void Ask(uint64_t id, const std::string& request,
                    Credential credential = Credential::kOurs) = 0;
+  // Sends what was asked and may have been kept, to go out together. To be called before every wait
+  // for an answer.
+  virtual void Flush() {}
   // How many TCP connections to the subject carry the questions so far.
   virtual size_t connections() const { return 0; }
 };

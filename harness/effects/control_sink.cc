@@ -1,5 +1,6 @@
 #include <sys/eventfd.h>
 
+#include <iterator>
 #include <utility>
 
 #include "harness/effects/control_client.h"
@@ -16,8 +17,14 @@ ControlSink::ControlSink() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 void ControlSink::Push(ControlCompletion completion) {
   const std::lock_guard lock(mutex_);
+  if (waiting_.empty()) eventfd_write(event_.get(), 1);  // else it is readable already
   waiting_.push_back(std::move(completion));
-  eventfd_write(event_.get(), 1);
+}
+
+void ControlSink::Push(std::vector<ControlCompletion> completions) {
+  const std::lock_guard lock(mutex_);
+  if (waiting_.empty() && !completions.empty()) eventfd_write(event_.get(), 1);
+  std::move(completions.begin(), completions.end(), std::back_inserter(waiting_));
 }
 
 std::vector<ControlCompletion> ControlSink::Take() {

@@ -17,10 +17,12 @@
 //   "nap"                            answer each Settle a second later, by a thread of gRPC's name
 //   "lapse"                          from then on gRPC lets every question lapse
 //   "spin:N"                         compute until N ms of CPU time are used up, then answer
-// AwaitEvent is answered by the next Release. The words after the program's name: "stdio" or
-// "grpc", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an answer; or
-// "lapsing": gRPC, which lets every question lapse; or "dives" as by the verb, before it has said
-// anything.
+//   "strange"                        answer a question, after this one, that nobody asked
+//   "finish"                         end the stream that it is asked on
+// AwaitEvent is answered by the next Release. The words after the program's name: "stdio", "grpc"
+// or "grpc-stream", then "wrapped" if stdin is not ours to watch; or "silent": gRPC, and never an
+// answer; or "lapsing": gRPC, which lets every question lapse; or "dives" as by the verb, before it
+// has said anything.
 #include <arpa/inet.h>
 #include <grpcpp/grpcpp.h>
 #include <netinet/in.h>
@@ -176,6 +178,7 @@ class Fake {
   using Reply = std::function<void(control::ControlReply)>;
   bool silent = false;
   std::atomic<bool> lapsing = false;  // of gRPC
+  std::atomic<bool> strange = false, finishing = false;
 
   void Handle(const control::ControlRequest& request, Reply done) {
     control::ControlReply reply;
@@ -311,6 +314,8 @@ class Fake {
       }
     }
     if (verb == "lapse") lapsing = true;
+    if (verb == "strange") strange = true;
+    if (verb == "finish") finishing = true;
     if (verb == "nap") {
       const std::lock_guard lock(mutex_);
       naps_ = true;
@@ -337,6 +342,12 @@ class Fake {
   std::vector<std::function<void()>> held_;  // answers to Settle
 };
 
+bool Admitted(grpc::CallbackServerContext* context) {
+  const char* token = std::getenv("COUNTERPART_TOKEN");
+  const auto given = context->client_metadata().find("counterpart-token");
+  return given != context->client_metadata().end() && token != nullptr && given->second == token;
+}
+
 class Service final : public control::Subject::CallbackService {
  public:
   explicit Service(Fake* fake) : fake_(fake) {}
@@ -346,9 +357,7 @@ class Service final : public control::Subject::CallbackService {
                                   Response* response, Request* (control::ControlRequest::*in)(),
                                   Response* (control::ControlReply::*out)()) {
     auto* reactor = context->DefaultReactor();
-    const char* token = std::getenv("COUNTERPART_TOKEN");
-    const auto given = context->client_metadata().find("counterpart-token");
-    if (given == context->client_metadata().end() || token == nullptr || given->second != token) {
+    if (!Admitted(context)) {
       reactor->Finish(grpc::Status(grpc::UNAUTHENTICATED, "no token"));
       return reactor;
     }
@@ -384,6 +393,75 @@ class Service final : public control::Subject::CallbackService {
   Fake* fake_;
 };
 
+// Never deleted: whoever is to answer may do so whenever it wants.
+class Conversation final
+    : public grpc::ServerBidiReactor<control::ConverseRequest, control::ConverseResponse> {
+ public:
+  Conversation(Fake* fake, bool admitted) : fake_(fake) {
+    if (!admitted) {
+      End(grpc::UNAUTHENTICATED, "no token");
+    } else if (fake_->lapsing) {
+      End(grpc::CANCELLED, "CANCELLED");
+    } else {
+      StartRead(&asked_);
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return End(grpc::OK, "");
+    for (const control::ControlRequest& request : asked_.requests()) {
+      if (fake_->lapsing) return End(grpc::CANCELLED, "CANCELLED");
+      fake_->Handle(request, [this](control::ControlReply reply) { Say(std::move(reply)); });
+      if (fake_->finishing) return End(grpc::OK, "");
+    }
+    StartRead(&asked_);
+  }
+
+  void OnWriteDone(bool) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    Write();
+  }
+
+  void OnDone() override {}
+
+ private:
+  void End(grpc::StatusCode code, const char* text) { Finish(grpc::Status(code, text)); }
+
+  void Say(control::ControlReply reply) {
+    const std::lock_guard lock(mutex_);
+    *waiting_.add_replies() = std::move(reply);
+    if (fake_->strange.exchange(false)) waiting_.add_replies()->set_id(4711);
+    Write();
+  }
+
+  void Write() {
+    if (writing_ || waiting_.replies().empty()) return;
+    writing_ = true;
+    said_.Clear();
+    said_.Swap(&waiting_);
+    StartWrite(&said_);
+  }
+
+  Fake* const fake_;
+  control::ConverseRequest asked_;
+  std::mutex mutex_;
+  control::ConverseResponse said_, waiting_;
+  bool writing_ = false;
+};
+
+class StreamService final : public control::SubjectStream::CallbackService {
+ public:
+  explicit StreamService(Fake* fake) : fake_(fake) {}
+
+  Conversation* Converse(grpc::CallbackServerContext* context) override {
+    return new Conversation(fake_, Admitted(context));
+  }
+
+ private:
+  Fake* fake_;
+};
+
 void ServeStdio(Fake& fake) {
   WriteAll(1, "counterpart-subject 1 stdio\n");
   std::mutex out;
@@ -403,14 +481,16 @@ void ServeStdio(Fake& fake) {
   }
 }
 
-void ServeGrpc(Fake& fake, bool wrapped) {
+void ServeGrpc(Fake& fake, const std::string& binding, bool wrapped) {
   Service service(&fake);
+  StreamService stream_service(&fake);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&service);
+  builder.RegisterService(&stream_service);
   const auto server = builder.BuildAndStart();
-  WriteAll(1, "counterpart-subject 1 grpc 127.0.0.1:" + std::to_string(port) + "\n");
+  WriteAll(1, "counterpart-subject 1 " + binding + " 127.0.0.1:" + std::to_string(port) + "\n");
   char byte;
   while (wrapped || read(0, &byte, 1) > 0) {
     if (wrapped) pause();
@@ -426,8 +506,9 @@ int main(int argc, char** argv) {
   fake.silent = std::string_view(argv[1]) == "silent";
   const bool wrapped = argc > 2 && std::string_view(argv[2]) == "wrapped";
   fake.lapsing = std::string_view(argv[1]) == "lapsing";
-  if (std::string_view(argv[1]) == "grpc" || fake.silent || fake.lapsing) {
-    ServeGrpc(fake, wrapped);
+  const bool stream = std::string_view(argv[1]) == "grpc-stream";
+  if (std::string_view(argv[1]) == "grpc" || stream || fake.silent || fake.lapsing) {
+    ServeGrpc(fake, stream ? "grpc-stream" : "grpc", wrapped);
   } else {
     ServeStdio(fake);
   }

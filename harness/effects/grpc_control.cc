@@ -12,31 +12,12 @@
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "counterpart/control/v1/control.pb.h"
 #include "harness/effects/control_delivery.h"
+#include "harness/effects/grpc_channel.h"
 
 namespace counterpart::effects {
 namespace {
 
 namespace control = counterpart::control::v1;
-
-// How long a subject may take until it has answered a connection, however starved it is. That it
-// never will is found out otherwise.
-constexpr int kLongestConnectMs = 60 * 60 * 1000;
-
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
-  grpc::ChannelArguments arguments;
-  // One TCP connection per channel, ours alone, straight to the subject.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // Nothing is ever sent twice behind our back: r[control.lifecycle.send-ordinal].
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // No probes of a bandwidth that is not there: a ping with every answer.
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  // The least time there is between two attempts to connect is what one of them is given.
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kLongestConnectMs);
-  arguments.SetMaxReceiveMessageSize(static_cast<int>(kLargestControlMessage));
-  arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
 
 // Completions come on one thread and one completion queue of our own, which end with the client:
 // gRPC's shared callback queue aborts the program now and then when its last user leaves.
@@ -46,8 +27,8 @@ class GrpcControl final : public ControlClient {
       : in_library_(std::in_place),
         token_(std::move(token)),
         sink_(sink),
-        commands_(control::Subject::NewStub(Connect(address))),
-        questions_(control::Subject::NewStub(Connect(address))),
+        commands_(control::Subject::NewStub(ChannelTo(address))),
+        questions_(control::Subject::NewStub(ChannelTo(address))),
         completions_([this] { Complete(); }) {
     in_library_.reset();
   }
@@ -128,10 +109,7 @@ class GrpcControl final : public ControlClient {
              Response* (control::ControlReply::*slot)()) {
     auto* call = new TypedCall<Response>;
     call->id = id;
-    if (credential != Credential::kNone) {
-      call->context.AddMetadata("counterpart-token",
-                                credential == Credential::kOurs ? token_ : "not " + token_);
-    }
+    Identify(credential, token_, &call->context);
     const InLibrary in_library;
     // Held to the end: whoever takes the tag off the queue takes the call over only then.
     const std::lock_guard lock(mutex_);
@@ -150,16 +128,11 @@ class GrpcControl final : public ControlClient {
         const std::lock_guard lock(mutex_);
         open_.erase(call.get());
       }
-      ControlCompletion completion{.id = call->id, .answered = call->status.ok()};
-      if (call->status.ok()) {
-        completion.reply = call->reply.SerializeAsString();
-      } else {
-        completion.failure = "gRPC status " + std::to_string(call->status.error_code()) + ": " +
-                             call->status.error_message();
-        // Nobody here cancels what is awaited. A server of gRPC's own does, after 30 s by default,
-        // when it got no time to hand the call over.
-        completion.lapsed = call->status.error_code() == grpc::StatusCode::CANCELLED;
-      }
+      ControlCompletion completion =
+          call->status.ok() ? ControlCompletion{.id = call->id,
+                                                .answered = true,
+                                                .reply = call->reply.SerializeAsString()}
+                            : NotAnswered(call->id, call->status);
       const std::lock_guard lock(mutex_);
       if (!closing_) sink_->Push(std::move(completion));
     }

@@ -780,6 +780,7 @@ void EpollLiveWorld::AwaitInput(microseconds limit) {
 }
 
 void EpollLiveWorld::Look(microseconds limit) {
+  if (subject_ != nullptr) subject_->control().Flush();
   if (subject_ != nullptr && subject_->wants_stdin()) {
     Watch(subject_->stdin_fd(), EPOLLOUT, Tag(Source::kStdin));
   }

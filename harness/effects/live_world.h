@@ -29,7 +29,7 @@ struct SubjectSpec {
 // What it said about itself.
 struct SubjectInfo {
   std::string name, version, language, mutant;
-  std::string binding;  // of its control plane: "grpc" or "stdio"
+  std::string binding;  // of its control plane: "grpc", "grpc-stream" or "stdio"
   std::vector<std::string> capabilities;
 };
 

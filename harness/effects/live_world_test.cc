@@ -53,10 +53,14 @@ std::string StartError(const SubjectSpec& spec) {
 
 // ---------------------------------------------------------------- pure parts
 
-TEST(StartLineTest, ReadsBothBindings) {
+TEST(StartLineTest, ReadsAnyBinding) {
   const Result<StartLine> grpc = ParseStartLine("counterpart-subject 1 grpc 127.0.0.1:4711");
   ASSERT_TRUE(grpc.ok());
   EXPECT_EQ(*grpc, (StartLine{StartLine::Binding::kGrpc, "127.0.0.1:4711", 4711}));
+  const Result<StartLine> stream =
+      ParseStartLine("counterpart-subject 1 grpc-stream 127.0.0.1:4711");
+  ASSERT_TRUE(stream.ok());
+  EXPECT_EQ(*stream, (StartLine{StartLine::Binding::kGrpcStream, "127.0.0.1:4711", 4711}));
   const Result<StartLine> stdio = ParseStartLine("counterpart-subject 1 stdio");
   ASSERT_TRUE(stdio.ok());
   EXPECT_EQ(*stdio, StartLine{});
@@ -406,11 +410,17 @@ class Worldly : public Test {
   uint32_t next_question_ = 1;
 };
 
-class BothBindings : public Worldly, public testing::WithParamInterface<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Control, BothBindings, testing::Values("grpc", "stdio"),
-                         [](const auto& info) { return info.param; });
+std::string NameOf(const testing::TestParamInfo<const char*>& binding) {
+  std::string name = binding.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
 
-TEST_P(BothBindings, DescribesItself) {
+class AnyBinding : public Worldly, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Control, AnyBinding, testing::Values("grpc", "grpc-stream", "stdio"),
+                         NameOf);
+
+TEST_P(AnyBinding, DescribesItself) {
   StartFake(GetParam());
   EXPECT_EQ(world_->subject().name, "fake");
   EXPECT_EQ(world_->subject().capabilities, std::vector<std::string>{"bare"});
@@ -418,7 +428,7 @@ TEST_P(BothBindings, DescribesItself) {
   EXPECT_TRUE(world_->alive());
 }
 
-TEST_P(BothBindings, AnswersComeWithTheLanesOwnIds) {
+TEST_P(AnyBinding, AnswersComeWithTheLanesOwnIds) {
   StartFake(GetParam());
   const Lane other = world_->OpenLane();
   world_->Execute(
@@ -432,7 +442,7 @@ TEST_P(BothBindings, AnswersComeWithTheLanesOwnIds) {
   EXPECT_EQ(reply.journal().events(0).transition().key(), 1u);
 }
 
-TEST_P(BothBindings, EchoesBothWays) {
+TEST_P(AnyBinding, EchoesBothWays) {
   StartFake(GetParam());
   const uint32_t accepted = AcceptOne("echo");
   EXPECT_GE(accepted, 1001u);
@@ -447,7 +457,7 @@ TEST_P(BothBindings, EchoesBothWays) {
   EXPECT_EQ(Until(IngressKind::kPayload, 1).bytes, large);
 }
 
-TEST_P(BothBindings, ReadsTheExecutionsOfTheLanesOwnTime) {
+TEST_P(AnyBinding, ReadsTheExecutionsOfTheLanesOwnTime) {
   StartFake(GetParam());
   const auto executions = [this](uint32_t id) {
     Do(EffectKind::kReadExecutions, id, 0, "aa bb");
@@ -467,7 +477,7 @@ TEST_P(BothBindings, ReadsTheExecutionsOfTheLanesOwnTime) {
   EXPECT_EQ(executions(4), "bb\naa\n");  // the file outlives the process
 }
 
-TEST_P(BothBindings, TellsTheExitBeforeWhatItEntails) {
+TEST_P(AnyBinding, TellsTheExitBeforeWhatItEntails) {
   StartFake(GetParam());
   AcceptOne("mute");
   control::ControlRequest await = ExecuteOf(next_command_++);
@@ -484,7 +494,7 @@ TEST_P(BothBindings, TellsTheExitBeforeWhatItEntails) {
   EXPECT_EQ(Until(IngressKind::kNoAnswer, late).text, "the subject is not running");
 }
 
-TEST_P(BothBindings, NamesTheSignalAndTheSanitizer) {
+TEST_P(AnyBinding, NamesTheSignalAndTheSanitizer) {
   StartFake(GetParam());
   Probe("abort");
   EXPECT_EQ(Until(IngressKind::kExited).text, "signal 6");
@@ -495,7 +505,7 @@ TEST_P(BothBindings, NamesTheSignalAndTheSanitizer) {
             "exit 1; ==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1");
 }
 
-TEST_P(BothBindings, KillsAndRestarts) {
+TEST_P(AnyBinding, KillsAndRestarts) {
   StartFake(GetParam());
   const uint32_t link = AcceptOne("mute");
   Do(EffectKind::kKill);
@@ -510,7 +520,7 @@ TEST_P(BothBindings, KillsAndRestarts) {
   EXPECT_EQ(Answer(Probe("nothing")).execute().outcome().kind_case(), control::Outcome::kDone);
 }
 
-TEST_P(BothBindings, RespawnsWithAllLanesClosed) {
+TEST_P(AnyBinding, RespawnsWithAllLanesClosed) {
   StartFake(GetParam());
   world_->CloseLane(lane_);
   ASSERT_TRUE(world_->Respawn().ok());
@@ -645,7 +655,7 @@ TEST_F(LinkTest, ResetsWhatAClosedLaneHeld) {
 
 // ---------------------------------------------------------------- calm
 
-class CalmTest : public BothBindings {
+class CalmTest : public AnyBinding {
  protected:
   void SetUp() override { StartFake(GetParam()); }
   // Looks until the world commits itself. Everything that arrives on the way is taken.
@@ -658,8 +668,8 @@ class CalmTest : public BothBindings {
     }
   }
 };
-INSTANTIATE_TEST_SUITE_P(Control, CalmTest, testing::Values("grpc", "stdio"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, CalmTest, testing::Values("grpc", "grpc-stream", "stdio"),
+                         NameOf);
 
 TEST_P(CalmTest, AnIdleSubjectIsQuiescent) {
   const Calm calm = UntilCommitted();
@@ -832,8 +842,7 @@ TEST_P(CalmTest, ASettleThatIsNeverAnsweredIsAStall) {
 
 // Nor do threads of gRPC's that nothing wakes say that nothing will come.
 class NapTest : public CalmTest {};
-INSTANTIATE_TEST_SUITE_P(Control, NapTest, testing::Values("grpc"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, NapTest, testing::Values("grpc", "grpc-stream"), NameOf);
 
 TEST_P(NapTest, AnAnswerThatGrpcFindsLaterIsWaitedFor) {
   Answer(Probe("nap"));
@@ -857,8 +866,7 @@ TEST_P(CalmTest, AnOtherQuestionThatIsNeverAnsweredIsAStall) {
 // What serves a subject may let questions lapse that it has no time for: nothing follows from that.
 class LapseTest : public CalmTest {};
 
-INSTANTIATE_TEST_SUITE_P(Control, LapseTest, testing::Values("grpc"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, LapseTest, testing::Values("grpc", "grpc-stream"), NameOf);
 
 TEST_P(LapseTest, AQuestionThatHasLapsedCannotBeJudged) {
   Answer(Probe("lapse"));
@@ -877,6 +885,49 @@ TEST_P(LapseTest, NorOneOfOurOwn) {
   const Calm calm = UntilCommitted();
   EXPECT_EQ(calm.state, Calm::State::kUnjudgeable);
   EXPECT_TRUE(calm.evidence.starts_with("starved: ")) << calm.evidence;
+}
+
+class StreamTest : public Worldly {
+ protected:
+  void SetUp() override { StartFake("grpc-stream"); }
+  Ingress EndOf(uint32_t question) {
+    return Until([question](const Ingress& ingress) {
+      return ingress.id == question &&
+             (ingress.kind == IngressKind::kAnswer || ingress.kind == IngressKind::kNoAnswer);
+    });
+  }
+  uint32_t AskJournal() {
+    control::ControlRequest journal;
+    journal.mutable_journal();
+    return Ask(journal);
+  }
+};
+
+// r[control.stream]
+TEST_F(StreamTest, AnAnswerThatNobodyAskedForEndsIt) {
+  EXPECT_EQ(EndOf(Probe("strange")).kind, IngressKind::kAnswer);
+  const Ingress ended = EndOf(AskJournal());
+  EXPECT_EQ(ended.kind, IngressKind::kNoAnswer);
+  EXPECT_EQ(ended.text, "gRPC status 13: the subject answered question 4711, which is not open");
+}
+
+TEST_F(StreamTest, OnceTheSubjectHasEndedItNothingIsAnswered) {
+  const Ingress last = EndOf(Probe("finish"));
+  for (int i = 0; i < 2; ++i) {
+    const Ingress ended = EndOf(AskJournal());
+    EXPECT_EQ(ended.kind, IngressKind::kNoAnswer);
+    EXPECT_EQ(ended.text, "gRPC status 2: the subject ended the stream");
+  }
+}
+
+TEST_F(StreamTest, AQuestionOfMoreThanAMessageIsAskedAllTheSame) {
+  control::ControlRequest large;
+  large.mutable_execute()->set_command_id(next_command_++);
+  large.mutable_execute()->mutable_call()->set_arguments(std::string(3u << 20, 'x'));
+  std::vector<uint32_t> questions = {AskJournal(), Ask(large), AskJournal(), Ask(large)};
+  for (const uint32_t question : questions) {
+    EXPECT_EQ(EndOf(question).kind, IngressKind::kAnswer);
+  }
 }
 
 // What never comes to rest is given up by the watchdog, with its class and a dump.
@@ -900,8 +951,8 @@ class WatchdogTest : public CalmTest {
     })) << dump.DebugString();
   }
 };
-INSTANTIATE_TEST_SUITE_P(Control, WatchdogTest, testing::Values("grpc", "stdio"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, WatchdogTest, testing::Values("grpc", "grpc-stream", "stdio"),
+                         NameOf);
 
 TEST_P(WatchdogTest, ARunaway) {
   Probe("spin:1000000");
@@ -936,8 +987,7 @@ TEST_P(CalmTest, ASubjectThatClaimsToBeAtWorkAndRestsIsContradicted) {
 
 // While gRPC may hold a question or an answer, no instant of rest tells against the subject.
 class HeldTest : public CalmTest {};
-INSTANTIATE_TEST_SUITE_P(Control, HeldTest, testing::Values("grpc"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, HeldTest, testing::Values("grpc", "grpc-stream"), NameOf);
 
 TEST_P(HeldTest, NobodyIsContradictedWhileTheLibraryIsInUse) {
   Answer(Probe("claim:2"));
@@ -973,8 +1023,8 @@ class FallbackTest : public CalmTest {
   }
   void TearDown() override { DistrustKernel(""); }
 };
-INSTANTIATE_TEST_SUITE_P(Control, FallbackTest, testing::Values("grpc", "stdio"),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Control, FallbackTest, testing::Values("grpc", "grpc-stream", "stdio"),
+                         NameOf);
 
 TEST_P(FallbackTest, SettleAndSilenceAreTierThree) {
   const Calm calm = UntilCommitted();

@@ -8,8 +8,8 @@ namespace counterpart::effects {
 namespace {
 
 constexpr char kExpected[] =
-    "expected \"counterpart-subject 1 grpc 127.0.0.1:PORT\" or \"counterpart-subject 1 stdio\" as "
-    "the first line on stdout";
+    "expected \"counterpart-subject 1 BINDING\" as the first line on stdout, with BINDING one of "
+    "\"grpc 127.0.0.1:PORT\", \"grpc-stream 127.0.0.1:PORT\" and \"stdio\"";
 
 Error Wrong(std::string what) { return Error{Error::Kind::kSubject, std::move(what)}; }
 
@@ -61,7 +61,8 @@ Result<StartLine> ParseStartLine(std::string_view line) {
                  " of the control plane; this harness speaks version \"1\"");
   }
   if (words[2] == "stdio" && words.size() == 3) return StartLine{};
-  if (words[2] != "grpc" || words.size() != 4) {
+  const bool stream = words[2] == "grpc-stream";
+  if ((words[2] != "grpc" && !stream) || words.size() != 4) {
     return Wrong(std::string(kExpected) + "; it said " + Quoted(line));
   }
   constexpr std::string_view kLoopback = "127.0.0.1:";
@@ -77,7 +78,8 @@ Result<StartLine> ParseStartLine(std::string_view line) {
     return Wrong("the subject serves at " + Quoted(address) +
                  ", which names no port from 1 to 65535");
   }
-  return StartLine{StartLine::Binding::kGrpc, std::string(address), static_cast<uint16_t>(port)};
+  return StartLine{stream ? StartLine::Binding::kGrpcStream : StartLine::Binding::kGrpc,
+                   std::string(address), static_cast<uint16_t>(port)};
 }
 
 Error StartLineTooLong(std::string_view said) {

@@ -14,9 +14,9 @@ namespace counterpart::effects {
 inline constexpr size_t kLongestStartLine = 4u << 10;
 
 struct StartLine {
-  enum class Binding { kGrpc, kStdio } binding = Binding::kStdio;
-  std::string address = {};  // with kGrpc: "127.0.0.1:PORT"
-  uint16_t port = 0;         // with kGrpc
+  enum class Binding { kGrpc, kGrpcStream, kStdio } binding = Binding::kStdio;
+  std::string address = {};  // over gRPC: "127.0.0.1:PORT"
+  uint16_t port = 0;         // over gRPC
 
   bool operator==(const StartLine&) const = default;
 };

@@ -23,7 +23,6 @@ void StdioControl::Ask(uint64_t id, const std::string& request, Credential /*non
   parsed.set_id(id);
   pending_.insert(id);
   unsent_ += wire::Frame(parsed.SerializeAsString());
-  OnWritable();
 }
 
 void StdioControl::OnWritable() {

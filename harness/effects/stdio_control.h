@@ -21,6 +21,9 @@ class StdioControl final : public ControlClient {
       : stdin_(stdin_pipe), sink_(sink), decoder_(kLargestControlMessage) {}
 
   void Ask(uint64_t id, const std::string& request, Credential credential) override;
+  void Flush() override {
+    if (wants_write()) OnWritable();
+  }
 
   // Bytes of the subject's stdout, past its start line.
   void OnOutput(std::string_view bytes);

@@ -44,6 +44,7 @@ TEST(StdioControlTest, WritesToNobodyElseOnceItsPipeIsClosed) {
   while (!reopened()) others.emplace_back();
 
   control.Ask(7, Settle(), Credential::kOurs);
+  control.Flush();
   for (const Pipe& other : others) {
     char byte = 0;
     EXPECT_EQ(read(other.read.get(), &byte, 1), -1) << "a question was written to a stranger";

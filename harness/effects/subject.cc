@@ -53,11 +53,13 @@ Result<std::unique_ptr<Subject>> Subject::Start(const SubjectSpec& spec, Control
   Result<StartLine> line = subject->AwaitStartLine();
   if (!line) return subject->WithOutput(line.error());
   subject->witness_->OnStarted();
-  if (line->binding == StartLine::Binding::kGrpc) {
-    subject->info_.binding = "grpc";
+  if (line->binding != StartLine::Binding::kStdio) {
+    const bool stream = line->binding == StartLine::Binding::kGrpcStream;
+    subject->info_.binding = stream ? "grpc-stream" : "grpc";
     subject->port_ = line->port;
     subject->control_paths_ = ControlPaths(line->port);
-    subject->control_ = MakeGrpcControl(line->address, subject->process_->token(), sink);
+    subject->control_ = (stream ? MakeGrpcStreamControl : MakeGrpcControl)(
+        line->address, subject->process_->token(), sink);
   } else {
     subject->info_.binding = "stdio";
     auto stdio = std::make_unique<StdioControl>(&subject->process_->stdin_pipe(), sink);
@@ -233,6 +235,7 @@ Status Subject::AwaitDescription(ControlSink* sink) {
   control::ControlRequest request;
   request.mutable_describe();
   control_->Ask(0, request.SerializeAsString());
+  control_->Flush();
   std::vector<ControlCompletion> completions;
   while ((completions = sink->Take()).empty()) {
     if (process_->CheckExit()) {

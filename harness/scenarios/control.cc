@@ -528,8 +528,8 @@ Task<> StrangersAreRefused(Peer& peer) {
 
 // ---------------------------------------------------------------- control_replies_…
 
-Task<> RepliesNameTheirRequests(Peer& peer) {
-  const std::string rule = "control.stdio";
+// `rule`: that of the binding.
+Task<> RepliesNameTheirRequests(Peer& peer, std::string rule) {
   ExecuteRequest held = Listen(peer);
   const uint64_t id = held.command_id();
   held.set_hold_at(control::v1::HOLD_AT_STARTED);
@@ -644,7 +644,15 @@ std::vector<Scenario> ControlScenarios() {
        {"control.stdio"},
        {},
        {"control_lifecycle", kOver + "stdio"},
-       &RepliesNameTheirRequests},
+       [](Peer& peer) { return RepliesNameTheirRequests(peer, "control.stdio"); }},
+      {"control_stream_replies_name_their_requests",
+       "control",
+       "Each reply on a stream carries the id of its request, and comes when it can.",
+       there,
+       {"control.stream"},
+       {},
+       {"control_lifecycle", kOver + "grpc-stream"},
+       [](Peer& peer) { return RepliesNameTheirRequests(peer, "control.stream"); }},
       {"control_probe_tells_what_is_unsupported",
        "control",
        "What a subject declares it can be probed for, and nothing else, not even a capability "

@@ -20,7 +20,8 @@ using peer::Relay;
 // Over which conduits a scenario is played: each is a cell of its own.
 enum class Conduits : uint8_t { kBare, kStable, kBoth };
 
-// A need of this and a binding, "grpc" or "stdio": a subject that serves its control plane so.
+// A need of this and a binding, "grpc" (of either kind), "grpc-stream" or "stdio": a subject that
+// serves its control plane so.
 inline const std::string kOver = "over ";
 
 struct Scenario {

@@ -36,7 +36,8 @@ TEST(Catalogue, NamesRulesAndNeedsAreWellFormed) {
     EXPECT_EQ(between, scenario.between != nullptr);
     EXPECT_EQ(between, !scenario.rules_bidirectional.empty());
     for (const auto& need : scenario.needs) {
-      if (need == kOver + "grpc" || need == kOver + "stdio") continue;
+      if (need == kOver + "grpc" || need == kOver + "grpc-stream" || need == kOver + "stdio")
+        continue;
       EXPECT_NE(capabilities->text.find("`" + need + "`"), std::string::npos) << need;
     }
   }
