@@ -1,84 +1,70 @@
-// The C++ subject: serves the control plane over gRPC on loopback until stdin closes.
-#include <grpcpp/grpcpp.h>
-
+// The C++ subject: serves the control plane over a gRPC stream on loopback until stdin closes.
 #include <cstdlib>
 #include <iostream>
 #include <limits>
 #include <thread>
 
+#include "adapter/conversation.h"
 #include "adapter/scope.h"
-#include "counterpart/control/v1/control.grpc.pb.h"
 #include "runtime/mutation.h"
 
 namespace subject {
 namespace {
-using Context = grpc::CallbackServerContext;
-using Reactor = grpc::ServerUnaryReactor;
 
-// Every request goes to the loop, in order, and is answered from there.
-class Control final : public control::Subject::CallbackService {
+class Control final : public control::SubjectStream::CallbackService {
  public:
   Control(Runtime& runtime, const char* token)
       : runtime_(runtime), log_(runtime.journal, runtime.loop), token_(token ? token : "") {}
 
-#define COUNTERPART_ANSWER(method, answer)                                   \
-  Reactor* method(Context* context, const control::method##Request* request, \
-                  control::method##Response* response) override {            \
-    return OnLoop(context, [=, this](Reactor* reactor) {                     \
-      *response = answer(*request);                                          \
-      reactor->Finish(grpc::Status::OK);                                     \
-    });                                                                      \
-  }
-  COUNTERPART_ANSWER(Describe, Described)
-  COUNTERPART_ANSWER(Status, log_.Status)
-  COUNTERPART_ANSWER(Journal, runtime_.journal.Read)
-  COUNTERPART_ANSWER(Settle, log_.Settle)
-  COUNTERPART_ANSWER(Reset, ResetScope)
-#undef COUNTERPART_ANSWER
-
-  Reactor* Execute(Context* context, const control::ExecuteRequest* request,
-                   control::ExecuteResponse* response) override {
-    return OnLoop(context, [=, this](Reactor* reactor) {
-      const auto prepare = [=, this] { return FindScope(request->scope()).Prepare(*request); };
-      log_.Execute(*request, prepare, [=](control::ExecuteResponse answer) {
-        *response = std::move(answer);
-        reactor->Finish(grpc::Status::OK);
-      });
-    });
+  Conversation* Converse(grpc::CallbackServerContext* context) override {
+    const auto& sent = context->client_metadata();
+    const auto token = sent.find("counterpart-token");
+    const bool none = token == sent.end();
+    Conversation::Answer answer;  // r[control.token]
+    if ((!none && token->second == token_) || Mutated(none ? "asks_no_token" : "takes_any_token")) {
+      answer = [this](const auto& request, const auto& say) { Answer(request, say); };
+    }
+    return new Conversation(runtime_.loop, std::move(answer));
   }
 
  private:
-  control::DescribeResponse Described(const control::DescribeRequest&) const {
-    control::DescribeResponse response;
+  // On the loop.
+  void Answer(const control::ControlRequest& request, const Conversation::Say& say) {
+    control::ControlReply reply;
+    const bool other = request.has_status() && Mutated("names_another_request");
+    reply.set_id(request.id() + other);  // r[control.stream]
+    if (request.has_execute()) {
+      const auto prepare = [&, this] {
+        return FindScope(request.execute().scope()).Prepare(request.execute());
+      };
+      return log_.Execute(request.execute(), prepare, [reply, say](auto response) mutable {
+        *reply.mutable_execute() = std::move(response);
+        say(reply);
+      });
+    }
+    if (request.has_describe()) Describe(*reply.mutable_describe());
+    if (request.has_status()) *reply.mutable_status() = log_.Status(request.status());
+    if (request.has_journal()) *reply.mutable_journal() = runtime_.journal.Read(request.journal());
+    if (request.has_settle()) *reply.mutable_settle() = log_.Settle(request.settle());
+    if (request.has_reset()) *reply.mutable_reset() = Reset(request.reset().scope());
+    say(reply);
+  }
+
+  void Describe(control::DescribeResponse& response) const {
     response.set_name("cpp");
     response.set_version("0.1.0");
     response.set_language("C++");
     response.mutable_capabilities()->Assign(kCapabilities.begin(), kCapabilities.end());
     response.set_epoch(runtime_.journal.epoch());
     response.set_mutant(std::string(ActiveMutation()));
-    return response;
   }
 
-  control::ResetResponse ResetScope(const control::ResetRequest& request) {
-    const control::ResetResponse counts = FindScope(request.scope()).domain.Counts();
-    log_.Drop(request.scope());
-    scopes_.erase(request.scope());
-    runtime_.journal.Retire(request.scope());
+  control::ResetResponse Reset(const std::string& scope) {
+    const control::ResetResponse counts = FindScope(scope).domain.Counts();
+    log_.Drop(scope);
+    scopes_.erase(scope);
+    runtime_.journal.Retire(scope);
     return counts;
-  }
-
-  // r[control.token]
-  Reactor* OnLoop(Context* context, std::function<void(Reactor*)> answer) {
-    Reactor* reactor = context->DefaultReactor();
-    const auto& sent = context->client_metadata();
-    const auto token = sent.find("counterpart-token");
-    const bool none = token == sent.end();
-    if ((none || token->second != token_) && !Mutated(none ? "asks_no_token" : "takes_any_token")) {
-      reactor->Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
-    } else {
-      runtime_.loop.Post([reactor, answer = std::move(answer)] { answer(reactor); });
-    }
-    return reactor;
   }
 
   Scope& FindScope(const std::string& name) {
@@ -111,7 +97,8 @@ int Main(const std::vector<std::string_view>& flags) {
     std::cerr << "subject_cpp: cannot listen on 127.0.0.1\n";
     return 1;
   }
-  std::cout << "counterpart-subject 1 grpc 127.0.0.1:" << port << std::endl;  // r[control.start]
+  // r[control.start]
+  std::cout << "counterpart-subject 1 grpc-stream 127.0.0.1:" << port << std::endl;
   if (Mutated("says_two_lines")) std::cout << "ready" << std::endl;
   std::thread([] {
     std::cin.ignore(std::numeric_limits<std::streamsize>::max());

@@ -148,6 +148,7 @@ constexpr auto kCatalogue = std::to_array<std::string_view>({
     "mints_odd_ids_only",
     "missing_schema_accepted",
     "moves_lost_calls_to_the_root",
+    "names_another_request",
     "names_channels_in_any_order",
     "names_no_field_of_a_mismatch",
     "names_no_origin_in_a_new_session",

@@ -1,5 +1,6 @@
 #include "testbed/session_commands.h"
 
+#include <algorithm>
 #include <memory>
 #include <variant>
 
@@ -10,11 +11,44 @@ using Finish = CommandLog::Finish;
 using Work = CommandLog::Work;
 using Held = std::shared_ptr<Session>;
 
-Work Ping(const Held& session) {
+control::Outcome Fail(const Ending& why) { return Failed(why.reason, why.text, why.rule); }
+
+Work Listen(Domain& domain, const control::Listen& c) {
+  const auto settings = Settings::Announcing(c);
+  if (!settings) return nullptr;
+  return [&domain, c, s = *settings](const Finish& finish) {
+    control::Outcome outcome;
+    outcome.mutable_listening()->set_port(domain.Listen(c.host(), c.port(), s, c.resumable()));
+    finish(outcome);
+  };
+}
+
+Work Connect(Domain& domain, const control::Connect& c) {
+  const auto settings = Settings::Announcing(c);
+  if (!settings) return nullptr;
+  const Dialling dialling{.host = c.host(),
+                          .port = static_cast<uint16_t>(c.port()),
+                          .max_attempts = std::max(c.max_attempts(), 1u),
+                          .backoff_initial_ms = c.backoff_initial_ms(),
+                          .backoff_max_ms = c.backoff_max_ms(),
+                          .own_parity = c.odd_parity() ? 1u : 0u,
+                          .resume = c.resume(),
+                          .fresh = c.session_lost() == control::SESSION_LOST_POLICY_FRESH,
+                          .stable = c.stable_conduit()};
+  return [&domain, settings, dialling](const Finish& finish) {
+    domain.Connect(*settings, dialling, [finish](auto result) {
+      if (const auto* ending = std::get_if<Ending>(&result)) return finish(Fail(*ending));
+      control::Outcome outcome;
+      outcome.mutable_connected()->set_session_id(std::get<0>(result)->record().session_id);
+      finish(outcome);
+    });
+  };
+}
+
+Work Ping(const Held& session, const control::Ping&) {
   return [session](const Finish& finish) {
     session->Ping([&session = *session, finish](bool answered) {
-      const Ending& ending = session.ending();
-      finish(answered ? Done() : Failed(ending.reason, ending.text, ending.rule));
+      finish(answered ? Done() : Fail(session.ending()));
     });
   };
 }
@@ -35,7 +69,8 @@ Work Open(const Held& session, const control::OpenConnection& command) {
   };
 }
 
-Work Close(const Held& session, uint64_t id) {
+Work Close(const Held& session, const control::CloseConnection& command) {
+  const uint64_t id = command.connection_id();
   // r[connection.root]: the root is not to be closed.
   if (id == 0 || session->connections().Find(id) == nullptr) return nullptr;
   return [session, id](const Finish& finish) {
@@ -45,15 +80,33 @@ Work Close(const Held& session, uint64_t id) {
 
 }  // namespace
 
-Work SessionCommand(const Domain& domain, const control::ExecuteRequest& command) {
-  const Held session =
-      domain.FindSession(command.has_ping()              ? command.ping().session_id()
-                         : command.has_open_connection() ? command.open_connection().session_id()
-                                                         : command.close_connection().session_id());
-  if (!session) return nullptr;
-  if (command.has_ping()) return Ping(session);
-  if (command.has_open_connection()) return Open(session, command.open_connection());
-  return Close(session, command.close_connection().connection_id());
+Work SessionCommand(Domain& domain, const control::ExecuteRequest& command) {
+  const auto on_session = [&domain](const auto& named, const auto& work) -> Work {
+    const Held session = domain.FindSession(named.session_id());
+    return session ? work(session, named) : nullptr;
+  };
+  switch (command.command_case()) {
+    case control::ExecuteRequest::kListen:
+      return Listen(domain, command.listen());
+    case control::ExecuteRequest::kStopListening:
+      return Just([&domain] { domain.StopListening(); });
+    case control::ExecuteRequest::kConnect:
+      return Connect(domain, command.connect());
+    case control::ExecuteRequest::kPing:
+      return on_session(command.ping(), Ping);
+    case control::ExecuteRequest::kOpenConnection:
+      return on_session(command.open_connection(), Open);
+    case control::ExecuteRequest::kCloseConnection:
+      return on_session(command.close_connection(), Close);
+    case control::ExecuteRequest::kCloseSession:
+      return on_session(command.close_session(), [](const Held& session, const auto&) {
+        return Just([session] { session->Goodbye(); });
+      });
+    default:
+      return on_session(command.expire_session(), [](const Held& session, const auto&) {
+        return Just([session] { session->End({}); });
+      });
+  }
 }
 
 }  // namespace subject

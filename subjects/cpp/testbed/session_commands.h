@@ -1,4 +1,5 @@
-// The testbed's application as one that pings, and that opens and closes virtual connections.
+// The testbed's application as one that has sessions: makes them, pings, opens and closes virtual
+// connections, and ends them.
 #pragma once
 
 #include "runtime/command_log.h"
@@ -6,8 +7,9 @@
 
 namespace subject {
 
-// What carries out a Ping, OpenConnection or CloseConnection. Null: it names no session or
+// What carries out a Listen, StopListening, Connect, Ping, OpenConnection, CloseConnection,
+// CloseSession or ExpireSession. Null: it asks for what is not allowed, or names no session or
 // connection that there is.
-CommandLog::Work SessionCommand(const Domain& domain, const control::ExecuteRequest& command);
+CommandLog::Work SessionCommand(Domain& domain, const control::ExecuteRequest& command);
 
 }  // namespace subject
