@@ -9,9 +9,8 @@ from counterpart.control.v1 import control_pb2 as pb
 from runtime.command_log import NotAccepted, Work, failed
 from runtime.domain import Domain, Runtime
 from runtime.ending import Ending
-from runtime.initiator import Dialling
 from runtime.journal_encoding import watch
-from runtime.session import Session, Settings
+from testbed import sessions
 from testbed.caller import CallerEnds
 from testbed.program import Testbed, registration
 
@@ -49,45 +48,17 @@ class Scope:
 
         return run
 
-    def listen(self, c: pb.Listen) -> Act | None:
-        """Accept sessions."""
-        settings = Settings.asked(c)
-
-        async def act() -> pb.Outcome:
-            port = await self.domain.listen(c.host, c.port, settings, c.resumable)
-            return pb.Outcome(listening=pb.Listening(port=port))
-
-        return settings and act
-
-    def connect(self, c: pb.Connect) -> Act | None:
-        """Establish a session."""
-        settings = Settings.asked(c)
-        fresh = c.session_lost == pb.SESSION_LOST_POLICY_FRESH
-        how = (c.max_attempts, c.backoff_initial_ms, c.backoff_max_ms, c.stable_conduit)
-        dialling = Dialling(c.host, c.port, int(c.odd_parity), c.resume, fresh, *how)
-
-        async def act() -> pb.Outcome:
-            session = await self.domain.connect(settings, dialling)
-            return pb.Outcome(connected=pb.Connected(session_id=session.session_id))
-
-        return settings and act
-
-    def session(self, c, act: Callable[[Session], Awaitable[None] | None]) -> Act | None:
-        """Do something to the session that a command names."""
-        session = self.domain.session(c.session_id)
-        return session and partial(act, session)
-
 
 # What carries a command out, or None if there is not what it names.
 _COMMANDS: dict[str, Callable[[Scope, Any], Act | None]] = {
     "probe": lambda scope, c: lambda: None,
-    "listen": Scope.listen,
+    "listen": lambda scope, c: sessions.listen(scope.domain, c),
     "register_service": lambda scope, c: registration(scope.domain.runtime, c.service),
     "stop_listening": lambda scope, c: scope.domain.stop_listening,
-    "connect": Scope.connect,
-    "ping": lambda scope, c: scope.session(c, Session.ping),
-    "close_session": lambda scope, c: scope.session(c, Session.goodbye),
-    "expire_session": lambda scope, c: scope.session(c, lambda session: session.end("expired")),
+    "connect": lambda scope, c: sessions.connect(scope.domain, c),
+    "ping": lambda scope, c: sessions.ping(scope.domain, c),
+    "close_session": lambda scope, c: sessions.close(scope.domain, c),
+    "expire_session": lambda scope, c: sessions.expire(scope.domain, c),
     "call": lambda scope, c: scope.calls.call(c, scope.domain.session(c.session_id)),
     "open_connection": lambda scope, c: scope.calls.open(c, scope.domain.session(c.session_id)),
     "close_connection": lambda scope, c: scope.calls.shut(c, scope.domain.session(c.session_id)),
