@@ -1,5 +1,7 @@
 #include "harness/effects/control_translation.h"
 
+#include <google/protobuf/arena.h>
+
 #include "counterpart/control/v1/control.pb.h"
 
 namespace counterpart::effects {
@@ -49,7 +51,10 @@ Result<ControlTranslation::Outgoing> ControlTranslation::ToSubject(const std::st
 
 Result<std::string> ControlTranslation::ToMachine(uint32_t question,
                                                   const std::string& reply) const {
-  control::ControlReply parsed;
+  // A journal is many small messages, made and dropped together.
+  google::protobuf::Arena arena;
+  control::ControlReply& parsed =
+      *google::protobuf::Arena::CreateMessage<control::ControlReply>(&arena);
   if (!parsed.ParseFromString(reply)) {
     return Error{Error::Kind::kSubject, "the subject answered something that is no ControlReply"};
   }

@@ -9,12 +9,10 @@ namespace counterpart::peer {
 namespace {
 
 using google::protobuf::Descriptor;
-using google::protobuf::OneofDescriptor;
 
-std::string OneofMember(const google::protobuf::Message& message, const char* oneof) {
-  const OneofDescriptor* descriptor = message.GetDescriptor()->FindOneofByName(oneof);
-  const auto* field = message.GetReflection()->GetOneofFieldDescriptor(message, descriptor);
-  return field == nullptr ? "" : field->name();
+// `number`: of the member that is set, 0 if none is.
+std::string OneofMember(const google::protobuf::Message& message, int number) {
+  return number == 0 ? "" : message.GetDescriptor()->FindFieldByNumber(number)->name();
 }
 
 std::string WithoutPrefix(const std::string& name, const char* prefix) {
@@ -96,11 +94,11 @@ std::string Names::Of(const char* prefix, const std::string& value) {
   return prefix + std::to_string(known.try_emplace(value, next).first->second);
 }
 
-std::string KindOf(const wire::v1::Prologue& p) { return OneofMember(p, "kind"); }
-std::string KindOf(const wire::v1::Handshake& h) { return OneofMember(h, "kind"); }
-std::string KindOf(const wire::v1::Message& m) { return OneofMember(m, "payload"); }
-std::string KindOf(const wire::v1::StableHandshake& h) { return OneofMember(h, "kind"); }
-std::string KindOf(const wire::v1::StableFrame& f) { return OneofMember(f, "kind"); }
+std::string KindOf(const wire::v1::Prologue& p) { return OneofMember(p, p.kind_case()); }
+std::string KindOf(const wire::v1::Handshake& h) { return OneofMember(h, h.kind_case()); }
+std::string KindOf(const wire::v1::Message& m) { return OneofMember(m, m.payload_case()); }
+std::string KindOf(const wire::v1::StableHandshake& h) { return OneofMember(h, h.kind_case()); }
+std::string KindOf(const wire::v1::StableFrame& f) { return OneofMember(f, f.kind_case()); }
 
 std::string ShortName(wire::v1::ProtocolErrorCode code) {
   return WithoutPrefix(wire::v1::ProtocolErrorCode_Name(code), "PROTOCOL_ERROR_CODE_");
@@ -246,10 +244,10 @@ std::string Read(const wire::v1::Message& message) {
 }
 
 std::string Read(const control::v1::ControlRequest& request) {
-  if (!request.has_execute()) return OneofMember(request, "kind");
+  if (!request.has_execute()) return OneofMember(request, request.kind_case());
   const auto& execute = request.execute();
-  std::string text =
-      "command " + Number(execute.command_id()) + ": " + OneofMember(execute, "command");
+  std::string text = "command " + Number(execute.command_id()) + ": " +
+                     OneofMember(execute, execute.command_case());
   if (execute.has_call()) {
     text += " " + ShortMethod(execute.call().method()) + " as " + execute.call().handle();
   } else if (execute.has_channel_send()) {
@@ -261,7 +259,7 @@ std::string Read(const control::v1::ControlRequest& request) {
 }
 
 std::string Read(const control::v1::ControlReply& reply) {
-  if (!reply.has_execute()) return "answer: " + OneofMember(reply, "kind");
+  if (!reply.has_execute()) return "answer: " + OneofMember(reply, reply.kind_case());
   if (reply.execute().has_refusal()) {
     return "refused: " +
            WithoutPrefix(control::v1::RefusalReason_Name(reply.execute().refusal().reason()),
@@ -282,7 +280,7 @@ std::string Read(const control::v1::ControlReply& reply) {
       return "failed: " + WithoutPrefix(control::v1::FailureReason_Name(outcome.failed().reason()),
                                         "FAILURE_REASON_");
     default:
-      return OneofMember(outcome, "kind");
+      return OneofMember(outcome, outcome.kind_case());
   }
 }
 
