@@ -115,6 +115,42 @@ class Lines {
   Status error_;
 };
 
+report::v1::Scenario Describe(const scenarios::Scenario& scenario) {
+  report::v1::Scenario out;
+  out.set_name(scenario.name);
+  out.set_group(scenario.group);
+  out.set_summary(scenario.summary);
+  std::set<std::string> rules, moments;
+  for (const scenarios::Direction direction : scenario.directions) {
+    out.add_directions(scenarios::Name(direction));
+    for (const bool stable : {false, true}) {
+      const auto& promised = scenario.Rules(direction, stable);
+      rules.insert(promised.begin(), promised.end());
+    }
+    for (std::string& moment : scenarios::MomentsToSee(scenario, direction)) {
+      moments.insert(std::move(moment));
+    }
+  }
+  for (const std::string& moment : moments) out.add_moments(moment);
+  for (const std::string& rule : rules) out.add_rules(rule);
+  for (const std::string& need : scenario.needs) out.add_needs(need);
+  return out;
+}
+
+// What a run.jsonl begins with: the header, and each scenario once.
+void PutBeginning(const CampaignOptions& options, Lines* lines) {
+  report::v1::Line line;
+  *line.mutable_header() = MakeHeader(options);
+  lines->Put(std::move(line));
+  std::set<std::string> described;
+  for (const Cell& cell : options.cells) {
+    if (!described.insert(cell.scenario->name).second) continue;
+    report::v1::Line scenario;
+    *scenario.mutable_scenario() = Describe(*cell.scenario);
+    lines->Put(std::move(scenario));
+  }
+}
+
 }  // namespace
 
 Result<CampaignResult> RunCampaign(CampaignOptions options) {
@@ -126,20 +162,14 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
                                                   .count());
   };
   const std::string path = options.out + "/run.jsonl";
-  report::Run before;
   if (options.resume) {
-    Result<report::Run> read = report::RunReader::Read(path);
-    if (!read.ok()) return read.error();
-    before = std::move(read).value();
-    options.seed = before.header->seed();
+    // All of it, before anything is changed: whether it can be gone on with.
+    Result<report::Run> before = report::RunReader::Read(path);
+    if (!before.ok()) return before.error();
+    options.seed = before->header->seed();
   }
-  Result<std::unique_ptr<report::RunWriter>> created =
-      options.resume ? report::RunWriter::Continue(path) : report::RunWriter::Create(path);
-  if (!created.ok()) return created.error();
-  report::RunWriter& writer = **created;
 
   std::mutex mutex;  // over everything below that workers share
-  Lines lines(&writer, options);
   report::Summary summary;
   Progress progress;
   std::map<std::string, uint32_t> traces_of;
@@ -148,41 +178,13 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
                      : options.duration ? 0
                                         : uint64_t{options.runs} * options.cells.size();
 
-  report::v1::Line line;
-  if (!options.resume) {
-    *line.mutable_header() = MakeHeader(options);
-    lines.Put(std::move(line));
-  }
-  std::set<std::string> described;
   for (const Cell& cell : options.cells) {
     summary.Plan(Identity(cell), open_ended ? 0 : options.runs);
     // Where every run has one seed, chance decides nothing.
     const bool chance = !options.explore && options.plan.empty() && !options.run_seed;
-    if (chance)
+    if (chance) {
       summary.LookOutFor(cell.Id(), scenarios::MomentsToSee(*cell.scenario, cell.direction));
-    if (options.resume) continue;
-    const scenarios::Scenario& scenario = *cell.scenario;
-    if (!described.insert(scenario.name).second) continue;
-    report::v1::Scenario& out = *line.mutable_scenario();
-    out.Clear();
-    out.set_name(scenario.name);
-    out.set_group(scenario.group);
-    out.set_summary(scenario.summary);
-    std::set<std::string> rules, moments;
-    for (const scenarios::Direction direction : scenario.directions) {
-      out.add_directions(scenarios::Name(direction));
-      for (const bool stable : {false, true}) {
-        const auto& promised = scenario.Rules(direction, stable);
-        rules.insert(promised.begin(), promised.end());
-      }
-      for (std::string& moment : scenarios::MomentsToSee(scenario, direction)) {
-        moments.insert(std::move(moment));
-      }
     }
-    for (const std::string& moment : moments) out.add_moments(moment);
-    for (const std::string& rule : rules) out.add_rules(rule);
-    for (const std::string& need : scenario.needs) out.add_needs(need);
-    lines.Put(line);
   }
 
   Schedule schedule(options, now_us);
@@ -205,12 +207,21 @@ Result<CampaignResult> RunCampaign(CampaignOptions options) {
     }
     exec->mutable_transitions()->Swap(&first);
   };
-  for (report::v1::Exec& exec : before.execs) {
-    keep_first(&exec);
+  const auto go_on_behind = [&](const report::v1::Exec& exec) {
+    reached.insert(exec.transitions().begin(), exec.transitions().end());
     schedule.Skip(exec.cell(), exec.ordinal());
     earlier_us = std::max(earlier_us, exec.started_us() + exec.duration_us());
     count(exec);
-  }
+  };
+
+  Result<std::unique_ptr<report::RunWriter>> created =
+      options.resume ? report::RunWriter::Continue(path, go_on_behind)
+                     : report::RunWriter::Create(path);
+  if (!created.ok()) return created.error();
+  report::RunWriter& writer = **created;
+  Lines lines(&writer, options);
+  if (!options.resume) PutBeginning(options, &lines);
+
   const auto sink = [&](FinishedRun finished) {
     report::v1::Exec& exec = *finished.exec;
     if (options.explore && Unreached(exec)) {

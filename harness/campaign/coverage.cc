@@ -9,7 +9,6 @@
 #include "harness/explore/plan.h"
 #include "harness/judge/cut_outcomes.h"
 #include "harness/judge/machine_table.h"
-#include "harness/report/run_file.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -135,27 +134,27 @@ Tried CellCoverage::All() const {
   return all;
 }
 
-Coverage CoverageOf(const report::Run& run) {
-  Coverage coverage;
-  std::map<std::string, Failure> failures;
-  for (const report::v1::Exec& exec : run.execs) {
-    CellCoverage& cell = coverage.cells[exec.cell()];
-    if (exec.plan_size() == 0) {
-      AddSurvey(exec, cell);
-    } else {
-      AddCut(exec, cell);
-    }
-    coverage.cut_cases_met.insert(exec.cut_cases().begin(), exec.cut_cases().end());
-    coverage.transitions.insert(exec.transitions().begin(), exec.transitions().end());
-    if (exec.verdict() <= report::v1::VERDICT_PASS) continue;
-    Failure& failure = failures[exec.signature()];
-    if (failure.count++ > 0) continue;
-    failure.signature = exec.signature();
-    failure.reason = exec.reason();
-    failure.redrive = exec.redrive();
-    failure.plan.assign(exec.plan().begin(), exec.plan().end());
+void CoverageCount::Add(const report::v1::Exec& exec) {
+  CellCoverage& cell = coverage_.cells[exec.cell()];
+  if (exec.plan_size() == 0) {
+    AddSurvey(exec, cell);
+  } else {
+    AddCut(exec, cell);
   }
-  for (auto& [signature, failure] : failures) coverage.failures.push_back(std::move(failure));
+  coverage_.cut_cases_met.insert(exec.cut_cases().begin(), exec.cut_cases().end());
+  coverage_.transitions.insert(exec.transitions().begin(), exec.transitions().end());
+  if (exec.verdict() <= report::v1::VERDICT_PASS) return;
+  Failure& failure = failures_[exec.signature()];
+  if (failure.count++ > 0) return;
+  failure.signature = exec.signature();
+  failure.reason = exec.reason();
+  failure.redrive = exec.redrive();
+  failure.plan.assign(exec.plan().begin(), exec.plan().end());
+}
+
+Coverage CoverageCount::Done() && {
+  Coverage coverage = std::move(coverage_);
+  for (auto& [signature, failure] : failures_) coverage.failures.push_back(std::move(failure));
   for (const judge::CutCase& cut : judge::AllCutCases()) {
     const std::string text = judge::Describe(cut);
     if (!coverage.cut_cases_met.contains(text)) coverage.cut_cases_never.insert(text);

@@ -11,8 +11,8 @@
 #include <tuple>
 #include <vector>
 
-namespace counterpart::report {
-struct Run;
+namespace counterpart::report::v1 {
+class Exec;
 }
 
 namespace counterpart::campaign {
@@ -55,7 +55,16 @@ struct Coverage {
   std::vector<Failure> failures;               // by signature
 };
 
-Coverage CoverageOf(const report::Run& run);
+// Counts it from execs, as they are read.
+class CoverageCount {
+ public:
+  void Add(const report::v1::Exec& exec);
+  Coverage Done() &&;
+
+ private:
+  Coverage coverage_;
+  std::map<std::string, Failure> failures_;
+};
 
 // `map`: frame by frame as well.
 std::string ToText(const Coverage& coverage, bool map);

@@ -82,7 +82,7 @@ class ProgressLine {
 
 // A campaign goes on only as what it was.
 Status SameCommand(const std::string& folder, const std::vector<std::string>& argv) {
-  Result<report::Run> run = report::RunReader::Read(folder + "/run.jsonl");
+  Result<report::Run> run = report::RunReader::ReadHeader(folder + "/run.jsonl");
   if (!run.ok()) return run.error();
   const auto words = [](const auto& argv) {
     std::vector<std::string> kept;

@@ -44,7 +44,7 @@ void AddCampaignOptions(CLI::App* verb, CampaignVerb* options);
 // campaign before it starts.
 int RunCampaignVerb(Context& context, CampaignVerb& options,
                     const std::function<Status(campaign::CampaignOptions&)>& adjust = nullptr,
-                    const Conclude& conclude = nullptr);
+                    const Conclude& conclude = {});
 
 // "90s", "10m", "2h", or seconds; `option` names it in the error.
 Result<std::chrono::seconds> ParseDuration(const std::string& option, const std::string& text);

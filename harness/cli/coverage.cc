@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/cli/command.h"
@@ -14,9 +15,11 @@ namespace {
 
 int ShowCoverage(const std::string& where, const std::string& format) {
   const std::string path = std::filesystem::is_directory(where) ? where + "/run.jsonl" : where;
-  Result<report::Run> run = report::RunReader::Read(path);
+  campaign::CoverageCount count;
+  Result<report::Run> run =
+      report::RunReader::Read(path, [&count](const report::v1::Exec& exec) { count.Add(exec); });
   if (!run.ok()) return Complain(run.error());
-  const campaign::Coverage coverage = campaign::CoverageOf(*run);
+  const campaign::Coverage coverage = std::move(count).Done();
   std::cout << (format == "json" ? campaign::ToJson(coverage)
                                  : campaign::ToText(coverage, /*map=*/true));
   return kOk;

@@ -42,9 +42,8 @@ Result<explore::Options> Read(const ExploreOptions& options, uint64_t seed) {
   return read;
 }
 
-void PrintMap(const report::Run& run, const std::string& run_jsonl,
+void PrintMap(const campaign::Coverage& coverage, const std::string& run_jsonl,
               const explore::Options& options) {
-  const campaign::Coverage coverage = campaign::CoverageOf(run);
   std::cout << campaign::ToText(coverage, /*map=*/false);
   for (const auto& [id, cell] : coverage.cells) {
     if (options.sample == 0 || cell.moments == 0) continue;
@@ -91,6 +90,7 @@ void AddExplore(CLI::App& app, Context& context) {
       "`counterpart run --plan` takes and `counterpart shrink` reduces.");
   verb->callback([&context, options] {
     auto read = std::make_shared<explore::Options>();
+    auto count = std::make_shared<campaign::CoverageCount>();
     context.exit_code = RunCampaignVerb(
         context, options->campaign,
         [options, read](campaign::CampaignOptions& campaign) -> Status {
@@ -109,9 +109,11 @@ void AddExplore(CLI::App& app, Context& context) {
           return Usage("there is nothing to explore in any cell that matches; of the first: " +
                        why);
         },
-        [read](const report::Run& run, const std::string& run_jsonl) {
-          PrintMap(run, run_jsonl, *read);
-        });
+        {.on_exec = [count](const report::v1::Exec& exec) { count->Add(exec); },
+         .speak =
+             [read, count](const std::string& run_jsonl) {
+               PrintMap(std::move(*count).Done(), run_jsonl, *read);
+             }});
   });
 }
 

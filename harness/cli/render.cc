@@ -37,9 +37,10 @@ int RenderAll(const std::string& run_jsonl, bool json, int exit_code, const Conc
   };
   std::string matrix, totals;
   {
-    Result<report::Run> run = report::ParseRun(*bytes, run_jsonl);
+    Result<report::Run> run =
+        report::ParseRun(*bytes, run_jsonl, json ? nullptr : conclude.on_exec);
     if (!run.ok()) return Complain(run.error());
-    if (conclude != nullptr && !json) conclude(*run, run_jsonl);
+    if (conclude.speak != nullptr && !json) conclude.speak(run_jsonl);
     const std::pair<const char*, std::string> files[] = {
         {"junit.xml", report::RenderJunit(*run)},
         {"ctrf.json", report::RenderCtrf(*run)},

@@ -143,7 +143,9 @@ bool IsWanted(const judge::Rule& rule, const std::vector<std::string>& patterns)
 }
 
 int Rules(const Question& question) {
-  Result<report::Run> run = report::RunReader::Read(question.run);
+  report::RulesTested tested;
+  Result<report::Run> run = report::RunReader::Read(
+      question.run, [&tested](const report::v1::Exec& exec) { report::Count(exec, &tested); });
   if (!run.ok()) {
     Error error = run.error();
     error.message += "; `counterpart run` makes one, --run names another";
@@ -153,7 +155,6 @@ int Rules(const Question& question) {
   for (const report::v1::Subject& subject : run->header->subjects()) {
     subjects.push_back(subject.id());
   }
-  const auto tested = report::RulesTested(*run);
   std::vector<Row> rows;
   std::map<std::string, Totals> totals;
   bool known = false;

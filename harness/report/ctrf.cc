@@ -45,13 +45,7 @@ std::string RenderCtrf(const Run& run) {
   const std::vector<RedCell> red_cells = RedCells(run);
   std::unordered_map<const v1::Cell*, const RedCell*> red;
   for (const RedCell& one : red_cells) red.emplace(one.cell, &one);
-  std::unordered_map<std::string, uint64_t> times;
-  uint64_t last_us = 0;
-  for (const v1::Exec& exec : run.execs) {
-    times[exec.cell()] += exec.duration_us();
-    last_us = std::max(last_us, exec.started_us() + exec.duration_us());
-  }
-  const uint64_t duration_ms = (run.footer ? run.footer->duration_us() : last_us) / 1000;
+  const uint64_t duration_ms = (run.footer ? run.footer->duration_us() : run.last_us) / 1000;
   const uint64_t start = EpochMs(run.header->started_at());
 
   std::unordered_map<std::string, uint64_t> by_status;
@@ -88,7 +82,7 @@ std::string RenderCtrf(const Run& run) {
     const RedCell* why = found == red.end() ? nullptr : found->second;
     json.Open('{').Key("name").Text(cell.id().empty() ? "unnamed" : cell.id());
     json.Key("status").Text(StatusOf(cell));
-    json.Key("duration").Number(times[cell.id()] / 1000);
+    json.Key("duration").Number(run.TimeOf(cell.id()) / 1000);
     json.Key("suite").Open('[').Text(Who(cell)).Text(cell.direction()).Text(cell.group());
     json.Close(']');
     if (why != nullptr) {

@@ -108,9 +108,6 @@ std::string RenderJunit(const Run& run) {
   std::unordered_map<const v1::Cell*, const RedCell*> red;
   for (const RedCell& one : red_cells) red.emplace(one.cell, &one);
 
-  std::unordered_map<std::string, uint64_t> times;
-  for (const v1::Exec& exec : run.execs) times[exec.cell()] += exec.duration_us();
-
   std::map<std::string, Suite> suites;
   Suite all;
   std::set<std::pair<std::string, std::string>> names;
@@ -124,7 +121,7 @@ std::string RenderJunit(const Run& run) {
         name = cell.id() + " (" + std::to_string(n) + ")";
       }
     }
-    const uint64_t time = times[cell.id()];
+    const uint64_t time = run.TimeOf(cell.id());
     const auto found = red.find(&cell);
     const RedCell* why = found == red.end() ? nullptr : found->second;
     std::string rules;

@@ -1,7 +1,6 @@
 #include "harness/report/rule_coverage.h"
 
 #include "counterpart/report/v1/report.pb.h"
-#include "harness/report/run.h"
 #include "harness/report/summarize.h"
 
 namespace counterpart::report {
@@ -27,21 +26,17 @@ std::map<std::string, std::map<std::string, bool>> RulesOf(const v1::Exec& exec,
   return rules;
 }
 
-std::map<std::string, std::map<std::string, RuleTally>> RulesTested(const Run& run) {
-  std::map<std::string, std::map<std::string, RuleTally>> tested;
-  for (const v1::Exec& exec : run.execs) {
-    const v1::Cell cell = IdentityOf(exec.cell());
-    for (const auto& [subject, rules] : RulesOf(exec, cell)) {
-      for (const auto& [rule, violated] : rules) {
-        RuleTally& tally = tested[rule][subject];
-        ++tally.judged;
-        tally.violated += violated;
-        tally.harness_to_subject |= cell.direction() == "harness_to_subject";
-        tally.subject_to_harness |= cell.direction() == "subject_to_harness";
-      }
+void Count(const v1::Exec& exec, RulesTested* tested) {
+  const v1::Cell cell = IdentityOf(exec.cell());
+  for (const auto& [subject, rules] : RulesOf(exec, cell)) {
+    for (const auto& [rule, violated] : rules) {
+      RuleTally& tally = (*tested)[rule][subject];
+      ++tally.judged;
+      tally.violated += violated;
+      tally.harness_to_subject |= cell.direction() == "harness_to_subject";
+      tally.subject_to_harness |= cell.direction() == "subject_to_harness";
     }
   }
-  return tested;
 }
 
 }  // namespace counterpart::report

@@ -12,7 +12,6 @@ namespace v1 {
 class Cell;
 class Exec;
 }  // namespace v1
-struct Run;
 
 // Of one run, by subject: the rules judged of it, and whether each was broken. A violation that
 // the harness is to blame for is nobody's.
@@ -29,7 +28,9 @@ struct RuleTally {
 };
 
 // rule → subject → tally; without an entry: not tested.
-std::map<std::string, std::map<std::string, RuleTally>> RulesTested(const Run& run);
+using RulesTested = std::map<std::string, std::map<std::string, RuleTally>>;
+
+void Count(const v1::Exec& exec, RulesTested* tested);
 
 }  // namespace counterpart::report
 

@@ -1,5 +1,9 @@
 #include "harness/report/run.h"
 
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/report/line_json.h"
 #include "harness/report/summarize.h"
@@ -10,6 +14,56 @@ namespace {
 constexpr uint32_t kFormat = 1;
 
 bool Blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
+
+// Calls `take` with each line and its place, until one of them is an error.
+template <class Take>
+Status EachLine(std::string_view bytes, const std::string& name, bool* cut_line, const Take& take) {
+  v1::Line line;
+  for (size_t number = 1; !bytes.empty(); ++number) {
+    const size_t end = bytes.find('\n');
+    const bool finished = end != bytes.npos;
+    const std::string_view text = bytes.substr(0, end);
+    bytes.remove_prefix(finished ? end + 1 : bytes.size());
+    if (Blank(text)) continue;
+    const std::string place = name + ":" + std::to_string(number);
+    line.Clear();
+    if (const Status read = FromJsonLine(text, place, &line); !read.ok()) {
+      // A writer that was killed leaves at most this.
+      *cut_line = !finished;
+      return finished ? read : Status{};
+    }
+    if (Status taken = take(line, place); !taken.ok()) return taken;
+  }
+  return {};
+}
+
+void AddExec(v1::Exec* exec, Run* run) {
+  run->time_us[exec->cell()] += exec->duration_us();
+  run->last_us = std::max(run->last_us, exec->started_us() + exec->duration_us());
+  if (exec->verdict() == v1::VERDICT_PASS && exec->again().divergence().empty()) return;
+  run->execs.push_back(std::move(*exec));
+}
+
+// Of a run that was killed: nobody has written them. Only then all is read once more.
+void AddMissingCells(std::string_view bytes, const std::string& name, Run* run) {
+  std::unordered_set<std::string> written;
+  for (const v1::Cell& cell : run->cells) written.insert(cell.id());
+  const bool missing = std::any_of(run->time_us.begin(), run->time_us.end(),
+                                   [&](const auto& cell) { return !written.contains(cell.first); });
+  if (!missing) return;
+  Summary summary;
+  bool cut = false;
+  (void)EachLine(bytes, name, &cut, [&](const v1::Line& line, const std::string&) -> Status {
+    if (line.has_exec() && !written.contains(line.exec().cell())) summary.Add(line.exec());
+    return {};
+  });
+  std::unordered_map<std::string, std::string> groups;
+  for (const v1::Scenario& scenario : run->scenarios) groups[scenario.name()] = scenario.group();
+  for (v1::Cell& cell : summary.Cells()) {
+    cell.set_group(groups[cell.scenario()]);
+    run->cells.push_back(std::move(cell));
+  }
+}
 
 }  // namespace
 
@@ -29,11 +83,9 @@ std::string Run::incomplete() const {
   return "";
 }
 
-const v1::Exec* Run::FindExec(std::string_view id) const {
-  for (const v1::Exec& exec : execs) {
-    if (exec.id() == id) return &exec;
-  }
-  return nullptr;
+uint64_t Run::TimeOf(const std::string& cell) const {
+  const auto found = time_us.find(cell);
+  return found == time_us.end() ? 0 : found->second;
 }
 
 std::string Run::RuleText(std::string_view id) const {
@@ -43,28 +95,10 @@ std::string Run::RuleText(std::string_view id) const {
   return "";
 }
 
-Result<Run> ParseRun(std::string_view bytes, const std::string& name) {
+Result<Run> ParseRun(std::string_view bytes, const std::string& name, const OnExec& on_exec) {
   Run run;
   bool has_header = false;
-  size_t number = 0;
-  v1::Line line;
-  while (!bytes.empty()) {
-    ++number;
-    const size_t end = bytes.find('\n');
-    const bool finished = end != bytes.npos;
-    const std::string_view text = bytes.substr(0, end);
-    bytes.remove_prefix(finished ? end + 1 : bytes.size());
-    if (Blank(text)) continue;
-    const std::string place = name + ":" + std::to_string(number);
-    line.Clear();
-    if (const Status read = FromJsonLine(text, place, &line); !read.ok()) {
-      // A writer that was killed leaves at most this.
-      if (!finished) {
-        run.cut_line = true;
-        break;
-      }
-      return read.error();
-    }
+  const auto take = [&](v1::Line& line, const std::string& place) -> Status {
     if (!has_header && !line.has_header()) {
       return Error{Error::Kind::kUsage, place +
                                             ": the first line is no header; is this a "
@@ -93,7 +127,8 @@ Result<Run> ParseRun(std::string_view bytes, const std::string& name) {
         run.scenarios.push_back(std::move(*line.mutable_scenario()));
         break;
       case v1::Line::kExec:
-        run.execs.push_back(std::move(*line.mutable_exec()));
+        if (on_exec != nullptr) on_exec(line.exec());
+        AddExec(line.mutable_exec(), &run);
         break;
       case v1::Line::kCell:
         run.cells.push_back(std::move(*line.mutable_cell()));
@@ -104,13 +139,17 @@ Result<Run> ParseRun(std::string_view bytes, const std::string& name) {
       case v1::Line::KIND_NOT_SET:
         break;  // of a later minor version
     }
+    return {};
+  };
+  if (const Status read = EachLine(bytes, name, &run.cut_line, take); !read.ok()) {
+    return read.error();
   }
   if (!has_header) {
     return Error{Error::Kind::kUsage, name +
                                           ": no header; the file is empty or was cut in its "
                                           "first line. There is nothing to report."};
   }
-  AddMissingCells(&run);
+  AddMissingCells(bytes, name, &run);
   return run;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -53,14 +54,17 @@ Result<std::unique_ptr<RunWriter>> RunWriter::Create(const std::string& path) {
   return std::unique_ptr<RunWriter>(new RunWriter(path, fd));
 }
 
-Result<std::unique_ptr<RunWriter>> RunWriter::Continue(const std::string& path) {
+Result<std::unique_ptr<RunWriter>> RunWriter::Continue(const std::string& path,
+                                                       const OnExec& on_exec) {
   Result<std::string> bytes = ReadText(path);
   if (!bytes.ok()) return bytes.error();
   size_t keep = 0;
+  v1::Line line;
   for (size_t end = bytes->find('\n'); end != bytes->npos; end = bytes->find('\n', keep)) {
-    v1::Line line;
+    line.Clear();
     const std::string_view text = std::string_view(*bytes).substr(keep, end - keep);
     if (!FromJsonLine(text, path, &line).ok() || line.has_cell() || line.has_footer()) break;
+    if (line.has_exec() && on_exec != nullptr) on_exec(line.exec());
     keep = end + 1;
   }
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
@@ -111,10 +115,17 @@ Status RunWriter::Append(const v1::Footer& footer) {
   return Append(line);
 }
 
-Result<Run> RunReader::Read(const std::string& path) {
+Result<Run> RunReader::ReadHeader(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string line;
+  if (!std::getline(in, line)) return Read(path);  // says what is wrong
+  return ParseRun(line + "\n", path);
+}
+
+Result<Run> RunReader::Read(const std::string& path, const OnExec& on_exec) {
   const Result<std::string> bytes = ReadText(path);
   if (!bytes.ok()) return bytes.error();
-  return ParseRun(*bytes, path);
+  return ParseRun(*bytes, path, on_exec);
 }
 
 Result<std::string> ReadText(const std::string& path) {

@@ -24,8 +24,10 @@ class RunWriter {
   // who has it open keeps the old one.
   static Result<std::unique_ptr<RunWriter>> Create(const std::string& path);
   // Goes on with a file whose run was interrupted or killed, after its last whole exec: what was
-  // written after that (an unfinished line, cells, a footer) is dropped.
-  static Result<std::unique_ptr<RunWriter>> Continue(const std::string& path);
+  // written after that (an unfinished line, cells, a footer) is dropped. `on_exec` is called with
+  // each exec that stays.
+  static Result<std::unique_ptr<RunWriter>> Continue(const std::string& path,
+                                                     const OnExec& on_exec = nullptr);
   ~RunWriter();
   RunWriter(const RunWriter&) = delete;
   RunWriter& operator=(const RunWriter&) = delete;
@@ -50,10 +52,13 @@ class RunWriter {
   Status failed_;
 };
 
-// Reads a whole run.jsonl; errors as of ParseRun, or that the file cannot be read (kUsage).
+// Errors are those of ParseRun, or that the file cannot be read (kUsage).
 class RunReader {
  public:
-  static Result<Run> Read(const std::string& path);
+  // Its first line alone, however long it is: of the run, only the header.
+  static Result<Run> ReadHeader(const std::string& path);
+  // A whole run.jsonl.
+  static Result<Run> Read(const std::string& path, const OnExec& on_exec = nullptr);
 };
 
 // A whole file; at most 4 GiB.

@@ -10,7 +10,6 @@
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/report/rule_coverage.h"
-#include "harness/report/run.h"
 #include "harness/report/statistics.h"
 
 namespace counterpart::report {
@@ -337,21 +336,6 @@ v1::Cell IdentityOf(const std::string& cell_id) {
   }
   cell.set_subject(std::string(subject));
   return cell;
-}
-
-void AddMissingCells(Run* run) {
-  std::unordered_map<std::string, std::string> groups;
-  for (const v1::Scenario& scenario : run->scenarios) groups[scenario.name()] = scenario.group();
-  std::unordered_set<std::string> known;
-  for (const v1::Cell& cell : run->cells) known.insert(cell.id());
-  Summary summary;
-  for (const v1::Exec& exec : run->execs) {
-    if (!known.count(exec.cell())) summary.Add(exec);
-  }
-  for (v1::Cell& cell : summary.Cells()) {
-    cell.set_group(groups[cell.scenario()]);
-    run->cells.push_back(std::move(cell));
-  }
 }
 
 }  // namespace counterpart::report

@@ -15,7 +15,6 @@ class Exec;
 class Footer;
 enum CellStatus : int;
 }  // namespace v1
-struct Run;
 
 // How a run counts:
 //   unsupported           makes its cell unsupported; accounted for, in no rate
@@ -64,9 +63,6 @@ class Summary {
 //   lang_<server>_server_<client>_client_<transport>[_conduit_stable]::direction_bidirectional::…
 // An id of another form gives a cell whose scenario is the last part.
 v1::Cell IdentityOf(const std::string& cell_id);
-
-// Counts the cells that have execs but no line of their own, and appends them to `run->cells`.
-void AddMissingCells(Run* run);
 
 }  // namespace counterpart::report
 

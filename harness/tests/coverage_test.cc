@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "counterpart/report/v1/report.pb.h"
-#include "harness/report/run.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -26,7 +25,7 @@ class CoverageOfARun : public testing::Test {
       moment.set_ordinal(1);
       moment.set_kind(from_harness ? "transport_hello" : "transport_accept");
     }
-    run_.execs.push_back(survey);
+    execs_.push_back(survey);
   }
 
   static Exec Named(const std::string& cell) {
@@ -39,11 +38,17 @@ class CoverageOfARun : public testing::Test {
     Exec exec = Named("cell");
     exec.add_plan(fault);
     exec.set_verdict(verdict);
-    run_.execs.push_back(exec);
-    return run_.execs.back();
+    execs_.push_back(exec);
+    return execs_.back();
   }
 
-  report::Run run_;
+  Coverage Covered() const {
+    CoverageCount count;
+    for (const Exec& exec : execs_) count.Add(exec);
+    return std::move(count).Done();
+  }
+
+  std::vector<Exec> execs_;
 };
 
 TEST_F(CoverageOfARun, CountsByFrameAndFaultWhereverInTheFrame) {
@@ -51,7 +56,7 @@ TEST_F(CoverageOfARun, CountsByFrameAndFaultWhereverInTheFrame) {
   Cut("rst 3 bytes into frame 1 of the harness on link 1", report::v1::VERDICT_FAIL);
   Cut("fin after frame 1 of the subject on link 1", report::v1::VERDICT_NONE)
       .set_ending(report::v1::ENDING_UNREACHED);
-  const Coverage coverage = CoverageOf(run_);
+  const Coverage coverage = Covered();
   const CellCoverage& cell = coverage.cells.at("cell");
   EXPECT_EQ(cell.moments, 2u);
   ASSERT_EQ(cell.frames.size(), 2u);
@@ -65,8 +70,8 @@ TEST_F(CoverageOfARun, CountsByFrameAndFaultWhereverInTheFrame) {
 
 TEST_F(CoverageOfARun, HoldsWhicheverLineWasWrittenFirst) {
   Cut("rst after frame 1 of the harness on link 1", report::v1::VERDICT_PASS);
-  std::swap(run_.execs[0], run_.execs[1]);
-  const Coverage coverage = CoverageOf(run_);
+  std::swap(execs_[0], execs_[1]);
+  const Coverage coverage = Covered();
   const CellCoverage& cell = coverage.cells.at("cell");
   ASSERT_EQ(cell.frames.size(), 2u);
   EXPECT_EQ(cell.frames[0].faults.at("rst").green, 1u);
@@ -74,7 +79,7 @@ TEST_F(CoverageOfARun, HoldsWhicheverLineWasWrittenFirst) {
 
 TEST_F(CoverageOfARun, NamesFramesThatOnlyACutBrings) {
   Cut("rst after frame 2 of the subject on link 3", report::v1::VERDICT_PASS);
-  const Coverage coverage = CoverageOf(run_);
+  const Coverage coverage = Covered();
   const CellCoverage& cell = coverage.cells.at("cell");
   ASSERT_EQ(cell.frames.size(), 3u);
   EXPECT_EQ(cell.frames[2].link, 3u);
@@ -82,9 +87,9 @@ TEST_F(CoverageOfARun, NamesFramesThatOnlyACutBrings) {
 }
 
 TEST_F(CoverageOfARun, SaysWhyACellWasNotExplored) {
-  run_.execs[0].set_verdict(report::v1::VERDICT_FAIL);
-  run_.execs[0].set_reason("it is wrong anyway");
-  const Coverage coverage = CoverageOf(run_);
+  execs_[0].set_verdict(report::v1::VERDICT_FAIL);
+  execs_[0].set_reason("it is wrong anyway");
+  const Coverage coverage = Covered();
   EXPECT_EQ(coverage.cells.at("cell").not_explored, "it is wrong anyway");
   EXPECT_NE(ToText(coverage, true).find("not explored: it is wrong anyway"), std::string::npos);
 }
@@ -92,7 +97,7 @@ TEST_F(CoverageOfARun, SaysWhyACellWasNotExplored) {
 TEST_F(CoverageOfARun, TellsWhatWasReachedFromWhatNeverWas) {
   const std::string seal = "subject operation: Live --seal--> Sealed";
   Cut("rst after frame 1 of the harness on link 1", report::v1::VERDICT_PASS).add_transitions(seal);
-  const Coverage coverage = CoverageOf(run_);
+  const Coverage coverage = Covered();
   EXPECT_EQ(coverage.transitions, std::set<std::string>{seal});
   EXPECT_FALSE(coverage.transitions_never.contains(seal));
   EXPECT_TRUE(coverage.transitions_never.contains("subject operation: Absent --admit--> Live"));
@@ -111,7 +116,7 @@ TEST_F(CoverageOfARun, GroupsFailuresBySignatureAndKeepsTheFirst) {
   Cut("rst after frame 1 of the harness on link 1", report::v1::VERDICT_FAIL).set_signature("a");
   Cut("fin after frame 1 of the harness on link 1", report::v1::VERDICT_FAIL).set_signature("a");
   Cut("fin after frame 1 of the subject on link 1", report::v1::VERDICT_FAIL).set_signature("b");
-  const Coverage coverage = CoverageOf(run_);
+  const Coverage coverage = Covered();
   ASSERT_EQ(coverage.failures.size(), 2u);
   EXPECT_EQ(coverage.failures[0].count, 2u);
   EXPECT_EQ(coverage.failures[0].plan[0], "rst after frame 1 of the harness on link 1");
@@ -119,7 +124,7 @@ TEST_F(CoverageOfARun, GroupsFailuresBySignatureAndKeepsTheFirst) {
 
 TEST_F(CoverageOfARun, IsTheSameAsJson) {
   Cut("rst after frame 1 of the harness on link 1", report::v1::VERDICT_FAIL).set_signature("a");
-  const auto json = nlohmann::json::parse(ToJson(CoverageOf(run_)));
+  const auto json = nlohmann::json::parse(ToJson(Covered()));
   EXPECT_EQ(json["cells"][0]["cell"], "cell");
   EXPECT_EQ(json["cells"][0]["frames"][0]["faults"]["rst"]["red"], 1);
   EXPECT_EQ(json["cells"][0]["frames"][1]["faults"].size(), 0u);

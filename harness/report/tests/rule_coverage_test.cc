@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "counterpart/report/v1/report.pb.h"
-#include "harness/report/run.h"
 #include "harness/report/tests/sample_run.h"
 
 namespace counterpart::report {
@@ -15,12 +14,12 @@ constexpr char kPair[] = "lang_cpp_server_rust_client_tcp::direction_bidirection
 constexpr char kRule[] = "channel.close.once";  // that MakeExec judges
 
 TEST(RulesTested, CountsRunsBySubjectAndDirection) {
-  report::Run run;
-  run.execs.push_back(MakeExec(kThere, 0, v1::VERDICT_PASS));
-  run.execs.push_back(MakeExec(kThere, 1, v1::VERDICT_PASS));
-  run.execs.push_back(MakeExec(kBack, 0, v1::VERDICT_FAIL));
-  run.execs.back().set_rule(kRule);
-  const auto tested = RulesTested(run);
+  RulesTested tested;
+  Count(MakeExec(kThere, 0, v1::VERDICT_PASS), &tested);
+  Count(MakeExec(kThere, 1, v1::VERDICT_PASS), &tested);
+  v1::Exec red = MakeExec(kBack, 0, v1::VERDICT_FAIL);
+  red.set_rule(kRule);
+  Count(red, &tested);
   const RuleTally& tally = tested.at(kRule).at("cpp");
   EXPECT_EQ(tally.judged, 3u);
   EXPECT_EQ(tally.violated, 1u);
@@ -29,16 +28,14 @@ TEST(RulesTested, CountsRunsBySubjectAndDirection) {
 }
 
 TEST(RulesTested, OneDirectionIsNotBoth) {
-  report::Run run;
-  run.execs.push_back(MakeExec(kBack, 0, v1::VERDICT_PASS));
-  const auto tested = RulesTested(run);
+  RulesTested tested;
+  Count(MakeExec(kBack, 0, v1::VERDICT_PASS), &tested);
   EXPECT_FALSE(tested.at(kRule).at("cpp").harness_to_subject);
   EXPECT_TRUE(tested.at(kRule).at("cpp").subject_to_harness);
 }
 
 TEST(RulesTested, BetweenTwoCountsForWhomItWasJudgedOf) {
-  report::Run run;
-  v1::Exec& exec = run.execs.emplace_back(MakeExec(kPair, 0, v1::VERDICT_FAIL));
+  v1::Exec exec = MakeExec(kPair, 0, v1::VERDICT_FAIL);
   v1::JudgedOf& judged = *exec.add_judged_of();
   judged.set_subject("cpp");
   judged.add_rules(kRule);
@@ -46,7 +43,8 @@ TEST(RulesTested, BetweenTwoCountsForWhomItWasJudgedOf) {
   finding.set_level(v1::VERDICT_FAIL);
   finding.set_rule("channel.open");
   finding.set_blame("rust");
-  const auto tested = RulesTested(run);
+  RulesTested tested;
+  Count(exec, &tested);
   const RuleTally& held = tested.at(kRule).at("cpp");
   EXPECT_EQ(held.judged, 1u);
   EXPECT_EQ(held.violated, 0u);
@@ -56,13 +54,14 @@ TEST(RulesTested, BetweenTwoCountsForWhomItWasJudgedOf) {
 }
 
 TEST(RulesTested, WhatTheHarnessBrokeIsNobodys) {
-  report::Run run;
-  v1::Exec& exec = run.execs.emplace_back(MakeExec(kThere, 0, v1::VERDICT_ERROR));
+  v1::Exec exec = MakeExec(kThere, 0, v1::VERDICT_ERROR);
   v1::Finding& finding = *exec.add_findings();
   finding.set_level(v1::VERDICT_FAIL);
   finding.set_rule("channel.open");
   finding.set_blame("harness");
-  EXPECT_FALSE(RulesTested(run).contains("channel.open"));
+  RulesTested tested;
+  Count(exec, &tested);
+  EXPECT_FALSE(tested.contains("channel.open"));
 }
 
 }  // namespace

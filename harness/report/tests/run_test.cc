@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
 #include <thread>
 #include <vector>
@@ -18,22 +20,54 @@ namespace {
 
 TEST(Run, IsReadBack) {
   const report::Run run = SampleRun();
-  EXPECT_EQ(run.execs.size(), 400u);
   EXPECT_EQ(run.cells.size(), 20u);
   EXPECT_TRUE(run.complete()) << run.incomplete();
   EXPECT_EQ(run.RuleText("channel.close.once"), "A channel closes once.");
+}
+
+TEST(Run, EachExecIsToldOfAndOnlyThoseThatDidNotPassAreKept) {
+  std::string text = SampleRunText();
+  // One that passed, and was another when it was driven again.
+  const size_t first = text.find("{\"exec\"");
+  const size_t end = text.find('\n', first);
+  text.insert(end - 2, ",\"again\":{\"divergence\":\"entry 3\"}");
+  uint32_t told = 0, red = 0;
+  uint64_t time_us = 0;
+  const Result<report::Run> run = ParseRun(text, "r", [&](const v1::Exec& exec) {
+    ++told;
+    red += exec.verdict() != v1::VERDICT_PASS;
+    time_us += exec.duration_us();
+  });
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  EXPECT_EQ(told, 400u);
+  EXPECT_EQ(red, 43u);
+  ASSERT_EQ((*run).execs.size(), red + 1);
+  EXPECT_EQ((*run).execs[0].again().divergence(), "entry 3");
+  for (size_t i = 1; i < (*run).execs.size(); ++i) {
+    EXPECT_NE((*run).execs[i].verdict(), v1::VERDICT_PASS);
+  }
+  // What was not kept has left its time.
+  for (const v1::Cell& cell : (*run).cells) time_us -= (*run).TimeOf(cell.id());
+  EXPECT_EQ(time_us, 0u);
+  EXPECT_EQ((*run).last_us, 20'000u);
 }
 
 TEST(Run, CutAnywhereIsReadAsIncomplete) {
   const std::string text = SampleRunText();
   const size_t header = text.find('\n') + 1;
   for (size_t size = header; size < text.size(); size += 9973) {
-    const Result<report::Run> run = ParseRun(text.substr(0, size), "run.jsonl");
+    std::map<std::string, uint32_t> runs;
+    const Result<report::Run> run =
+        ParseRun(text.substr(0, size), "run.jsonl", [&runs](const v1::Exec& exec) {
+          runs[exec.cell()] += exec.ending() != v1::ENDING_UNSUPPORTED;
+        });
     ASSERT_TRUE(run.ok()) << run.error().message;
     EXPECT_FALSE((*run).complete());
-    for (const v1::Exec& exec : (*run).execs) {
-      ASSERT_TRUE(std::any_of((*run).cells.begin(), (*run).cells.end(),
-                              [&](const v1::Cell& cell) { return cell.id() == exec.cell(); }));
+    EXPECT_EQ((*run).cells.size(), runs.size());
+    for (const v1::Cell& cell : (*run).cells) {
+      ASSERT_EQ(runs.count(cell.id()), 1u);
+      EXPECT_EQ(cell.runs(), runs[cell.id()]);
+      EXPECT_EQ(cell.group(), "channel");
     }
   }
 }
@@ -94,8 +128,17 @@ TEST(Files, RoundTrip) {
     // Before the writer is gone: a killed harness leaves this.
     const Result<report::Run> run = RunReader::Read(folder + "/a/run.jsonl");
     ASSERT_TRUE(run.ok()) << run.error().message;
-    EXPECT_EQ((*run).execs.size(), 1u);
+    EXPECT_EQ((*run).cells.at(0).runs(), 1u);
     EXPECT_EQ((*run).cells.at(0).scenario(), "rpc_echo_roundtrip");
+    EXPECT_EQ((*RunReader::ReadHeader(folder + "/a/run.jsonl")).cells.size(), 0u);
+    std::ofstream(folder + "/a/run.jsonl", std::ios::app) << "{\"exec\":{\"id\":\"cut";
+  }
+  {
+    std::vector<std::string> kept;
+    auto writer = RunWriter::Continue(folder + "/a/run.jsonl",
+                                      [&kept](const v1::Exec& exec) { kept.push_back(exec.id()); });
+    ASSERT_TRUE(writer.ok()) << writer.error().message;
+    EXPECT_EQ(kept, std::vector<std::string>{std::string(kCell) + "#0"});
   }
   std::vector<v1::TraceLine> trace(3);
   trace[0].mutable_header()->set_cell(kCell);
@@ -110,6 +153,7 @@ TEST(Files, RoundTrip) {
   trace[1].mutable_entry()->set_index(5);
   EXPECT_FALSE(ParseTrace(TraceText(trace), "t").ok());
   EXPECT_FALSE(RunReader::Read(folder + "/none").ok());
+  EXPECT_FALSE(RunReader::ReadHeader(folder + "/none").ok());
   std::filesystem::remove_all(folder);
 }
 
@@ -133,12 +177,13 @@ TEST(Threads, WriteWholeLinesIntoOneFile) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  const Result<report::Run> run = RunReader::Read(folder + "/run.jsonl");
+  std::multiset<uint32_t> ordinals;
+  const Result<report::Run> run =
+      RunReader::Read(folder + "/run.jsonl",
+                      [&ordinals](const v1::Exec& exec) { ordinals.insert(exec.ordinal()); });
   ASSERT_TRUE(run.ok()) << run.error().message;
-  std::set<uint64_t> ordinals;
-  for (const v1::Exec& exec : (*run).execs) ordinals.insert(exec.ordinal());
-  EXPECT_EQ((*run).execs.size(), kThreads * kEach);
   EXPECT_EQ(ordinals.size(), kThreads * kEach);
+  EXPECT_EQ(std::set<uint32_t>(ordinals.begin(), ordinals.end()).size(), kThreads * kEach);
   std::filesystem::remove_all(folder);
 }
 
