@@ -1,5 +1,5 @@
 // One stream of the control plane. Its requests go to the loop, in order; replies that are given in
-// one turn of the loop go out together.
+// one turn of the loop go out together.  r[control.stream]
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -31,8 +31,7 @@ class Control final : public control::SubjectStream::CallbackService {
   // On the loop.
   void Answer(const control::ControlRequest& request, const Conversation::Say& say) {
     control::ControlReply reply;
-    const bool other = request.has_status() && Mutated("names_another_request");
-    reply.set_id(request.id() + other);  // r[control.stream]
+    reply.set_id(request.id() + (request.has_status() && Mutated("names_another_request")));
     if (request.has_execute()) {
       const auto prepare = [&, this] {
         return FindScope(request.execute().scope()).Prepare(request.execute());

@@ -45,7 +45,10 @@ async def open_stdin() -> asyncio.StreamReader:
 
 
 async def serve_grpc(control: Control, stdin: asyncio.StreamReader, start: Start) -> None:
-    """Until stdin ends; what is answered while a message is on its way goes with the next."""
+    """Until stdin ends; what is answered while a message is on its way goes with the next.
+
+    r[control.stream]
+    """
     token = os.environ.get("COUNTERPART_TOKEN", "")
 
     async def converse(_, requests, context) -> None:
