@@ -4,6 +4,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
+
 #include "counterpart/control/v1/control.grpc.pb.h"
 #include "runtime/journal.h"
 #include "runtime/loop.h"
@@ -19,11 +21,8 @@ class Conversation final
 
   // Without `answer`: with somebody who is not admitted.  r[control.token]
   Conversation(Loop& loop, Answer answer) : loop_(loop), answer_(std::move(answer)) {
-    if (answer_) {
-      StartRead(&asked_);
-    } else {
-      Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
-    }
+    answer_ ? StartRead(&asked_)
+            : Finish({grpc::StatusCode::UNAUTHENTICATED, "wrong counterpart-token"});
   }
 
   void OnReadDone(bool ok) override {
@@ -31,8 +30,8 @@ class Conversation final
     for (control::ControlRequest& request : *asked_.mutable_requests()) {
       loop_.Post([this, request = std::move(request)] {
         answer_(request, [this](const control::ControlReply& reply) {
-          *waiting_.add_replies() = reply;
-          if (waiting_.replies_size() == 1) loop_.Post([this] { Write(); });
+          waiting_.push_back(reply);
+          if (waiting_.size() == 1) loop_.Post([this] { Write(); });
         });
       });
     }
@@ -47,17 +46,22 @@ class Conversation final
 
  private:
   void Write() {
-    if (writing_ || waiting_.replies().empty()) return;
+    if (writing_ || waiting_.empty()) return;
     writing_ = true;
     said_.Clear();
-    said_.Swap(&waiting_);
+    // Nothing joins a message of a MiB.
+    for (size_t size = 0; !waiting_.empty() && size < 1 << 20; waiting_.pop_front()) {
+      size += waiting_.front().ByteSizeLong();
+      said_.add_replies()->Swap(&waiting_.front());
+    }
     StartWrite(&said_);
   }
 
   Loop& loop_;
   const Answer answer_;
   control::ConverseRequest asked_;
-  control::ConverseResponse said_, waiting_;  // under way, and to follow
+  control::ConverseResponse said_;             // under way
+  std::deque<control::ControlReply> waiting_;  // behind it
   bool writing_ = false;
 };
 

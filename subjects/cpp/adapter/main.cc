@@ -41,21 +41,20 @@ class Control final : public control::SubjectStream::CallbackService {
         say(reply);
       });
     }
-    if (request.has_describe()) Describe(*reply.mutable_describe());
+    if (request.has_describe()) {
+      control::DescribeResponse& who = *reply.mutable_describe();
+      who.set_name("cpp");
+      who.set_version("0.1.0");
+      who.set_language("C++");
+      who.mutable_capabilities()->Assign(kCapabilities.begin(), kCapabilities.end());
+      who.set_epoch(runtime_.journal.epoch());
+      who.set_mutant(std::string(ActiveMutation()));
+    }
     if (request.has_status()) *reply.mutable_status() = log_.Status(request.status());
     if (request.has_journal()) *reply.mutable_journal() = runtime_.journal.Read(request.journal());
     if (request.has_settle()) *reply.mutable_settle() = log_.Settle(request.settle());
     if (request.has_reset()) *reply.mutable_reset() = Reset(request.reset().scope());
     say(reply);
-  }
-
-  void Describe(control::DescribeResponse& response) const {
-    response.set_name("cpp");
-    response.set_version("0.1.0");
-    response.set_language("C++");
-    response.mutable_capabilities()->Assign(kCapabilities.begin(), kCapabilities.end());
-    response.set_epoch(runtime_.journal.epoch());
-    response.set_mutant(std::string(ActiveMutation()));
   }
 
   control::ResetResponse Reset(const std::string& scope) {

@@ -22,15 +22,6 @@ CommandLog::Prepared Scope::Prepare(const ExecuteRequest& request) {
       return Refused(control::REFUSAL_REASON_UNSUPPORTED, "no such command or capability");
     case ExecuteRequest::kRegisterService:
       return Registration(domain.runtime(), request.register_service().service());
-    case ExecuteRequest::kListen:
-    case ExecuteRequest::kStopListening:
-    case ExecuteRequest::kConnect:
-    case ExecuteRequest::kPing:
-    case ExecuteRequest::kOpenConnection:
-    case ExecuteRequest::kCloseConnection:
-    case ExecuteRequest::kCloseSession:
-    case ExecuteRequest::kExpireSession:
-      return SessionCommand(domain, request);
     case ExecuteRequest::kAwaitEvent:
       return [this, wanted = request.await_event()](const CommandLog::Finish& finish) {
         domain.runtime().journal.Watch(domain.scope(), wanted, [finish] { finish(Done()); });
@@ -39,8 +30,14 @@ CommandLog::Prepared Scope::Prepare(const ExecuteRequest& request) {
       return Just([this, gate = request.release().gate()] { gates->Open(gate); });
     case ExecuteRequest::kCall:
       return calls.Make(domain.FindSession(request.call().session_id()), request.call());
-    default:
+    case ExecuteRequest::kCancel:
+    case ExecuteRequest::kChannelSend:
+    case ExecuteRequest::kChannelReceive:
+    case ExecuteRequest::kChannelClose:
+    case ExecuteRequest::kChannelReset:
       return calls.Perform(request);
+    default:
+      return SessionCommand(domain, request);
   }
 }
 

@@ -17,6 +17,7 @@ from runtime.domain import Runtime
 from testbed.program import SERVICES
 
 Start = Callable[[Coroutine], asyncio.Task]
+FULL_MESSAGE = 1 << 20  # that no further reply joins
 
 
 async def main() -> None:
@@ -58,9 +59,10 @@ async def serve_grpc(control: Control, stdin: asyncio.StreamReader, start: Start
 
         async def write() -> None:
             while True:
-                said = [await replies.get()]
-                said += [replies.get_nowait() for _ in range(replies.qsize())]
-                await context.write(pb.ConverseResponse(replies=said))
+                said = pb.ConverseResponse(replies=[await replies.get()])
+                while not replies.empty() and said.ByteSize() < FULL_MESSAGE:
+                    said.replies.append(replies.get_nowait())
+                await context.write(said)
 
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(write())
