@@ -487,8 +487,11 @@ void ServeGrpc(Fake& fake, const std::string& binding, bool wrapped) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  builder.RegisterService(&stream_service);
+  if (binding == "grpc") {
+    builder.RegisterService(&service);
+  } else {
+    builder.RegisterService(&stream_service);
+  }
   const auto server = builder.BuildAndStart();
   WriteAll(1, "counterpart-subject 1 " + binding + " 127.0.0.1:" + std::to_string(port) + "\n");
   char byte;

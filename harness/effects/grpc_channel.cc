@@ -35,6 +35,11 @@ ControlCompletion NotAnswered(uint64_t id, const grpc::Status& status) {
   ControlCompletion completion{.id = id};
   completion.failure =
       "gRPC status " + std::to_string(status.error_code()) + ": " + status.error_message();
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    completion.failure +=
+        "not served; who says \"grpc\" in its first line serves Subject, who says \"grpc-stream\" "
+        "serves SubjectStream";
+  }
   // Nobody here cancels what is awaited. A server of gRPC's own does, after 30 s by default, when
   // it got no time to hand the call over.
   completion.lapsed = status.error_code() == grpc::StatusCode::CANCELLED;

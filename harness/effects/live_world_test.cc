@@ -319,6 +319,15 @@ TEST(StartTest, SaysThatItDiedBeforeDescribe) {
   EXPECT_NE(error.find("signal 9 before it answered Describe"), std::string::npos) << error;
 }
 
+TEST(StartTest, SaysThatAnotherServiceIsServed) {
+  const std::string error =
+      StartError(Shell(FAKE_SUBJECT " grpc | sed -u 's/ grpc / grpc-stream /'"));
+  EXPECT_NE(error.find("gRPC status 12: not served; who says \"grpc\" in its first line serves "
+                       "Subject, who says \"grpc-stream\" serves SubjectStream"),
+            std::string::npos)
+      << error;
+}
+
 TEST(StartTest, RefusesAnAddressWhereNobodyServes) {
   const std::string error =
       StartError(Shell("echo counterpart-subject 1 grpc 127.0.0.1:1; exec sleep 1000"));
