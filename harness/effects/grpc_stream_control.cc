@@ -87,6 +87,10 @@ class Stream {
       case Event::kFinished:
         finished_ = true;
         if (status_.ok()) status_ = {grpc::StatusCode::UNKNOWN, "the subject ended the stream"};
+        // A server may let a stream lapse that it got no time for; not one that it has answered on.
+        if (answered_ && status_.error_code() == grpc::StatusCode::CANCELLED) {
+          status_ = {grpc::StatusCode::ABORTED, "the subject cancelled the stream"};
+        }
         if (why_broken_) status_ = {grpc::StatusCode::INTERNAL, *why_broken_};
         for (const uint64_t id : std::exchange(open_, {}))
           ended.push_back(NotAnswered(id, status_));
@@ -123,6 +127,7 @@ class Stream {
         Cancel();
         break;
       }
+      answered_ = true;
       reply.clear_id();
       answered.push_back({.id = id, .answered = true, .reply = reply.SerializeAsString()});
     }
@@ -143,6 +148,7 @@ class Stream {
   int under_way_ = 0;    // operations whose events have not come
   bool writing_ = true;  // also until it has started
   bool broken_ = false;  // an operation has failed: to be ended
+  bool answered_ = false;
   bool finished_ = false;
   std::optional<std::string> why_broken_;  // where the subject is to blame
   std::unique_ptr<

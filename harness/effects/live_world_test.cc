@@ -875,7 +875,7 @@ TEST_P(CalmTest, AnOtherQuestionThatIsNeverAnsweredIsAStall) {
 // What serves a subject may let questions lapse that it has no time for: nothing follows from that.
 class LapseTest : public CalmTest {};
 
-INSTANTIATE_TEST_SUITE_P(Control, LapseTest, testing::Values("grpc", "grpc-stream"), NameOf);
+INSTANTIATE_TEST_SUITE_P(Control, LapseTest, testing::Values("grpc"), NameOf);
 
 TEST_P(LapseTest, AQuestionThatHasLapsedCannotBeJudged) {
   Answer(Probe("lapse"));
@@ -927,6 +927,14 @@ TEST_F(StreamTest, OnceTheSubjectHasEndedItNothingIsAnswered) {
     EXPECT_EQ(ended.kind, IngressKind::kNoAnswer);
     EXPECT_EQ(ended.text, "gRPC status 2: the subject ended the stream");
   }
+}
+
+// Who has answered on it had the time for it: what ends it then is no lapse.
+TEST_F(StreamTest, ToCancelItOnceAnsweredSaysSomethingOfTheSubject) {
+  EXPECT_EQ(EndOf(Probe("lapse")).kind, IngressKind::kAnswer);
+  const Ingress ended = EndOf(AskJournal());
+  EXPECT_EQ(ended.kind, IngressKind::kNoAnswer);
+  EXPECT_EQ(ended.text, "gRPC status 10: the subject cancelled the stream");
 }
 
 TEST_F(StreamTest, AQuestionOfMoreThanAMessageIsAskedAllTheSame) {
