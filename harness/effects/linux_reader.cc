@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -46,18 +47,23 @@ std::string ReadFile(const std::string& path) {
   return fd ? ReadFd(fd.get()) : std::string();
 }
 
-// False if there is no such folder.
-bool NumbersIn(const std::string& folder, std::vector<pid_t>* numbers) {
-  numbers->clear();
-  DIR* directory = opendir(folder.c_str());
-  if (directory == nullptr) return false;
-  while (const dirent* entry = readdir(directory)) {
+struct CloseFolder {
+  void operator()(DIR* folder) const { closedir(folder); }
+};
+using Folder = std::unique_ptr<DIR, CloseFolder>;
+
+Folder OpenFolder(const std::string& path) { return Folder(opendir(path.c_str())); }
+
+// Its entries that are numbers, ascending, as they are now. None if whose folder it is has ended.
+std::vector<pid_t> NumbersIn(const Folder& folder) {
+  std::vector<pid_t> numbers;
+  rewinddir(folder.get());
+  while (const dirent* entry = readdir(folder.get())) {
     if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
-    numbers->push_back(static_cast<pid_t>(std::atoi(entry->d_name)));
+    numbers.push_back(static_cast<pid_t>(std::atoi(entry->d_name)));
   }
-  closedir(directory);
-  std::sort(numbers->begin(), numbers->end());
-  return true;
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 void AddNumbers(const std::string& text, std::vector<pid_t>* numbers) {
@@ -70,56 +76,71 @@ void AddNumbers(const std::string& text, std::vector<pid_t>* numbers) {
   }
 }
 
-// Who is whose child, read again and again: the files are kept open. Every thread has a list of its
-// own.
-class Children {
+// Threads and children of processes, read again and again: the files are kept open. Every thread
+// has a list of children of its own.
+class Tasks {
  public:
+  struct Seen {
+    std::vector<pid_t> threads, children;
+  };
   // Nothing: this program may open no more files, so that some cannot be known.
-  std::optional<std::vector<pid_t>> Of(pid_t pid) {
-    std::vector<pid_t> tids, children;
-    const std::string folder = "/proc/" + std::to_string(pid) + "/task/";
-    NumbersIn(folder, &tids);
-    std::map<pid_t, Files>& threads = processes_[pid];
-    std::erase_if(threads, [&tids](const auto& thread) {
-      return !std::binary_search(tids.begin(), tids.end(), thread.first);
+  std::optional<Seen> Of(pid_t pid) {
+    Seen seen;
+    const std::string path = "/proc/" + std::to_string(pid) + "/task/";
+    Process& process = processes_[pid];
+    if (process.tasks) seen.threads = NumbersIn(process.tasks);
+    // The folder of a process that has ended stays empty, though its id may live on.
+    if (seen.threads.empty()) {
+      process.tasks = OpenFolder(path);
+      if (!process.tasks && OutOfFiles()) return std::nullopt;
+      if (process.tasks) seen.threads = NumbersIn(process.tasks);
+    }
+    std::erase_if(process.threads, [&seen](const auto& thread) {
+      return !std::binary_search(seen.threads.begin(), seen.threads.end(), thread.first);
     });
-    for (const pid_t tid : tids) {
-      Files& files = threads[tid];
+    for (const pid_t tid : seen.threads) {
+      Files& files = process.threads[tid];
       std::string text = ReadFd(files.children.get());
       // Of a thread that has ended the list is as empty as that of one without children, though
       // its id may live on: only its counters tell.
       if (ReadFd(files.schedstat.get()).empty()) {
-        const std::string own = folder + std::to_string(tid);
+        const std::string own = path + std::to_string(tid);
         files.children = Open(own + "/children");
         if (!files.children && OutOfFiles()) return std::nullopt;
         files.schedstat = Open(own + "/schedstat");
         text = ReadFd(files.children.get());
       }
-      AddNumbers(text, &children);
+      AddNumbers(text, &seen.children);
     }
-    return children;
+    return seen;
   }
 
-  void KeepOnly(const std::vector<pid_t>& pids) {
-    std::erase_if(processes_, [&pids](const auto& process) {
-      return std::find(pids.begin(), pids.end(), process.first) == pids.end();
-    });
+  // Forgets the others.
+  void KeepOnly(const std::map<pid_t, std::vector<pid_t>>& pids) {
+    std::erase_if(processes_,
+                  [&pids](const auto& process) { return !pids.contains(process.first); });
   }
 
  private:
   struct Files {
     UniqueFd children, schedstat;
   };
-  std::map<pid_t, std::map<pid_t, Files>> processes_;  // by process and thread id
+  struct Process {
+    Folder tasks;
+    std::map<pid_t, Files> threads;
+  };
+  std::map<pid_t, Process> processes_;
 };
 
 // Of this program. It has the threads of all its worlds, and each world asks: one set of files
 // serves them all.
 std::optional<std::vector<pid_t>> OwnChildren() {
   static std::mutex mutex;
-  static auto* const children = new Children;
+  static auto* const tasks = new Tasks;
   const std::lock_guard lock(mutex);
-  return children->Of(getpid());
+  std::optional<Tasks::Seen> seen = tasks->Of(getpid());
+  if (!seen) return std::nullopt;
+  return std::move(seen->children);
 }
 
 // "key: value" of an fdinfo file, from behind the colon; null if there is no such key.
@@ -148,11 +169,11 @@ std::vector<std::string> FilesWaitedFor(pid_t pid) {
 
 // Whether one of its descriptors holds a lock on one of these files.
 bool HoldsLock(pid_t pid, const std::vector<std::string>& files) {
-  const std::string folder = "/proc/" + std::to_string(pid) + "/fdinfo";
-  std::vector<pid_t> fds;
-  NumbersIn(folder, &fds);
-  for (const pid_t fd : fds) {
-    const std::string about = ReadFile(folder + "/" + std::to_string(fd));
+  const std::string path = "/proc/" + std::to_string(pid) + "/fdinfo";
+  const Folder folder = OpenFolder(path);
+  if (!folder) return false;
+  for (const pid_t fd : NumbersIn(folder)) {
+    const std::string about = ReadFile(path + "/" + std::to_string(fd));
     for (size_t at = about.find("lock:"); at != about.npos; at = about.find("lock:", at + 1)) {
       const std::string line = about.substr(at, about.find('\n', at) - at);
       if (std::any_of(files.begin(), files.end(), [&line](const std::string& file) {
@@ -226,44 +247,43 @@ class LinuxReader final : public KernelReader {
     if (fresh) known->second = HasEnvironment(orphan, mark_);
     return known->second;
   }
-  // Nothing: some cannot be known.
-  std::optional<std::vector<pid_t>> ListProcesses();
+  // Their threads, by process. Nothing: some cannot be known.
+  std::optional<std::map<pid_t, std::vector<pid_t>>> ListProcesses();
 
   const pid_t root_;
   const std::string mark_;
   std::map<std::pair<pid_t, pid_t>, Files> threads_;  // by process and thread id
   std::map<pid_t, bool> orphans_;                     // looked up once
-  Children children_;
+  Tasks tasks_;
   uint64_t incarnations_ = 0;
   TcpDiag tcp_;
 };
 
-std::optional<std::vector<pid_t>> LinuxReader::ListProcesses() {
-  std::vector<pid_t> processes = {root_};
+std::optional<std::map<pid_t, std::vector<pid_t>>> LinuxReader::ListProcesses() {
+  std::vector<pid_t> found = {root_};
   const auto own = OwnChildren();
   if (!own) return std::nullopt;
   for (const pid_t child : *own) {
-    if (child != root_ && Ours(child)) processes.push_back(child);
+    if (child != root_ && Ours(child)) found.push_back(child);
   }
-  for (size_t i = 0; i < processes.size(); ++i) {
-    const auto children = children_.Of(processes[i]);
-    if (!children) return std::nullopt;
-    processes.insert(processes.end(), children->begin(), children->end());
+  std::map<pid_t, std::vector<pid_t>> processes;
+  for (size_t i = 0; i < found.size(); ++i) {
+    auto seen = tasks_.Of(found[i]);
+    if (!seen) return std::nullopt;
+    found.insert(found.end(), seen->children.begin(), seen->children.end());
+    processes[found[i]] = std::move(seen->threads);
   }
-  children_.KeepOnly(processes);
+  tasks_.KeepOnly(processes);
   return processes;
 }
 
 bool LinuxReader::ListThreads(std::vector<ThreadId>* threads) {
-  std::vector<std::pair<pid_t, pid_t>> ids;
-  std::vector<pid_t> tids;
   const auto processes = ListProcesses();
   if (!processes) return false;
-  for (const pid_t pid : *processes) {
-    NumbersIn("/proc/" + std::to_string(pid) + "/task", &tids);
+  std::vector<std::pair<pid_t, pid_t>> ids;
+  for (const auto& [pid, tids] : *processes) {
     for (const pid_t tid : tids) ids.emplace_back(pid, tid);
   }
-  std::sort(ids.begin(), ids.end());
   std::erase_if(threads_, [&ids](const auto& thread) {
     return !std::binary_search(ids.begin(), ids.end(), thread.first);
   });
@@ -314,16 +334,15 @@ std::optional<LockHolder> LinuxReader::LockHeldOutside(pid_t pid,
     LockHolder holder{.pid = other, .name = {}, .progress = {}};
     holder.name = ReadFile("/proc/" + std::to_string(other) + "/comm");
     if (!holder.name.empty() && holder.name.back() == '\n') holder.name.pop_back();
-    std::vector<pid_t> tree = {other}, tids;
-    Children children;
+    std::vector<pid_t> tree = {other};
+    Tasks tasks;
     for (size_t i = 0; i < tree.size(); ++i) {
-      if (const auto below = children.Of(tree[i])) {
-        tree.insert(tree.end(), below->begin(), below->end());
-      }
-      const std::string tasks = "/proc/" + std::to_string(tree[i]) + "/task/";
-      NumbersIn(tasks, &tids);
-      for (const pid_t tid : tids) {
-        holder.progress += ReadFile(tasks + std::to_string(tid) + "/schedstat");
+      const auto seen = tasks.Of(tree[i]);
+      if (!seen) continue;
+      tree.insert(tree.end(), seen->children.begin(), seen->children.end());
+      const std::string path = "/proc/" + std::to_string(tree[i]) + "/task/";
+      for (const pid_t tid : seen->threads) {
+        holder.progress += ReadFile(path + std::to_string(tid) + "/schedstat");
       }
     }
     return holder;
@@ -333,11 +352,15 @@ std::optional<LockHolder> LinuxReader::LockHeldOutside(pid_t pid,
 
 bool LinuxReader::ReadWakeSources(const std::vector<ThreadId>& threads, WakeSources* sources) {
   pid_t last = -1;
-  std::vector<pid_t> fds;
   for (const ThreadId& thread : threads) {
     if (thread.pid == std::exchange(last, thread.pid)) continue;
     const std::string process = "/proc/" + std::to_string(thread.pid) + "/";
-    if (!NumbersIn(process + "fd", &fds)) {
+    std::vector<pid_t> fds;
+    const Folder folder = OpenFolder(process + "fd");
+    if (folder) {
+      fds = NumbersIn(folder);
+    } else {
+      if (OutOfFiles()) return false;
       const char state = State(thread);
       if (state == '?') return false;
       if (state != 'Z' && state != 'X') {
@@ -348,7 +371,7 @@ bool LinuxReader::ReadWakeSources(const std::vector<ThreadId>& threads, WakeSour
     for (const pid_t fd : fds) {
       char target[64];
       const ssize_t size =
-          readlink((process + "fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+          readlinkat(dirfd(folder.get()), std::to_string(fd).c_str(), target, sizeof target);
       const std::string_view kind(target, size < 0 ? 0 : static_cast<size_t>(size));
       if (kind == "anon_inode:[io_uring]") {
         sources->unknown = "io_uring of process " + std::to_string(thread.pid);
