@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "counterpart/report/v1/report.pb.h"
@@ -33,6 +35,8 @@ constexpr std::chrono::microseconds kLongestPause = std::chrono::milliseconds(50
 constexpr std::chrono::microseconds kAnswersSoon(300);
 // Runs that are driven again at once: what they cost is mostly to find the subject calm.
 constexpr size_t kMostHeld = 16;
+
+Level LevelOf(const report::v1::Exec& exec) { return static_cast<Level>(exec.verdict()); }
 
 }  // namespace
 
@@ -105,40 +109,87 @@ void Worker::RunBatch(const std::vector<RunKey>& batch) {
   if (!held_.empty() && (alone || held_.front().key.cell->Subjects() != cell.Subjects())) {
     DriveHeld();
   }
-  Result<LiveWorld*> world = WorldFor(cell);
-  if (!world.ok()) return CannotStart(batch, world.error());
-  if (Unsupported(batch)) return;
-  std::vector<RunKey> bystanders;
-  RunTogether(**world, batch, &bystanders);
-  // A crash ended all the runs that shared the process, and judged none of them. Each is run
-  // again by itself: the one that crashes alone is the one to blame.
-  for (const RunKey& key : bystanders) {
-    if (Interrupted()) break;
-    world = WorldFor(cell);
-    if (!world.ok()) {
-      CannotStart({key}, world.error());
-      continue;
+  const Tell tell = [this](Driven driven) {
+    if (driven.key.again && LevelOf(*driven.finished.exec) <= Level::kPass) {
+      held_.push_back(std::move(driven));
+    } else {
+      sink_(std::move(driven.finished));
     }
-    RunTogether(**world, {key}, nullptr);
+  };
+  if (const Result<LiveWorld*> world = WorldFor(cell); !world.ok()) {
+    return CannotStart(batch, world.error(), tell);
   }
+  if (Unsupported(batch)) return;
+  Drive(batch, tell);
   if (alone || held_.size() >= kMostHeld || Interrupted()) DriveHeld();
 }
 
 // The same seed must make the same trace, whatever else ran beside it. A difference is nobody's
-// fault as such, and says that a red run of this cell may not be reproduced.
+// fault as such, and says that a red run of this cell may not be reproduced. But what is wrong is
+// wrong the second time as well.
 void Worker::DriveHeld() {
   std::vector<RunKey> batch;
-  for (const Held& held : held_) {
-    batch.push_back(held.key);
-    batch.back().again = false;
-  }
+  for (const Driven& held : held_) batch.push_back(held.key);
   if (!batch.empty() && !Interrupted()) {
-    Result<LiveWorld*> world = WorldFor(*batch.front().cell);
-    driving_again_ = true;
-    if (world.ok()) RunTogether(**world, batch, nullptr);
-    driving_again_ = false;
+    Drive(batch, [this](Driven second) {
+      if (second.run == nullptr) return;  // the subject could not be started once more
+      const auto same = [&second](const Driven& held) { return held.key.Id() == second.key.Id(); };
+      Driven& first = *std::find_if(held_.begin(), held_.end(), same);
+      report::v1::DrivenAgain again;
+      again.set_trace_hash(second.finished.exec->trace_hash());
+      const machine::Trace& trace = second.run->machine().trace();
+      const auto difference = machine::FirstDifference(first.run->machine().trace(), trace);
+      if (difference) again.set_divergence(*difference);
+      const Level level = LevelOf(*second.finished.exec);
+      if (level > Level::kPass) {
+        again.set_divergence("not passed the second time: " + second.finished.exec->reason() +
+                             (difference ? "; " + *difference : ""));
+      }
+      if (level > Level::kInconclusive) first = std::move(second);
+      *first.finished.exec->mutable_again() = std::move(again);
+    });
   }
-  for (Held& held : std::exchange(held_, {})) sink_(std::move(held.finished));
+  for (Driven& held : std::exchange(held_, {})) sink_(std::move(held.finished));
+}
+
+void Worker::Drive(const std::vector<RunKey>& batch, const Tell& tell) {
+  std::vector<Driven> crashed;
+  Result<LiveWorld*> world = WorldFor(*batch.front().cell);
+  if (!world.ok()) return CannotStart(batch, world.error(), tell);
+  RunTogether(**world, batch, tell, &crashed);
+  if (crashed.empty()) return;
+  // A crash ended all the runs that shared the process, and judged none of them. Each is run again
+  // by itself: the one that crashes alone is the one to blame.
+  const auto crashes = [](const Driven& driven) {
+    return driven.finished.exec->ending() == report::v1::ENDING_CRASH;
+  };
+  const auto witness = std::find_if(crashed.begin(), crashed.end(), crashes);
+  bool explained = witness == crashed.end();
+  std::optional<Driven> witness_alone;
+  for (auto one = crashed.begin(); one != crashed.end() && !Interrupted(); ++one) {
+    const Tell hear = [&](Driven alone) {
+      explained |= crashes(alone);
+      if (one == witness) {
+        witness_alone = std::move(alone);
+      } else {
+        tell(std::move(alone));
+      }
+    };
+    world = WorldFor(*one->key.cell);
+    if (world.ok()) {
+      RunTogether(**world, {one->key}, hear, nullptr);
+    } else {
+      CannotStart({one->key}, world.error(), hear);
+    }
+  }
+  if (!witness_alone) return;
+  if (explained || Interrupted()) return tell(*std::move(witness_alone));
+  // None does: it takes several, or chance. That all of them pass alone is no reason to forget it.
+  report::v1::Exec& exec = *witness->finished.exec;
+  exec.set_reason(
+      exec.reason() + "; " + std::to_string(crashed.size()) +
+      " runs shared the process when it ended, and none of them ends it when run alone");
+  tell(std::move(*witness));
 }
 
 bool Worker::Unsupported(const std::vector<RunKey>& batch) {
@@ -157,7 +208,7 @@ bool Worker::Unsupported(const std::vector<RunKey>& batch) {
         exec.set_reason(need.starts_with(scenarios::kOver)
                             ? who + " does not serve its control plane " + need
                             : who + " does not declare the capability '" + need + "'");
-        Emit(key, std::move(exec));
+        sink_(NotDriven(key, std::move(exec)).finished);
       }
       return true;
     }
@@ -165,7 +216,7 @@ bool Worker::Unsupported(const std::vector<RunKey>& batch) {
   return false;
 }
 
-void Worker::CannotStart(const std::vector<RunKey>& batch, const Error& error) {
+void Worker::CannotStart(const std::vector<RunKey>& batch, const Error& error, const Tell& tell) {
   const bool starved = error.kind == Error::Kind::kStarved;
   for (const RunKey& key : batch) {
     report::v1::Exec exec;
@@ -174,23 +225,23 @@ void Worker::CannotStart(const std::vector<RunKey>& batch, const Error& error) {
     exec.set_ending(report::v1::ENDING_NO_START);
     exec.set_reason(error.message);
     exec.set_signature("- @ subject start");
-    Emit(key, std::move(exec));
+    tell(NotDriven(key, std::move(exec)));
   }
 }
 
-void Worker::Emit(const RunKey& key, report::v1::Exec exec) {
+Worker::Driven Worker::NotDriven(const RunKey& key, report::v1::Exec exec) const {
   exec.set_id(key.Id());
   exec.set_cell(key.cell->Id());
   exec.set_seed(key.seed);
   exec.set_ordinal(key.ordinal);
   exec.set_slot(options_.slot);
   exec.set_started_us(options_.campaign_now_us());
-  FinishedRun finished;
-  finished.exec = std::make_unique<report::v1::Exec>(std::move(exec));
-  sink_(std::move(finished));
+  Driven driven{.key = key};
+  driven.finished.exec = std::make_unique<report::v1::Exec>(std::move(exec));
+  return driven;
 }
 
-void Worker::Finish(LiveWorld& world, Active& active) {
+Worker::Driven Worker::Finish(LiveWorld& world, Active& active) {
   active.done = true;
   SubjectState subject;
   subject.slot = options_.slot;
@@ -198,39 +249,19 @@ void Worker::Finish(LiveWorld& world, Active& active) {
   subject.alive = world.alive();
   active.run->Conclude();
   const bool red = active.run->judge().verdict().level() > Level::kPass;
-  if (driving_again_) {
-    for (Held& held : held_) {
-      if (held.key.Id() != active.key.Id()) continue;
-      const machine::Trace& trace = active.run->machine().trace();
-      report::v1::DrivenAgain& again = *held.finished.exec->mutable_again();
-      again.set_trace_hash(machine::HashText(trace.NormalisedHash()));
-      const auto difference = machine::FirstDifference(held.run->machine().trace(), trace);
-      if (difference) again.set_divergence(*difference);
-      if (red) {
-        again.set_divergence(
-            "not passed the second time: " + active.run->judge().verdict().reason().text +
-            (difference ? "; " + *difference : ""));
-      }
-    }
-    world.CloseLane(active.lane);
-    return;
-  }
   if (red) subject.stderr_tail = world.stderr_tail();
-  FinishedRun finished;
-  finished.exec = std::make_unique<report::v1::Exec>(
+  Driven driven{.key = active.key};
+  driven.finished.exec = std::make_unique<report::v1::Exec>(
       ToExec(active.key, *active.run, active.started_us,
              options_.campaign_now_us() - active.started_us, subject));
-  if (red || options_.keep_all_traces) finished.trace = ToTrace(active.key, *active.run);
+  if (red || options_.keep_all_traces) driven.finished.trace = ToTrace(active.key, *active.run);
+  driven.run = std::move(active.run);
   world.CloseLane(active.lane);
-  if (active.key.again && !red) {
-    held_.push_back({active.key, std::move(finished), std::move(active.run)});
-    return;
-  }
-  sink_(std::move(finished));
+  return driven;
 }
 
-void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
-                         std::vector<RunKey>* interrupted_by_crash) {
+void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch, const Tell& tell,
+                         std::vector<Driven>* crashed) {
   std::vector<Active> all;
   std::map<Lane, Active*> by_lane;
   all.reserve(batch.size());
@@ -271,14 +302,13 @@ void Worker::RunTogether(LiveWorld& world, const std::vector<RunKey>& batch,
       if (active.step == Step::kStuck) active.run->ConcludeStuck();
       if (active.step == Step::kAllDone || active.step == Step::kStuck) {
         replace |= active.run->judge().verdict().level() > Level::kPass;
-        if (!world.alive() && interrupted_by_crash != nullptr && batch.size() > 1 &&
-            !active.key.cell->scenario->exclusive) {
-          active.done = true;
-          interrupted_by_crash->push_back(active.key);
-          world.CloseLane(active.lane);
-          continue;
+        const bool by_crash = !world.alive() && crashed != nullptr && batch.size() > 1;
+        Driven driven = Finish(world, active);
+        if (by_crash) {
+          crashed->push_back(std::move(driven));
+        } else {
+          tell(std::move(driven));
         }
-        Finish(world, active);
       }
     }
     if (!running()) break;

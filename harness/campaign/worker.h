@@ -49,29 +49,36 @@ class Worker {
 
  private:
   struct Active;
-  // A run that has passed and is to be driven once more before it is told of.
-  struct Held {
+  // A run that has been driven to its end; without `run` if there was no subject for it.
+  struct Driven {
     RunKey key;
-    FinishedRun finished;
-    std::unique_ptr<scenarios::Run> run;
+    FinishedRun finished = {};
+    std::unique_ptr<scenarios::Run> run = nullptr;
   };
+  using Tell = std::function<void(Driven)>;
 
   Result<effects::LiveWorld*> WorldFor(const effects::SubjectSpec& subject);
   // Of one cell: that of its subject, or those of its two as one.
   Result<effects::LiveWorld*> WorldFor(const Cell& cell);
-  void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch,
-                   std::vector<RunKey>* interrupted_by_crash);
-  void Finish(effects::LiveWorld& world, Active& active);
-  void Emit(const RunKey& key, report::v1::Exec exec);
-  void CannotStart(const std::vector<RunKey>& batch, const Error& error);
+  // All of them, and tells of each once; those that were interrupted by a crash are run again.
+  void Drive(const std::vector<RunKey>& batch, const Tell& tell);
+  // Once. Tells of each, but those that the subject's death ended beside others go to `crashed`,
+  // unless it is null.
+  void RunTogether(effects::LiveWorld& world, const std::vector<RunKey>& batch, const Tell& tell,
+                   std::vector<Driven>* crashed);
+  Driven Finish(effects::LiveWorld& world, Active& active);
+  void CannotStart(const std::vector<RunKey>& batch, const Error& error, const Tell& tell);
+  // What there is to tell of a run that was not begun.
+  Driven NotDriven(const RunKey& key, report::v1::Exec exec) const;
   bool Unsupported(const std::vector<RunKey>& batch);
   bool Interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
 
   Options options_;
   Sink sink_;
   std::map<std::string, std::unique_ptr<effects::LiveWorld>> worlds_;
-  std::vector<Held> held_;  // of the same subjects, all of them
-  bool driving_again_ = false;
+  // Runs that have passed and are to be driven once more before they are told of; of the same
+  // subjects, all of them.
+  std::vector<Driven> held_;
   std::unique_ptr<effects::LiveWorld> pair_;  // of the batch that runs now, if it is of two
   std::map<std::string, Error> dead_;         // subjects that could not be started
 };

@@ -1,6 +1,7 @@
 // A subject of nothing, for the tests of the live world: serves the control plane over stdio or
 // gRPC and misbehaves on demand. What to do comes as the capability of a Probe:
 //   "exit:N", "abort", "sanitizer"   end, in different ways
+//   "visit"                          abort if there was one since the last Settle; no journal has it
 //   "fork"                           leave a child in our group and one outside it
 //   "mum"                            answer no Journal any more
 //   "deaf"                           answer no Settle any more
@@ -207,6 +208,7 @@ class Fake {
       }
       case control::ControlRequest::kSettle: {
         const std::lock_guard lock(mutex_);
+        visited_ = false;
         if (deaf_) return;
         reply.mutable_settle()->set_accepted(accepted_);
         reply.mutable_settle()->set_answered(answered_);
@@ -238,7 +240,8 @@ class Fake {
     {
       const std::lock_guard lock(mutex_);
       ++accepted_;
-      commands_.emplace_back(execute.scope(), execute.command_id());
+      if (execute.probe().capability() != "visit")
+        commands_.emplace_back(execute.scope(), execute.command_id());
       if (execute.has_await_event()) {
         waiting_.push_back([this, reply, done] { Answer(reply, done); });
         return;
@@ -281,6 +284,7 @@ class Fake {
     const std::string verb = Head(how);
     if (verb == "exit") _exit(std::atoi(how.c_str()));
     if (verb == "abort") std::abort();
+    if (verb == "visit" && std::exchange(visited_, true)) std::abort();
     if (verb == "sanitizer") {
       std::cerr << "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1\n"
                 << std::flush;
@@ -338,6 +342,7 @@ class Fake {
   std::vector<std::function<void()>> waiting_;
   uint64_t accepted_ = 0, answered_ = 0;
   bool deaf_ = false, mum_ = false, tardy_ = false, naps_ = false;
+  bool visited_ = false;  // of stdio
   uint32_t claimed_ = 0, running_ = 0;
   std::vector<std::function<void()>> held_;  // answers to Settle
 };

@@ -115,10 +115,11 @@ TEST(SelfCheck, AnotherTraceIsAFindingAndNotARed) {
   EXPECT_EQ(execs[0].again().divergence(), "entry 2 of test: first \"play 1\", then \"play 2\"");
 }
 
-TEST(SelfCheck, AnotherVerdictIsAFindingToo) {
+TEST(SelfCheck, WhatFailsTheSecondTimeHasFailed) {
   const auto execs = PlayTwice(&OnlyOnce, true);
   ASSERT_EQ(execs.size(), 1u);
-  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_PASS) << execs[0].reason();
+  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_FAIL);
+  EXPECT_EQ(execs[0].reason(), "wanted: to be played once");
   EXPECT_EQ(execs[0].again().divergence().find("not passed the second time: "), 0u)
       << execs[0].again().divergence();
 }

@@ -1,4 +1,5 @@
-// A worker that cannot start a subject: what it says of the runs, and whether it tries again.
+// A worker whose subject cannot be started, or dies: what it says of the runs, and whether it tries
+// again.
 #include "harness/campaign/worker.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "counterpart/control/v1/control.pb.h"
 #include "counterpart/report/v1/report.pb.h"
+#include "harness/campaign/schedule.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -18,6 +21,24 @@ namespace {
 machine::Task<> Steady(peer::Peer& peer) {
   peer.Judged("control.scope");
   co_return;
+}
+
+machine::Task<> Do(peer::Peer& peer, std::string what) {
+  peer.Judged("control.scope");
+  control::v1::ExecuteRequest probe;
+  probe.set_command_id(peer.NextCommandId());
+  probe.set_send(1);
+  probe.mutable_probe()->set_capability(what);
+  co_await peer.Execute(std::move(probe), "to do it");
+}
+
+// Dies where two visit at once.
+machine::Task<> Unsociable(peer::Peer& peer) { return Do(peer, "visit"); }
+
+constexpr uint64_t kDeadlySeed = 1;
+machine::Task<> Moribund(peer::Peer& peer) {
+  if (peer.machine().seed() == kDeadlySeed) return Do(peer, "abort");
+  return Steady(peer);
 }
 
 class WorkerTest : public testing::Test {
@@ -55,6 +76,37 @@ class WorkerTest : public testing::Test {
     return execs;
   }
 
+  // Three runs that share a process, with the seeds 0 to 2; by their ordinals.
+  std::vector<report::v1::Exec> ThreeTogether(machine::Task<> (*body)(peer::Peer&)) {
+    scenarios::Scenario scenario;
+    scenario.name = "of_this_test";
+    scenario.directions = {peer::Direction::kHarnessToSubject};
+    scenario.body = body;
+    const effects::SubjectSpec subject{.id = "fake", .command = {FAKE_SUBJECT, "stdio"}};
+    Cell cell;
+    cell.subject = &subject;
+    cell.scenario = &scenario;
+    std::vector<report::v1::Exec> execs(3);
+    std::vector<int> told(3);
+    Worker::Options options;
+    options.campaign_now_us = [] { return uint64_t{0}; };
+    Worker worker(std::move(options), [&](FinishedRun finished) {
+      const uint32_t ordinal = finished.exec->ordinal();
+      execs.at(ordinal) = *finished.exec;
+      ++told.at(ordinal);
+    });
+    Batch batch(3);
+    for (uint32_t i = 0; i < 3; ++i) {
+      batch[i].cell = &cell;
+      batch[i].ordinal = i;
+      batch[i].seed = i;
+    }
+    worker.RunBatch(batch);
+    worker.DriveHeld();
+    EXPECT_EQ(told, std::vector<int>(3, 1));
+    return execs;
+  }
+
   size_t Starts() const {
     std::ifstream in(folder_ + "/starts");
     size_t lines = 0;
@@ -82,6 +134,26 @@ TEST_F(WorkerTest, StartsASubjectOnceThatCannotBeStarted) {
     EXPECT_EQ(exec.ending(), report::v1::ENDING_NO_START);
   }
   EXPECT_EQ(Starts(), 1u);
+}
+
+TEST_F(WorkerTest, BlamesTheRunThatTheSubjectDiesOfAndNoneBesideIt) {
+  const auto execs = ThreeTogether(&Moribund);
+  for (const report::v1::Exec& exec : execs) {
+    const bool deadly = exec.seed() == kDeadlySeed;
+    EXPECT_EQ(exec.verdict(), deadly ? report::v1::VERDICT_FAIL : report::v1::VERDICT_PASS);
+    EXPECT_EQ(exec.reason(), deadly ? "the subject died: signal 6" : "");
+  }
+}
+
+TEST_F(WorkerTest, ForgetsNoDeathThatTakesMoreThanOneRun) {
+  const auto execs = ThreeTogether(&Unsociable);
+  EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_FAIL);
+  EXPECT_EQ(execs[0].ending(), report::v1::ENDING_CRASH);
+  EXPECT_EQ(execs[0].reason(),
+            "the subject died: signal 6; 3 runs shared the process when it ended, and "
+            "none of them ends it when run alone");
+  EXPECT_EQ(execs[1].verdict(), report::v1::VERDICT_PASS) << execs[1].reason();
+  EXPECT_EQ(execs[2].verdict(), report::v1::VERDICT_PASS) << execs[2].reason();
 }
 
 }  // namespace
