@@ -35,7 +35,7 @@ struct CampaignOptions {
   uint64_t seed = 1;
   std::optional<uint64_t> run_seed;  // every run with this very seed, for driving one again
   uint32_t jobs = 1;                 // workers, each with subject processes of its own
-  uint32_t lanes = 16;               // runs at once on one subject process
+  uint32_t lanes = 64;               // runs at once on one subject process; a bulky one counts 16
   bool isolate = false;              // a process of its own for each run
   uint32_t load = 0;                 // busy processes beside it all
   bool keep_all_traces = false;

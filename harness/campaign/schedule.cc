@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace counterpart::campaign {
+namespace {
+
+// Fewer runs than this are no batch to be divided among workers: to start, and to be found calm,
+// costs a batch about as much as so many runs do.
+constexpr uint64_t kWorthABatch = 16;
+constexpr uint32_t kLanesOfABulkyRun = 16;
+
+}  // namespace
 
 Schedule::Schedule(const CampaignOptions& options, std::function<uint64_t()> now_us)
     : options_(options), now_us_(std::move(now_us)) {
@@ -51,9 +59,19 @@ void Schedule::Stop() {
   changed_.notify_all();
 }
 
+uint32_t Schedule::MostTogether(const Turn& turn) const {
+  const scenarios::Scenario& scenario = *turn.cell->scenario;
+  if (scenario.exclusive || options_.isolate) return 1;
+  if (scenario.bulky) return std::max(1u, options_.lanes / kLanesOfABulkyRun);
+  // Towards the end everybody gets his share, so that nobody works on alone.
+  uint64_t left = 0;
+  for (const Turn& other : turns_) left += other.end - other.next;
+  const uint64_t share = std::max(kWorthABatch, left / std::max(options_.jobs, 1u));
+  return static_cast<uint32_t>(std::min<uint64_t>(options_.lanes, share));
+}
+
 Batch Schedule::Take(Turn& turn) {
-  const bool alone = turn.cell->scenario->exclusive || options_.isolate;
-  uint32_t most = alone ? 1 : options_.lanes;
+  uint32_t most = MostTogether(turn);
   Batch batch;
   for (; turn.next < turn.end && batch.size() < most; ++turn.next) {
     if (turn.done.contains(turn.next)) continue;

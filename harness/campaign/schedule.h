@@ -48,6 +48,7 @@ class Schedule {
     return stopped_ || (options_.interrupted != nullptr && *options_.interrupted);
   }
   Turn* Find(const std::string& cell_id);
+  uint32_t MostTogether(const Turn& turn) const;
   Batch Take(Turn& turn);
 
   const CampaignOptions& options_;

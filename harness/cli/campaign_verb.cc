@@ -264,7 +264,9 @@ void AddCampaignOptions(CLI::App* verb, CampaignVerb* options) {
   verb->add_option("--jobs", options->jobs,
                    "Workers, each with subject processes of its own "
                    "(default: one per core)");
-  verb->add_option("--lanes", options->lanes, "Runs at once on one subject process")
+  verb->add_option("--lanes", options->lanes,
+                   "Runs at once on one subject process; one that moves tens of MiB counts "
+                   "as 16")
       ->capture_default_str();
   verb->add_option("--seed", options->seed, "Of the campaign (default: drawn, and reported)");
   verb->add_option("--shard", options->shard, "Only every n-th cell, from the i-th")

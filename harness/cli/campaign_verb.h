@@ -18,7 +18,7 @@ struct CampaignVerb {
   std::string duration;
   double confidence = 0;
   uint32_t jobs = 0;
-  uint32_t lanes = 16;
+  uint32_t lanes = 64;
   uint64_t seed = 0;
   uint64_t run_seed = 0;
   std::string shard;

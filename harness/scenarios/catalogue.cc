@@ -64,6 +64,14 @@ constexpr std::pair<std::string_view, std::string_view> kWithoutPlans[] = {
     {"control_scopes_are_apart", "it counts all that its subject holds"},
 };
 
+// What fills the window of a connection and more: that of loopback may grow to tens of MiB.
+constexpr std::string_view kBulky[] = {"link_closed_window_loses_nothing",
+                                       "link_goodbye_behind_a_backlog_loses_nothing"};
+
+void AddBulk(std::vector<Scenario>& all) {
+  for (const std::string_view name : kBulky) Find(all, name).bulky = true;
+}
+
 void AddPlans(std::vector<Scenario>& all) {
   for (const auto& [name, why] : kWithoutPlans) Find(all, name).without_plans = why;
 }
@@ -103,6 +111,7 @@ const std::vector<Scenario>& Catalogue() {
     AddBetween(*all);
     AddConduits(*all);
     AddPlans(*all);
+    AddBulk(*all);
     return all;
   }();
   return *catalogue;

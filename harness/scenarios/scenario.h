@@ -48,6 +48,8 @@ struct Scenario {
   std::string_view without_plans = "";
   // Over a stable conduit, where it has other rules to judge than over a bare one.
   std::vector<std::string> rules_over_stable = {};
+  // Moves tens of MiB: few of it run at once.
+  bool bulky = false;
 
   const std::vector<std::string>& Rules(Direction direction) const {
     return direction == Direction::kHarnessToSubject   ? rules_harness_to_subject
