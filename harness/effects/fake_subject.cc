@@ -1,7 +1,7 @@
 // A subject of nothing, for the tests of the live world: serves the control plane over stdio or
 // gRPC and misbehaves on demand. What to do comes as the capability of a Probe:
 //   "exit:N", "abort", "sanitizer"   end, in different ways
-//   "visit"                          abort if there was one since the last Settle; no journal has it
+//   "visit"                          abort if there was one since the last Settle; in no journal
 //   "fork"                           leave a child in our group and one outside it
 //   "mum"                            answer no Journal any more
 //   "deaf"                           answer no Settle any more

@@ -19,6 +19,7 @@ LiveLink::LiveLink(uint32_t id, UniqueFd fd, bool dialling)
 }
 
 void LiveLink::Write(std::string_view bytes, Events& events) {
+  if (unsent() > 0) Flush();
   if (closed() || shut_wanted_ || write_broken_) return;
   if (!dialling_ && !holds() && unsent() == 0) {
     while (!bytes.empty()) {
@@ -36,6 +37,11 @@ void LiveLink::Write(std::string_view bytes, Events& events) {
       }
     }
   }
+  Collect(bytes, events);
+}
+
+void LiveLink::Collect(std::string_view bytes, Events& events) {
+  if (closed() || shut_wanted_ || write_broken_) return;
   if (unsent() + bytes.size() > kLargestWriteQueue) {
     End(IngressKind::kReset, events);
     Reset();
@@ -50,11 +56,11 @@ void LiveLink::Write(std::string_view bytes, Events& events) {
 
 void LiveLink::Release() {
   hold_ = Hold::kNone;
-  if (!closed() && !dialling_) Flush();
+  Flush();
 }
 
 void LiveLink::Flush() {
-  if (holds()) return;
+  if (closed() || dialling_ || holds()) return;
   while (unsent() > 0 && !write_broken_) {
     const ssize_t n = send(fd_.get(), unsent_.data() + sent_, unsent(), MSG_NOSIGNAL);
     if (n >= 0) {
@@ -93,7 +99,7 @@ void LiveLink::HalfClose() {
   if (closed()) return;
   if (hold_ == Hold::kOne) hold_ = Hold::kNone;
   shut_wanted_ = true;
-  if (!dialling_) Flush();
+  Flush();
 }
 
 void LiveLink::Reset() {

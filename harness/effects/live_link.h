@@ -33,6 +33,9 @@ class LiveLink {
 
   // Effects. Those that come after the link is gone are dropped.
   void Write(std::string_view bytes, Events& events);
+  // The same, but nothing of it leaves before Flush(), or the next Write.
+  void Collect(std::string_view bytes, Events& events);
+  void Flush();
   // Everything written first, then EOF for the other side. What it still sends is read and thrown
   // away, so that closing with unread input does not turn into a reset.
   void Fin();
@@ -70,7 +73,6 @@ class LiveLink {
  private:
   enum class Hold : uint8_t { kNone, kAll, kOne };
 
-  void Flush();
   void Read(Events& events);
   void End(IngressKind kind, Events& events);
   void Close();

@@ -50,6 +50,15 @@ uint64_t Tag(Source source, uint64_t key = 0) { return static_cast<uint64_t>(sou
 Source SourceOf(uint64_t tag) { return static_cast<Source>(tag >> 56); }
 uint64_t KeyOf(uint64_t tag) { return tag & ((uint64_t{1} << 56) - 1); }
 
+// Only whole payloads do: whoever writes parts of one wants them to arrive as parts. Large ones are
+// not worth the copy.
+bool LeavesWithTheNext(std::string_view bytes) {
+  constexpr size_t kLargest = 16u << 10;
+  return bytes.size() <= kLargest && bytes.size() >= wire::kLengthBytes &&
+         bytes.substr(0, wire::kLengthBytes) ==
+             wire::LengthField(static_cast<uint32_t>(bytes.size() - wire::kLengthBytes));
+}
+
 uint64_t SizeOf(const std::string& path) {
   struct stat about = {};
   return stat(path.c_str(), &about) == 0 ? static_cast<uint64_t>(about.st_size) : 0;
@@ -156,6 +165,8 @@ class EpollLiveWorld final : public LiveWorld, private CalmCheck::Scene {
   void WatchSubject();
   void UpdateInterest(uint64_t key);
   uint64_t AddLink(Lane lane, uint32_t id, UniqueFd fd, bool dialling);
+  // Payloads that follow each other on one link leave together: with whatever comes next, they do.
+  void Uncork();
   void Take(uint64_t key, LiveLink::Events events, Batch& batch);
   void DropIfClosed(uint64_t key);
 
@@ -223,6 +234,7 @@ class EpollLiveWorld final : public LiveWorld, private CalmCheck::Scene {
   std::map<uint64_t, HeldListener> listeners_;
   std::vector<TcpPath> departed_;  // links closed, until the subject has been told
   uint64_t next_key_ = 1;
+  uint64_t corked_ = 0;  // the link whose payloads are to leave; 0: none
   std::vector<Unproven> unproven_;
   bool stopped_ = false;  // by us
   TcpDiag tcp_;
@@ -337,6 +349,7 @@ void EpollLiveWorld::Execute(Lane lane, const Effect& effect) {
   if (found == lanes_.end()) return;
   OnActivity();
   LaneState& state = found->second;
+  if (effect.kind != EffectKind::kWrite) Uncork();
   switch (effect.kind) {
     case EffectKind::kListen:
       return Listen(lane, state, effect.id);
@@ -444,6 +457,13 @@ uint64_t EpollLiveWorld::AddLink(Lane lane, uint32_t id, UniqueFd fd, bool diall
   return key;
 }
 
+void EpollLiveWorld::Uncork() {
+  const auto held = links_.find(std::exchange(corked_, 0));
+  if (held == links_.end()) return;
+  held->second.link.Flush();
+  UpdateInterest(held->first);
+}
+
 void EpollLiveWorld::OnLinkEffect(Lane lane, LaneState& state, const Effect& effect) {
   const auto key = state.links.find(effect.id);
   const auto held = key == state.links.end() ? links_.end() : links_.find(key->second);
@@ -471,7 +491,15 @@ void EpollLiveWorld::OnLinkEffect(Lane lane, LaneState& state, const Effect& eff
       link.Gather();
       break;
     case EffectKind::kWrite:
-      link.Write(effect.bytes, events);
+      if (key->second != corked_) Uncork();
+      if (LeavesWithTheNext(effect.bytes) && !link.holds()) {
+        link.Collect(effect.bytes, events);
+        corked_ = key->second;
+        if (!events.end) return;
+      } else {
+        corked_ = 0;
+        link.Write(effect.bytes, events);
+      }
       break;
     case EffectKind::kFin:
       link.Fin();
@@ -780,6 +808,7 @@ void EpollLiveWorld::AwaitInput(microseconds limit) {
 }
 
 void EpollLiveWorld::Look(microseconds limit) {
+  Uncork();
   if (subject_ != nullptr) subject_->control().Flush();
   if (subject_ != nullptr && subject_->wants_stdin()) {
     Watch(subject_->stdin_fd(), EPOLLOUT, Tag(Source::kStdin));

@@ -25,10 +25,13 @@
 #include "harness/effects/control_delivery.h"
 #include "harness/effects/control_translation.h"
 #include "harness/effects/executions.h"
+#include "harness/effects/loopback.h"
 #include "harness/effects/one_address.h"
 #include "harness/effects/output_tail.h"
 #include "harness/effects/process_table.h"
 #include "harness/effects/start_line.h"
+#include "harness/effects/tcp_diag.h"
+#include "harness/effects/unique_fd.h"
 #include "harness/effects/wait_self_test.h"
 #include "harness/wire/framing.h"
 
@@ -609,6 +612,62 @@ TEST_F(LinkTest, FinWaitsForWhatWasWritten) {
   EXPECT_EQ(Until(IngressKind::kPayload, 1).bytes, "before it is even up");
   Do(EffectKind::kHalfClose, 1);
   Until(IngressKind::kEof, 1);  // the echo ends when its input does
+}
+
+// Against a listener of our own, which sees in how many segments what it is sent arrives.
+class SegmentTest : public LinkTest {
+ protected:
+  void SetUp() override {
+    LinkTest::SetUp();
+    const uint32_t address = OneAddress().NextAddress();
+    Result<Listener> listener = Listener::Open(address, OneAddress().FreePort(address));
+    ASSERT_TRUE(listener.ok()) << listener.error().message;
+    Do(EffectKind::kDial, 1, listener->port());
+    Until(IngressKind::kLinkUp, 1);
+    far_ = listener->Accept();
+    ASSERT_TRUE(far_.has_value());
+  }
+  void Write(std::string bytes) { Do(EffectKind::kWrite, 1, 0, std::move(bytes)); }
+  uint32_t Segments() {
+    const std::optional<TcpPath> path = PathOf(far_->get());
+    return TcpDiag().FarEnd(path.value()).value().segments;
+  }
+
+  std::optional<UniqueFd> far_;
+};
+
+TEST_F(SegmentTest, PayloadsThatFollowEachOtherLeaveTogether) {
+  for (const char* payload : {"a", "bb", "ccc"}) Write(wire::Frame(payload));
+  Take(std::chrono::microseconds(0));
+  EXPECT_EQ(Segments(), 1u);
+  char bytes[64];
+  EXPECT_EQ(recv(far_->get(), bytes, sizeof bytes, 0), 18);
+}
+
+TEST_F(SegmentTest, PartsOfAPayloadLeaveAsTheyAre) {
+  const std::string frame = wire::Frame("abc");
+  for (const char byte : frame) Write(std::string(1, byte));
+  EXPECT_EQ(Segments(), frame.size());
+}
+
+TEST_F(SegmentTest, ThoseOfAnotherLinkComeAfterThem) {
+  const uint32_t other = AcceptOne("echo");
+  Write(wire::Frame("a"));
+  Do(EffectKind::kWrite, other, 0, wire::Frame("b"));
+  EXPECT_EQ(Segments(), 1u);
+  EXPECT_EQ(Until(IngressKind::kPayload, other).bytes, "b");
+}
+
+TEST_F(SegmentTest, WhateverComesNextComesAfterThem) {
+  Write(wire::Frame("a"));
+  Write(wire::Frame("b"));
+  Do(EffectKind::kAsk);
+  EXPECT_EQ(Segments(), 1u);
+  Write(wire::Frame("c"));
+  Do(EffectKind::kHalfClose, 1);
+  char bytes[64];
+  EXPECT_EQ(recv(far_->get(), bytes, sizeof bytes, 0), 15);
+  EXPECT_EQ(recv(far_->get(), bytes, sizeof bytes, 0), 0);
 }
 
 TEST_F(LinkTest, SaysNothingOfALinkItClosedItself) {
