@@ -166,13 +166,15 @@ void Worker::Drive(const std::vector<RunKey>& batch, const Tell& tell) {
   const auto witness = std::find_if(crashed.begin(), crashed.end(), crashes);
   bool explained = witness == crashed.end();
   std::optional<Driven> witness_alone;
+  size_t alone = 0;
   for (auto one = crashed.begin(); one != crashed.end() && !Interrupted(); ++one) {
-    const Tell hear = [&](Driven alone) {
-      explained |= crashes(alone);
+    const Tell hear = [&](Driven again) {
+      ++alone;
+      explained |= crashes(again);
       if (one == witness) {
-        witness_alone = std::move(alone);
+        witness_alone = std::move(again);
       } else {
-        tell(std::move(alone));
+        tell(std::move(again));
       }
     };
     world = WorldFor(*one->key.cell);
@@ -182,13 +184,15 @@ void Worker::Drive(const std::vector<RunKey>& batch, const Tell& tell) {
       CannotStart({one->key}, world.error(), hear);
     }
   }
-  if (!witness_alone) return;
-  if (explained || Interrupted()) return tell(*std::move(witness_alone));
+  if (explained) {
+    if (witness_alone) tell(*std::move(witness_alone));
+    return;
+  }
   // None does: it takes several, or chance. That all of them pass alone is no reason to forget it.
   report::v1::Exec& exec = *witness->finished.exec;
-  exec.set_reason(
-      exec.reason() + "; " + std::to_string(crashed.size()) +
-      " runs shared the process when it ended, and none of them ends it when run alone");
+  exec.set_reason(exec.reason() + "; " + std::to_string(crashed.size()) +
+                  " runs shared the process when it ended, and it outlives each of the " +
+                  std::to_string(alone) + " that were run again alone");
   tell(std::move(*witness));
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -34,6 +35,14 @@ machine::Task<> Do(peer::Peer& peer, std::string what) {
 
 // Dies where two visit at once.
 machine::Task<> Unsociable(peer::Peer& peer) { return Do(peer, "visit"); }
+
+// The same, and Ctrl-C comes with the first that is run again.
+std::atomic<bool> interrupted;
+int visits = 0;
+machine::Task<> UnsociableUntilInterrupted(peer::Peer& peer) {
+  if (++visits == 4) interrupted = true;
+  return Unsociable(peer);
+}
 
 constexpr uint64_t kDeadlySeed = 1;
 machine::Task<> Moribund(peer::Peer& peer) {
@@ -87,13 +96,16 @@ class WorkerTest : public testing::Test {
     cell.subject = &subject;
     cell.scenario = &scenario;
     std::vector<report::v1::Exec> execs(3);
-    std::vector<int> told(3);
+    interrupted = false;
+    visits = 0;
+    told_.assign(3, 0);
     Worker::Options options;
     options.campaign_now_us = [] { return uint64_t{0}; };
+    options.interrupted = &interrupted;
     Worker worker(std::move(options), [&](FinishedRun finished) {
       const uint32_t ordinal = finished.exec->ordinal();
       execs.at(ordinal) = *finished.exec;
-      ++told.at(ordinal);
+      ++told_.at(ordinal);
     });
     Batch batch(3);
     for (uint32_t i = 0; i < 3; ++i) {
@@ -103,7 +115,6 @@ class WorkerTest : public testing::Test {
     }
     worker.RunBatch(batch);
     worker.DriveHeld();
-    EXPECT_EQ(told, std::vector<int>(3, 1));
     return execs;
   }
 
@@ -115,6 +126,7 @@ class WorkerTest : public testing::Test {
   }
 
   std::string folder_;
+  std::vector<int> told_;  // how often of each run
 };
 
 TEST_F(WorkerTest, StartsASubjectAgainThatGotNoTime) {
@@ -138,6 +150,7 @@ TEST_F(WorkerTest, StartsASubjectOnceThatCannotBeStarted) {
 
 TEST_F(WorkerTest, BlamesTheRunThatTheSubjectDiesOfAndNoneBesideIt) {
   const auto execs = ThreeTogether(&Moribund);
+  EXPECT_EQ(told_, std::vector<int>(3, 1));
   for (const report::v1::Exec& exec : execs) {
     const bool deadly = exec.seed() == kDeadlySeed;
     EXPECT_EQ(exec.verdict(), deadly ? report::v1::VERDICT_FAIL : report::v1::VERDICT_PASS);
@@ -147,13 +160,20 @@ TEST_F(WorkerTest, BlamesTheRunThatTheSubjectDiesOfAndNoneBesideIt) {
 
 TEST_F(WorkerTest, ForgetsNoDeathThatTakesMoreThanOneRun) {
   const auto execs = ThreeTogether(&Unsociable);
+  EXPECT_EQ(told_, std::vector<int>(3, 1));
   EXPECT_EQ(execs[0].verdict(), report::v1::VERDICT_FAIL);
   EXPECT_EQ(execs[0].ending(), report::v1::ENDING_CRASH);
   EXPECT_EQ(execs[0].reason(),
-            "the subject died: signal 6; 3 runs shared the process when it ended, and "
-            "none of them ends it when run alone");
+            "the subject died: signal 6; 3 runs shared the process when it ended, and it outlives "
+            "each of the 3 that were run again alone");
   EXPECT_EQ(execs[1].verdict(), report::v1::VERDICT_PASS) << execs[1].reason();
   EXPECT_EQ(execs[2].verdict(), report::v1::VERDICT_PASS) << execs[2].reason();
+}
+
+TEST_F(WorkerTest, ForgetsNoDeathForAnInterruption) {
+  const auto execs = ThreeTogether(&UnsociableUntilInterrupted);
+  EXPECT_EQ(told_, (std::vector<int>{1, 0, 0}));
+  EXPECT_EQ(execs[0].ending(), report::v1::ENDING_CRASH);
 }
 
 }  // namespace
