@@ -1,6 +1,7 @@
 // A subject of nothing, for the tests of the live world: serves the control plane over stdio or
 // gRPC and misbehaves on demand. What to do comes as the capability of a Probe:
 //   "exit:N", "abort", "sanitizer"   end, in different ways
+//   "race", "go-race"                tell of one as a sanitizer does, and go on
 //   "visit"                          abort if there was one since the last Settle; in no journal
 //   "fork"                           leave a child in our group and one outside it
 //   "mum"                            answer no Journal any more
@@ -289,6 +290,16 @@ class Fake {
       std::cerr << "==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1\n"
                 << std::flush;
       _exit(1);
+    }
+    if (verb == "race") {
+      std::cerr << "==================\nWARNING: ThreadSanitizer: data race (pid=1)\n"
+                << "SUMMARY: ThreadSanitizer: data race fake.cc:1 in Do\n==================\n"
+                << std::flush;
+    }
+    if (verb == "go-race") {
+      std::cerr << "==================\nWARNING: DATA RACE\nWrite at 0x1 by goroutine 7:\n"
+                << "==================\n"
+                << std::flush;
     }
     if (verb == "deaf" || verb == "mum") {
       const std::lock_guard lock(mutex_);

@@ -838,6 +838,8 @@ void EpollLiveWorld::Look(microseconds limit) {
     }
   }
   if (exited) exit_due_ = true;
+  // It might go on, and end as if nothing had been said.
+  if (alive() && subject_->errors().sanitizer_done()) Kill();
   Deliver(std::move(batch));
 }
 

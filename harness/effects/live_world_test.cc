@@ -94,8 +94,31 @@ TEST(OutputTailTest, KeepsTheEndAndTheFirstSanitizerLine) {
   const std::string line(1000, 'x');
   for (int i = 0; i < 1000; ++i) tail.Append(line + "\n");
   EXPECT_EQ(tail.sanitizer_line(), "ERROR: AddressSanitizer: first");
+  EXPECT_FALSE(tail.sanitizer_done());
   EXPECT_EQ(tail.tail().size(), OutputTail::kKept);
   EXPECT_TRUE(tail.tail().ends_with(line + "\n"));
+}
+
+TEST(OutputTailTest, KnowsWhereAReportEnds) {
+  const char* const kReports[][2] = {
+      {"WARNING: ThreadSanitizer: data race (pid=1)\n  Write of size 4\n",
+       "SUMMARY: ThreadSanitizer: data race x.cc:3 in f\n"},
+      {"==7==ERROR: AddressSanitizer: heap-use-after-free\n  #0 in f\n",
+       "SUMMARY: AddressSanitizer: heap-use-after-free x.cc:3 in f\n"},
+      {"WARNING: DATA RACE\nWrite at 0x1 by goroutine 7:\n", "==================\n"},
+      {"", "x.cc:12:34: runtime error: signed integer overflow\n"},
+  };
+  for (const auto& [begin, end] : kReports) {
+    OutputTail tail;
+    tail.Append("SUMMARY: of a subject\n==================\n");
+    tail.Append(begin);
+    EXPECT_FALSE(tail.sanitizer_done()) << begin;
+    tail.Append(end);
+    EXPECT_TRUE(tail.sanitizer_done()) << end;
+  }
+  OutputTail tail;
+  tail.Append("panic: runtime error: index out of range\n\n");
+  EXPECT_FALSE(tail.sanitizer_done());  // it ends by itself
 }
 
 TEST(ExecutionsTest, KeepsTheLinesOfTheNamedSessions) {
@@ -515,6 +538,18 @@ TEST_P(AnyBinding, NamesTheSignalAndTheSanitizer) {
   Probe("sanitizer");
   EXPECT_EQ(Until(IngressKind::kExited).text,
             "exit 1; ==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x1");
+}
+
+TEST_P(AnyBinding, ASubjectDoesNotOutliveWhatASanitizerReports) {
+  StartFake(GetParam());
+  Probe("race");
+  EXPECT_EQ(Until(IngressKind::kExited).text,
+            "a sanitizer reports; WARNING: ThreadSanitizer: data race (pid=1)");
+  EXPECT_NE(world_->stderr_tail().find("SUMMARY: "), std::string::npos);
+  Do(EffectKind::kRestart);
+  EXPECT_EQ(Until(IngressKind::kStarted).number, 2u);
+  Probe("go-race");
+  EXPECT_EQ(Until(IngressKind::kExited).text, "a sanitizer reports; WARNING: DATA RACE");
 }
 
 TEST_P(AnyBinding, KillsAndRestarts) {

@@ -23,12 +23,15 @@ class OutputTail {
   std::string tail() const;
   // Empty if none spoke.
   const std::string& sanitizer_line() const { return sanitizer_line_; }
+  // One has, and has said all of it.
+  bool sanitizer_done() const { return sanitizer_done_; }
 
  private:
   uint64_t appended_ = 0;
   std::string kept_;  // up to twice kKept, trimmed now and then
   std::string line_;
   std::string sanitizer_line_;
+  bool sanitizer_done_ = false;
 };
 
 }  // namespace counterpart::effects

@@ -100,10 +100,9 @@ std::string Subject::OutputSoFar(bool errors) {
 
 std::string Subject::exit_text() const {
   std::string text = process_->exit_text();
-  if (!text.empty() && !stderr_tail_.sanitizer_line().empty()) {
-    text += "; " + stderr_tail_.sanitizer_line();
-  }
-  return text;
+  if (text.empty() || stderr_tail_.sanitizer_line().empty()) return text;
+  if (stderr_tail_.sanitizer_done()) text = "a sanitizer reports";
+  return text + "; " + stderr_tail_.sanitizer_line();
 }
 
 bool Subject::DrainStdout() {

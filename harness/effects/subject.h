@@ -36,7 +36,8 @@ class Subject {
   Process& process() { return *process_; }
   ControlClient& control() { return *control_; }
   const OutputTail& errors() const { return stderr_tail_; }
-  // How it ended, with a sanitizer's first line; empty while it lives.
+  // How it ended, with a sanitizer's first line, or by that alone if it has said all it had to say:
+  // whoever reads it may be quicker to end the subject than the sanitizer. Empty while it lives.
   std::string exit_text() const;
   // Newest bytes of its stdout, behind the first line (none of a stdio subject), and of its stderr.
   std::string OutputSoFar(bool errors);
