@@ -8,6 +8,7 @@
 
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/worker.h"
+#include "harness/tests/one_cell.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -38,21 +39,14 @@ machine::Task<> OnlyOnce(peer::Peer& peer) {
 
 std::vector<report::v1::Exec> PlayTwice(machine::Task<> (*body)(peer::Peer&), bool again) {
   plays = 0;
-  scenarios::Scenario scenario;
-  scenario.name = "of_this_test";
-  scenario.directions = {peer::Direction::kHarnessToSubject};
-  scenario.body = body;
-  const effects::SubjectSpec subject{.id = "fake", .command = {FAKE_SUBJECT, "stdio"}};
-  Cell cell;
-  cell.subject = &subject;
-  cell.scenario = &scenario;
+  const OneCell one(body, {.id = "fake", .command = {FAKE_SUBJECT, "stdio"}});
   std::vector<report::v1::Exec> execs;
   Worker::Options options;
   options.campaign_now_us = [] { return uint64_t{0}; };
   Worker worker(std::move(options),
                 [&execs](FinishedRun finished) { execs.push_back(*finished.exec); });
   RunKey key;
-  key.cell = &cell;
+  key.cell = &one.cell;
   key.seed = 7;
   key.again = again;
   worker.RunBatch({key});

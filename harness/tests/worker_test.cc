@@ -15,6 +15,7 @@
 #include "counterpart/control/v1/control.pb.h"
 #include "counterpart/report/v1/report.pb.h"
 #include "harness/campaign/schedule.h"
+#include "harness/tests/one_cell.h"
 
 namespace counterpart::campaign {
 namespace {
@@ -61,16 +62,10 @@ class WorkerTest : public testing::Test {
   // One batch after the other; what is said of each run. The subject is started by this script,
   // which notes that it was.
   std::vector<report::v1::Exec> TwoBatches(const std::string& script) {
-    scenarios::Scenario scenario;
-    scenario.name = "of_this_test";
-    scenario.directions = {peer::Direction::kHarnessToSubject};
-    scenario.body = &Steady;
     effects::SubjectSpec subject{
         .id = "fake", .command = {"/bin/sh", "-c", "echo >> " + folder_ + "/starts; " + script}};
     subject.watchdog.span = std::chrono::seconds(1);
-    Cell cell;
-    cell.subject = &subject;
-    cell.scenario = &scenario;
+    const OneCell one(&Steady, std::move(subject));
     std::vector<report::v1::Exec> execs;
     Worker::Options options;
     options.campaign_now_us = [] { return uint64_t{0}; };
@@ -78,7 +73,7 @@ class WorkerTest : public testing::Test {
                   [&execs](FinishedRun finished) { execs.push_back(*finished.exec); });
     for (uint32_t i = 0; i < 2; ++i) {
       RunKey key;
-      key.cell = &cell;
+      key.cell = &one.cell;
       key.ordinal = i;
       worker.RunBatch({key});
     }
@@ -87,14 +82,7 @@ class WorkerTest : public testing::Test {
 
   // Three runs that share a process, with the seeds 0 to 2; by their ordinals.
   std::vector<report::v1::Exec> ThreeTogether(machine::Task<> (*body)(peer::Peer&)) {
-    scenarios::Scenario scenario;
-    scenario.name = "of_this_test";
-    scenario.directions = {peer::Direction::kHarnessToSubject};
-    scenario.body = body;
-    const effects::SubjectSpec subject{.id = "fake", .command = {FAKE_SUBJECT, "stdio"}};
-    Cell cell;
-    cell.subject = &subject;
-    cell.scenario = &scenario;
+    const OneCell one(body, {.id = "fake", .command = {FAKE_SUBJECT, "stdio"}});
     std::vector<report::v1::Exec> execs(3);
     interrupted = false;
     visits = 0;
@@ -109,7 +97,7 @@ class WorkerTest : public testing::Test {
     });
     Batch batch(3);
     for (uint32_t i = 0; i < 3; ++i) {
-      batch[i].cell = &cell;
+      batch[i].cell = &one.cell;
       batch[i].ordinal = i;
       batch[i].seed = i;
     }
