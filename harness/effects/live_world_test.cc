@@ -117,8 +117,16 @@ TEST(OutputTailTest, KnowsWhereAReportEnds) {
     EXPECT_TRUE(tail.sanitizer_done()) << end;
   }
   OutputTail tail;
-  tail.Append("panic: runtime error: index out of range\n\n");
-  EXPECT_FALSE(tail.sanitizer_done());  // it ends by itself
+  for (const char* log : {"panic: runtime error: index out of range\n", "==================\n",
+                          "call 3: runtime error: UNKNOWN_METHOD\n", "==================\n",
+                          "at 127.0.0.1:80: runtime error: x\n", "SUMMARY: Sanitizer: none\n"}) {
+    tail.Append(log);
+    EXPECT_FALSE(tail.sanitizer_done()) << log;
+  }
+  EXPECT_EQ(tail.sanitizer_line(), "panic: runtime error: index out of range");
+  tail.Append("WARNING: DATA RACE\n==================\n");
+  EXPECT_TRUE(tail.sanitizer_done());
+  EXPECT_EQ(tail.sanitizer_line(), "WARNING: DATA RACE");
 }
 
 TEST(ExecutionsTest, KeepsTheLinesOfTheNamedSessions) {
@@ -543,6 +551,11 @@ TEST_P(AnyBinding, NamesTheSignalAndTheSanitizer) {
 TEST_P(AnyBinding, ASubjectDoesNotOutliveWhatASanitizerReports) {
   StartFake(GetParam());
   Probe("race");
+  while (world_->CheckCalm(std::chrono::seconds(0), Certainty::kOneLook).state ==
+         Calm::State::kNo) {
+    Take(kTurn);
+  }
+  ASSERT_FALSE(world_->alive());
   EXPECT_EQ(Until(IngressKind::kExited).text,
             "a sanitizer reports; WARNING: ThreadSanitizer: data race (pid=1)");
   EXPECT_NE(world_->stderr_tail().find("SUMMARY: "), std::string::npos);

@@ -31,7 +31,7 @@ class OutputTail {
   std::string kept_;  // up to twice kKept, trimmed now and then
   std::string line_;
   std::string sanitizer_line_;
-  bool sanitizer_done_ = false;
+  bool in_report_ = false, sanitizer_done_ = false;
 };
 
 }  // namespace counterpart::effects
